@@ -1,0 +1,3 @@
+//! The node: one handler file per API key, drivers of the pure cores, partitions, fetch sessions, start-up and shutdown.
+//!
+//! Must not know: the client and the applications.

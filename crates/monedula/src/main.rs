@@ -1,0 +1,3 @@
+//! The one binary: starts a node, formats directories, and holds the command-line tools.
+
+fn main() {}
