@@ -1,3 +1,17 @@
-//! Server and client connections: listening, framing, order of responses, memory budget, idle and connection limits.
+//! Server connections: listening, framing, order of responses, memory budget, idle and connection limits.
 //!
-//! Must not know: what requests mean.
+//! A frame is read whole into one buffer that is charged to one budget for the whole process, handed to a [`Service`],
+//! and answered in the order of arrival. Responses are lists of byte chunks and file ranges; file ranges go to the
+//! socket without passing through this process' memory.
+//!
+//! Must not know: what requests mean. Start reading at [`server::Server`].
+
+pub mod budget;
+pub mod frame;
+pub mod response;
+pub mod server;
+
+pub use budget::{Budget, BudgetPermit};
+pub use frame::{Frame, FrameError};
+pub use response::{Chunk, FileRegion, Response};
+pub use server::{Connection, Handled, ListenerConfig, Server, ServerLimits, Service};

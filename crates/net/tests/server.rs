@@ -1,0 +1,233 @@
+//! The server against raw sockets: framing, order, limits, shutdown.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::{Budget, Chunk, Connection, FileRegion, Frame, Handled, ListenerConfig};
+use net::{Response, Server, ServerLimits, Service};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+struct File(std::fs::File, bool);
+
+impl FileRegion for File {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.1.then(|| self.0.as_fd())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+}
+
+/// Frames are commands: `slow`, `none`, `close`, `file` (by descriptor), `copy` (by reading); others are echoed.
+struct Commands;
+
+impl Service for Commands {
+    async fn call(self: Arc<Self>, _: Arc<Connection>, frame: Frame) -> Handled {
+        let text = String::from_utf8_lossy(&frame.bytes).to_string();
+        match text.as_str() {
+            "slow" => Handled::Later(Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Some(Response::bytes("slow"))
+            })),
+            "none" => Handled::Now(None),
+            "close" => Handled::Close,
+            "file" | "copy" => {
+                let mut file = tempfile();
+                file.write_all(&(0..300_000u32).map(|i| i as u8).collect::<Vec<_>>()).unwrap();
+                let file = Arc::new(File(file, text == "file"));
+                let region = Chunk::File { file, position: 256, len: 299_000 };
+                Handled::Now(Some(Response { chunks: vec![Chunk::Bytes("<".into()), region] }))
+            }
+            _ => Handled::Now(Some(Response::bytes(text))),
+        }
+    }
+}
+
+fn tempfile() -> std::fs::File {
+    let path = std::env::temp_dir().join(format!(
+        "net-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    std::fs::remove_file(path).unwrap();
+    file
+}
+
+fn start(limits: ServerLimits) -> (Server, SocketAddr) {
+    let config = ListenerConfig { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 0 };
+    let mut server = Server::bind(&[config], limits).unwrap();
+    let address = server.addresses()[0].1;
+    server.serve(|_| Some(Arc::new(Commands)));
+    (server, address)
+}
+
+async fn send(stream: &mut TcpStream, text: &str) {
+    let mut frame = (text.len() as u32).to_be_bytes().to_vec();
+    frame.extend(text.as_bytes());
+    stream.write_all(&frame).await.unwrap();
+}
+
+async fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let len = stream.read_u32().await.ok()?;
+    let mut bytes = vec![0; len as usize];
+    stream.read_exact(&mut bytes).await.ok()?;
+    Some(bytes)
+}
+
+#[tokio::test]
+async fn responses_keep_the_order_of_requests() {
+    let (_server, address) = start(ServerLimits::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for text in ["a", "slow", "none", "b", "slow", "c"] {
+        send(&mut stream, text).await;
+    }
+    for expected in ["a", "slow", "b", "slow", "c"] {
+        assert_eq!(receive(&mut stream).await.unwrap(), expected.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn file_ranges_arrive_whole_both_ways() {
+    let (_server, address) = start(ServerLimits::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for command in ["file", "copy"] {
+        send(&mut stream, command).await;
+        let got = receive(&mut stream).await.unwrap();
+        assert_eq!(got.len(), 299_001);
+        assert_eq!(got[0], b'<');
+        assert!(got[1..].iter().enumerate().all(|(i, b)| *b == (i + 256) as u8));
+    }
+}
+
+#[tokio::test]
+async fn a_frame_in_pieces_and_a_large_one_are_read() {
+    let (_server, address) = start(ServerLimits::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for byte in [0u8, 0, 0, 2, b'h', b'i'] {
+        stream.write_all(&[byte]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(receive(&mut stream).await.unwrap(), b"hi");
+    let large = "x".repeat(5_000_000);
+    let (mut read, mut write) = stream.split();
+    let body = [&(large.len() as u32).to_be_bytes()[..], large.as_bytes()].concat();
+    let writing = async { write.write_all(&body).await.unwrap() };
+    let reading = async {
+        let len = read.read_u32().await.unwrap();
+        let mut bytes = vec![0; len as usize];
+        read.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(bytes, large.as_bytes());
+    };
+    tokio::join!(writing, reading);
+}
+
+#[tokio::test]
+async fn bad_lengths_close_the_connection() {
+    let (_server, address) = start(ServerLimits { request_bytes_max: 1000, ..Default::default() });
+    for length in [-1i32, i32::MIN, i32::MAX, 1001] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&length.to_be_bytes()).await.unwrap();
+        assert_eq!(receive(&mut stream).await, None, "{length}");
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "still here").await;
+    assert_eq!(receive(&mut stream).await.unwrap(), b"still here");
+}
+
+#[tokio::test]
+async fn connections_are_limited_by_address() {
+    let (_server, address) =
+        start(ServerLimits { connections_per_ip_max: 1, ..Default::default() });
+    let mut first = TcpStream::connect(address).await.unwrap();
+    send(&mut first, "x").await;
+    receive(&mut first).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    send(&mut second, "x").await;
+    assert_eq!(receive(&mut second).await, None);
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut third = TcpStream::connect(address).await.unwrap();
+    send(&mut third, "x").await;
+    assert_eq!(receive(&mut third).await.unwrap(), b"x");
+}
+
+#[tokio::test]
+async fn at_the_limit_of_connections_a_new_one_waits() {
+    let limits = ServerLimits { connections_max: 1, ..Default::default() };
+    let (_server, address) = start(limits);
+    let mut first = TcpStream::connect(address).await.unwrap();
+    send(&mut first, "x").await;
+    receive(&mut first).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    send(&mut second, "y").await;
+    let waits = tokio::time::timeout(Duration::from_millis(150), receive(&mut second)).await;
+    assert!(waits.is_err());
+    drop(first);
+    assert_eq!(receive(&mut second).await.unwrap(), b"y");
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_busy_ones_are_not() {
+    let (_server, address) = start(ServerLimits { idle_ms_max: 60, ..Default::default() });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "slow").await; // owed for longer than the idle time
+    assert_eq!(receive(&mut stream).await.unwrap(), b"slow");
+    let closed = tokio::time::timeout(Duration::from_secs(5), receive(&mut stream)).await;
+    assert_eq!(closed.unwrap(), None);
+}
+
+#[tokio::test]
+async fn shutdown_sends_what_is_owed() {
+    let (server, address) = start(ServerLimits::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "slow").await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    server.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(receive(&mut stream).await.unwrap(), b"slow");
+    assert_eq!(receive(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn the_budget_is_given_back() {
+    let budget = Budget::new(8 << 20);
+    let limits = ServerLimits { budget: budget.clone(), ..Default::default() };
+    let (_server, address) = start(limits);
+    let before = budget.available_bytes();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let text = "x".repeat(1_000_000);
+    let (mut read, mut write) = stream.split();
+    let body = [&(text.len() as u32).to_be_bytes()[..], text.as_bytes()].concat();
+    let reading = async {
+        let mut bytes = vec![0; 1_000_004];
+        read.read_exact(&mut bytes).await.unwrap();
+    };
+    tokio::join!(async { write.write_all(&body).await.unwrap() }, reading);
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(budget.available_bytes(), before);
+}
+
+#[test]
+fn a_taken_port_is_named_in_the_error() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let config = ListenerConfig { name: "EXTERNAL".into(), host: "127.0.0.1".into(), port };
+        let error = Server::bind(&[config], ServerLimits::default()).err().unwrap();
+        assert_eq!(error.to_string(), format!("cannot listen on EXTERNAL://127.0.0.1:{port}"));
+    });
+}
