@@ -1,4 +1,5 @@
 //! The server against raw sockets: framing, order, limits, shutdown.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::net::SocketAddr;
