@@ -1,0 +1,3 @@
+//! Fetching: sessions, and consumers that wait for data.
+
+pub mod session;
