@@ -1,0 +1,64 @@
+//! The house rules as data, held by `tests/tidy.rs`: who may depend on whom, how long files may be, what must not appear.
+//!
+//! Development only. Must not know: any crate of the product (it reads their text).
+
+/// Crate, what it may depend on (of ours), and why the edge matters is in ARCHITECTURE.md. Any other edge fails the test; a
+/// change here is a decision record.
+pub const EDGES: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("config", &["base"]),
+    ("protocol", &["base", "protocol-gen"]),
+    ("protocol-gen", &[]),
+    ("records", &["base", "protocol"]),
+    ("kraft", &["base", "protocol"]),
+    ("metadata", &["base", "protocol"]),
+    ("controller", &["base", "config", "protocol", "metadata"]),
+    ("replication", &["base", "protocol"]),
+    ("storage", &["base", "protocol", "records"]),
+    ("net", &["base", "protocol"]),
+    (
+        "broker",
+        &[
+            "base",
+            "config",
+            "protocol",
+            "records",
+            "kraft",
+            "metadata",
+            "controller",
+            "replication",
+            "storage",
+            "net",
+        ],
+    ),
+    ("client", &["base", "protocol", "records", "net"]),
+    ("monedula", &["base", "config", "protocol", "records", "storage", "broker", "client"]),
+    ("tidy", &[]),
+];
+
+/// Crates that decide without doing: no I/O, clocks, randomness, threads or async.
+pub const PURE: &[&str] =
+    &["base", "config", "protocol", "records", "kraft", "metadata", "controller", "replication"];
+
+/// What the pure crates must not name.
+pub const IMPURE_WORDS: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "tokio",
+    "Instant::now",
+    "SystemTime",
+    "getrandom",
+    "async fn",
+    "std::env",
+];
+
+/// No source file may have more lines.
+pub const FILE_LINES_MAX: usize = 800;
+
+/// How many source files may have more than [`FILE_LINES_WANTED`] lines: a ratchet, the number may only fall.
+pub const LONG_FILES_MAX: usize = 20;
+pub const FILE_LINES_WANTED: usize = 400;
+
+/// Not in any source file.
+pub const BANNED: &[&str] = &["todo!(", "unimplemented!(", "FIXME", "XXX", "dbg!("];
