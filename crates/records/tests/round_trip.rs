@@ -1,5 +1,7 @@
 //! What the builder writes is what the readers read, with every codec and at every size around the block limits.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use records::compress::{compress, decompress};
 use records::{
