@@ -1,0 +1,59 @@
+//! What can be wrong with a request to the quorum, and with the state found at start.
+
+use base::NodeId;
+use protocol::ErrorCode;
+
+/// Why a request of another node was not served. Each has the Kafka error code of the same name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RaftError {
+    InconsistentClusterId,
+    InvalidRequest,
+    FencedLeaderEpoch,
+    UnknownLeaderEpoch,
+    NotLeaderOrFollower,
+    BrokerNotAvailable,
+    InvalidVoterKey,
+    InconsistentVoterSet,
+    SnapshotNotFound,
+    PositionOutOfRange,
+    UnknownServerError,
+}
+
+impl From<RaftError> for ErrorCode {
+    fn from(error: RaftError) -> Self {
+        match error {
+            RaftError::InconsistentClusterId => Self::InconsistentClusterId,
+            RaftError::InvalidRequest => Self::InvalidRequest,
+            RaftError::FencedLeaderEpoch => Self::FencedLeaderEpoch,
+            RaftError::UnknownLeaderEpoch => Self::UnknownLeaderEpoch,
+            RaftError::NotLeaderOrFollower => Self::NotLeaderOrFollower,
+            RaftError::BrokerNotAvailable => Self::BrokerNotAvailable,
+            RaftError::InvalidVoterKey => Self::InvalidVoterKey,
+            RaftError::InconsistentVoterSet => Self::InconsistentVoterSet,
+            RaftError::SnapshotNotFound => Self::SnapshotNotFound,
+            RaftError::PositionOutOfRange => Self::PositionOutOfRange,
+            RaftError::UnknownServerError => Self::UnknownServerError,
+        }
+    }
+}
+
+/// Why this node cannot take part in the quorum.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "no controller quorum is known: set controller.quorum.voters, or format the directory with initial voters"
+    )]
+    NoVoters,
+    #[error(
+        "node {local} with directory {directory} is not the only voter of the quorum {voters:?}; quorums of several voters are not supported yet"
+    )]
+    NotTheOnlyVoter { local: NodeId, directory: base::DirectoryId, voters: Vec<NodeId> },
+    #[error("the quorum-state holds epoch {epoch}, after which no further election is possible")]
+    EpochExhausted { epoch: i32 },
+    #[error("the quorum-state holds the negative epoch {epoch}")]
+    NegativeEpoch { epoch: i32 },
+    #[error(
+        "the log starts at offset {log_start} but the latest snapshot is {latest:?}: a snapshot at or after the log's start is needed"
+    )]
+    SnapshotMissing { log_start: i64, latest: Option<crate::SnapshotId> },
+}
