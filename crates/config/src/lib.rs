@@ -3,3 +3,24 @@
 //! the manual page and `--help` all follow from the rows.
 //!
 //! Must not know: the wire, files other than the properties text it is given, who uses a value.
+//! Start reading at [`key::ConfigKey`] (a row), then [`keys`] (the rows), [`BrokerConfig`] (what a node runs on).
+
+#[macro_use]
+mod typed;
+
+pub mod broker;
+pub mod check;
+pub mod error;
+pub mod key;
+pub mod keys;
+pub mod properties;
+pub mod topic;
+pub mod value;
+pub mod values;
+
+pub use broker::BrokerConfig;
+pub use error::ConfigError;
+pub use key::{ConfigKey, ConfigType, UpdateMode};
+pub use topic::TopicConfig;
+pub use value::Value;
+pub use values::Values;
