@@ -1,0 +1,21 @@
+// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
+	if len(os.Args) != 2 || makers[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go")
+		os.Exit(2)
+	}
+	adapter, err := makers[os.Args[1]](os.Getenv("BOOTSTRAP"))
+	if err != nil {
+		fmt.Println("FAIL connect", err)
+		os.Exit(1)
+	}
+	os.Exit(runContract(os.Args[1], adapter))
+}

@@ -1,0 +1,1 @@
+"""Shared parts of the interop suites: installing clients, starting servers, running steps with a time limit."""

@@ -1,0 +1,38 @@
+"""The table of suites: what each needs installed, its command, its time limit, the server's extra configuration."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+
+from . import install
+from .paths import BROKER_JARS, HERE, LOG4J, TOOLS_JARS, WORK
+
+
+@dataclasses.dataclass
+class Suite:
+    name: str
+    needs: tuple[Callable[[], None], ...]
+    command: list
+    limit_s: int = 120
+    # A suite of its own starts its servers itself: it is not given a BOOTSTRAP but the names of the two servers.
+    own_servers: bool = False
+    env: dict = dataclasses.field(default_factory=dict)
+
+
+def java(name, jars, main):
+    classpath = f"{WORK / 'java' / name}:{jars}/*"
+    return ["java", "-Xmx384M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J}",
+            "-cp", classpath, main]
+
+
+PYTHON = WORK / "python" / "bin" / "python"
+GO = WORK / "go-clients"
+
+SUITES = [
+    Suite("confluent", (install.python_clients,), [PYTHON, HERE / "python" / "confluent.py"]),
+    Suite("kafka-python", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython.py"]),
+    Suite("aiokafka", (install.python_clients,), [PYTHON, HERE / "python" / "aio.py"]),
+    Suite("franz-go", (install.go_clients,), [GO, "franz-go"]),
+    Suite("sarama", (install.go_clients,), [GO, "sarama"]),
+    Suite("kafka-go", (install.go_clients,), [GO, "kafka-go"]),
+]
