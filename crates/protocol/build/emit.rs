@@ -207,6 +207,9 @@ fn read_expr(f: &Field) -> String {
         Type::String => format!("r.{opt}string({flex})?"),
         Type::Bytes => format!("r.{opt}bytes({flex})?"),
         Type::Records => format!("r.records({flex})?"),
+        Type::Struct(_) if f.nullable.is_some() && f.tag.is_some() => {
+            "r.opt_tagged_structure(version)?".into()
+        }
         Type::Struct(_) if f.nullable.is_some() => "r.opt_structure(version)?".into(),
         Type::Struct(_) => "Decode::decode(r, version)?".into(),
         Type::Array(e) if **e == Type::String => format!("r.{opt}strings({flex})?"),
@@ -234,7 +237,8 @@ fn write_expr(f: &Field) -> String {
         Type::Bytes => format!("s.{opt}bytes({flex}, {borrow})?;"),
         Type::Records => format!("s.records({flex}, {x}.as_ref())?;"),
         Type::Struct(_) if f.nullable.is_some() => {
-            format!("s.opt_structure({x}.as_ref(), version)?;")
+            let tagged = f.tag.is_some();
+            format!("s.opt_structure({tagged}, {x}.as_ref(), version)?;")
         }
         Type::Struct(_) => format!("{x}.put(s, version)?;"),
         Type::Array(e) if **e == Type::String => format!("s.{opt}strings({flex}, {borrow})?;"),

@@ -160,6 +160,17 @@ impl<'a> Reader<'a> {
         T::decode(self, version).map(Some)
     }
 
+    /// The same as the value of a tagged field: the mark is a varint, zero for null.
+    pub fn opt_tagged_structure<T: Decode<'a>>(
+        &mut self,
+        version: i16,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.unsigned_varint()? == 0 {
+            return Ok(None);
+        }
+        T::decode(self, version).map(Some)
+    }
+
     /// The number of elements of an array whose elements take `min_len` bytes at least.
     fn count(&mut self, flex: bool, min_len: usize) -> Result<Option<usize>, DecodeError> {
         let Some(count) = self.length(flex, true)? else { return Ok(None) };
@@ -216,7 +227,7 @@ impl<'a> Reader<'a> {
     ) -> Result<UnknownTags, DecodeError> {
         let mut unknown = UnknownTags::default();
         let count = self.unsigned_varint()?;
-        if count > MAX_TAGS {
+        if count > MAX_TAGS || count as usize > self.rest.len() {
             return Err(self.invalid_length(count as usize));
         }
         for _ in 0..count {

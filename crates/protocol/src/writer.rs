@@ -197,9 +197,15 @@ pub trait Sink: Sized {
         Ok(())
     }
 
-    fn opt_structure<T: Put>(&mut self, x: Option<&T>, version: i16) -> Result<(), EncodeError> {
+    /// A mark before the structure: 1, or for null -1, or 0 if it is the value of a tagged field.
+    fn opt_structure<T: Put>(
+        &mut self,
+        tagged: bool,
+        x: Option<&T>,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         match x {
-            None => self.i8(-1),
+            None => self.i8(if tagged { 0 } else { -1 }),
             Some(x) => {
                 self.i8(1);
                 x.put(self, version)?;

@@ -1,0 +1,55 @@
+//! Every message in every version: what Apache Kafka wrote reads and writes back to the same bytes.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{Fill, codecs, vectors};
+
+#[test]
+fn kafkas_bytes_come_back_unchanged() {
+    let codecs = codecs();
+    let mut failures = Vec::new();
+    for v in vectors() {
+        let codec =
+            codecs.get(v.name.as_str()).unwrap_or_else(|| panic!("no codec for {}", v.name));
+        let result = (codec.round_trip)(&v.bytes, v.version);
+        if result.as_ref() != Ok(&v.bytes) {
+            failures.push(format!(
+                "{} v{} {:?}: {result:?}\n  kafka {:?}",
+                v.name, v.version, v.fill, v.bytes
+            ));
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn our_defaults_are_kafkas() {
+    let codecs = codecs();
+    let mut failures = Vec::new();
+    for v in vectors().iter().filter(|v| v.fill == Fill::Defaults) {
+        let ours = (codecs[v.name.as_str()].default)(v.version);
+        if ours.as_ref() != Ok(&v.bytes) {
+            failures.push(format!("{} v{}: {ours:?}\n  kafka {:?}", v.name, v.version, v.bytes));
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_message_and_version_has_vectors() {
+    let mut ours = BTreeSet::new();
+    for (name, codec) in codecs() {
+        for version in codec.versions {
+            ours.insert((name.to_owned(), version));
+        }
+    }
+    for fill in [Fill::Defaults, Fill::Full, Fill::Nulls, Fill::Mixed] {
+        let kafkas = vectors().into_iter().filter(|v| v.fill == fill).map(|v| (v.name, v.version));
+        let kafkas: BTreeSet<_> = kafkas.collect();
+        let missing: Vec<_> = ours.difference(&kafkas).collect();
+        let unknown: Vec<_> = kafkas.difference(&ours).collect();
+        assert!(missing.is_empty() && unknown.is_empty(), "{missing:?} {unknown:?}");
+    }
+}
