@@ -12,6 +12,7 @@ pub mod crc;
 pub mod error;
 pub mod legacy;
 pub mod record;
+pub mod validate;
 pub mod varint;
 
 pub use batch::{Attributes, BatchHeader, TimestampType};
@@ -21,3 +22,4 @@ pub use compress::{Codec, Compression};
 pub use control::{ControlType, EndTxnMarker};
 pub use error::RecordsError;
 pub use record::{Header, Record};
+pub use validate::{AppendFault, AppendOrigin, Prepared, ValidationConfig};
