@@ -1,10 +1,13 @@
 //! `server.properties` as a typed whole: what one node runs on.
 
 mod embedded;
+mod group_limits;
 pub mod listeners;
 pub mod quorum;
 mod sections;
 mod validate;
+
+use std::collections::BTreeSet;
 
 use base::NodeId;
 
@@ -92,8 +95,10 @@ pub struct BrokerConfig {
 
     /// All values, by key.
     pub values: Values,
-    /// The lines that were given.
+    /// The lines that were given, by the file, the embedded default or an override.
     pub given: Properties,
+    /// Keys that a person wrote: not those of the embedded default.
+    written: BTreeSet<String>,
     topic_values: Values,
 }
 
@@ -120,7 +125,11 @@ impl BrokerConfig {
                 properties
             }
         };
-        Self::parse(&properties)
+        let mut config = Self::parse(&properties)?;
+        if file.is_none() {
+            config.written = overrides.iter().map(|(key, _)| key.clone()).collect();
+        }
+        Ok(config)
     }
 
     /// Checks `given` as Kafka checks its `server.properties`.
@@ -175,6 +184,7 @@ impl BrokerConfig {
             topic_defaults: TopicConfig::from_values(&topic_values),
             topic_values,
             values,
+            written: given.iter().map(|(key, _)| key.to_owned()).collect(),
             given: given.clone(),
         };
         validate::whole(&config)?;
@@ -224,14 +234,14 @@ impl BrokerConfig {
 
     /// Keys given that nobody knows: Kafka warns of them at start, and plugins may read them.
     pub fn unknown_keys(&self) -> Vec<&str> {
-        self.given.iter().map(|(key, _)| key).filter(|key| find(key).is_none()).collect()
+        self.written.iter().map(String::as_str).filter(|key| find(key).is_none()).collect()
     }
 
     /// Keys given that change nothing here, with what becomes of them.
     pub fn keys_without_effect(&self) -> Vec<(&str, Effect)> {
         let effect = |key| Some((key, find(key)?.effect));
-        let given = self.given.iter().map(|(key, _)| key);
-        given.filter_map(effect).filter(|(_, effect)| *effect != Effect::Acts).collect()
+        let written = self.written.iter().map(String::as_str);
+        written.filter_map(effect).filter(|(_, effect)| *effect != Effect::Acts).collect()
     }
 }
 

@@ -1,7 +1,5 @@
 //! The bounds of single values, with Kafka's message for each.
 
-use std::collections::BTreeSet;
-
 use crate::error::ConfigError;
 use crate::value::Value;
 
@@ -15,7 +13,7 @@ pub enum Check {
     OneOfIgnoreCase(&'static [&'static str]),
     NonEmptyString,
     NonNull,
-    /// A list without duplicates or empty items; `of` names the items allowed, all when empty.
+    /// A list without empty items; `of` names the items allowed, all when empty.
     List {
         of: &'static [&'static str],
         empty: bool,
@@ -107,9 +105,6 @@ fn list(key: &str, value: &Value, of: &[&str], empty: bool, null: bool) -> Resul
             format!("[{}]", of.join(", "))
         };
         return say(&format!("must not be empty. Valid values include: {allowed}"));
-    }
-    if items.iter().collect::<BTreeSet<_>>().len() != items.len() {
-        return say("values must not be duplicated.");
     }
     for item in items {
         if item.is_empty() {

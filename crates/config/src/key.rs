@@ -1,5 +1,7 @@
 //! A row of the tables: what is known of one configuration key.
 
+use std::collections::BTreeSet;
+
 use crate::check::Check;
 use crate::error::ConfigError;
 use crate::value::Value;
@@ -122,7 +124,12 @@ impl ConfigKey {
 
     /// Type and bounds: Kafka's checks of a single value.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        let value = Value::parse(self.name, self.kind, text)?;
+        let mut value = Value::parse(self.name, self.kind, text)?;
+        if let (Value::List(items), Check::List { .. }) = (&mut value, self.check) {
+            // Since KIP-1161 what stands twice in a list counts once.
+            let mut seen = BTreeSet::new();
+            items.retain(|item| seen.insert(item.clone()));
+        }
         self.check.ensure(self.name, &value)?;
         Ok(value)
     }

@@ -91,8 +91,9 @@ fn from_broker(broker: &Values, topic_key: &str) -> Option<Value> {
     let mut synonyms = synonyms::of_topic(topic_key).iter();
     synonyms.find_map(|(name, unit)| match broker.get(name)? {
         Value::Null => None,
-        // As Kafka: a negative number of minutes or hours means without limit.
-        Value::Int(number) if *unit != synonyms::Unit::Same && *number < 0 => Some(Value::Long(-1)),
+        // Kafka takes every negative retention for "without limit".
+        Value::Int(number) if topic_key == "retention.ms" && *number < 0 => Some(Value::Long(-1)),
+        Value::Long(number) if topic_key == "retention.ms" && *number < 0 => Some(Value::Long(-1)),
         Value::Int(number) if *unit != synonyms::Unit::Same => {
             Some(Value::Long(i64::from(*number).saturating_mul(unit.ms())))
         }
@@ -116,25 +117,37 @@ pub(crate) fn offset_reset(key: &str, value: &Value) -> Result<(), ConfigError> 
     let Value::String(text) = value else {
         return Err(ConfigError::invalid(key, value, ""));
     };
-    let lower = text.to_ascii_lowercase();
-    match lower.split_once(':') {
-        None if lower == "latest" || lower == "earliest" => Ok(()),
-        Some(("by_duration", duration)) if is_duration(duration) => Ok(()),
-        _ => Err(ConfigError::invalid(key, value, "")),
+    let valid = match text.split_once(':') {
+        None => text == "latest" || text == "earliest",
+        Some((kind, duration)) => kind == "by_duration" && is_duration(duration),
+    };
+    if valid {
+        return Ok(());
     }
+    let expected = format!(
+        "Invalid value `{text}` for configuration {key}. The value must be either 'earliest', \
+         'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'."
+    );
+    Err(ConfigError::invalid(key, value, expected))
 }
 
-/// ISO-8601 `PnDTnHnMn.nS` with at least one part, none negative.
+/// ISO-8601 `PnDTnHnMn.nS` in any case with at least one part, none negative.
 fn is_duration(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix('p') else { return false };
-    let (days, time) = rest.split_once('t').map_or((rest, None), |(d, t)| (d, Some(t)));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let days_ok = days.is_empty() || days.strip_suffix('d').is_some_and(digits);
-    let Some(mut time) = time else { return days_ok && !days.is_empty() };
+    let text = text.to_ascii_uppercase();
+    let Some(rest) = text.strip_prefix('P') else { return false };
+    let digits = |part: &str| {
+        let part = part.strip_prefix('+').unwrap_or(part);
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let (days, time) = rest.split_once('T').map_or((rest, None), |(d, t)| (d, Some(t)));
+    if !(days.is_empty() || days.strip_suffix('D').is_some_and(digits)) {
+        return false;
+    }
+    let Some(mut time) = time else { return !days.is_empty() };
     if time.is_empty() {
         return false;
     }
-    for unit in ['h', 'm'] {
+    for unit in ['H', 'M'] {
         if let Some((number, rest)) = time.split_once(unit) {
             if !digits(number) {
                 return false;
@@ -143,10 +156,12 @@ fn is_duration(text: &str) -> bool {
         }
     }
     let seconds = |part: &str| {
-        part.strip_suffix('s').is_some_and(|number| match number.split_once('.') {
-            Some((whole, fraction)) => digits(whole) && (fraction.is_empty() || digits(fraction)),
+        part.strip_suffix('S').is_some_and(|number| match number.split_once(['.', ',']) {
+            Some((whole, fraction)) => {
+                digits(whole) && fraction.bytes().all(|b| b.is_ascii_digit()) && fraction.len() <= 9
+            }
             None => digits(number),
         })
     };
-    days_ok && (time.is_empty() || seconds(time))
+    time.is_empty() || seconds(time)
 }

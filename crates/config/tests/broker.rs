@@ -31,6 +31,21 @@ fn the_embedded_default_is_one_combined_node_on_this_machine() {
 }
 
 #[test]
+fn keys_that_change_nothing_are_told() {
+    let check = |config: BrokerConfig, unknown: &[&str], without_effect: &[&str]| {
+        assert_eq!(config.unknown_keys(), unknown);
+        let keys: Vec<&str> = config.keys_without_effect().iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, without_effect);
+    };
+    check(BrokerConfig::default(), &[], &[]);
+    let overrides = [set("no.such.key", "1"), set("num.io.threads", "9")];
+    check(BrokerConfig::load(None, &overrides).unwrap(), &["no.such.key"], &["num.io.threads"]);
+    let prefixed = "listener.name.plaintext.num.network.threads=2\nlistener.name.x.y=3";
+    let keys = ["listener.name.plaintext.num.network.threads"];
+    check(load(&format!("{BASE}{prefixed}")).unwrap(), &["listener.name.x.y"], &keys);
+}
+
+#[test]
 fn overrides_of_the_embedded_default_carry_the_controller_along() {
     let check = |overrides: &[(String, String)], controller_port: u16, voter: i32| {
         let config = BrokerConfig::load(None, overrides).unwrap();

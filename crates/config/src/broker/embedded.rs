@@ -41,7 +41,9 @@ fn follow(properties: &mut Properties) {
     let entries = || listeners.split(',').map(str::trim);
     let port_of =
         |entry: &str| entry.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    let own = entries().find(|entry| listener_name(entry).eq_ignore_ascii_case(CONTROLLER));
+    let own = entries().find(|entry| {
+        listener_name(entry).is_some_and(|name| name.eq_ignore_ascii_case(CONTROLLER))
+    });
     let port = match own {
         Some(entry) => port_of(entry),
         None => entries().next().and_then(port_of).map(|port| match port {

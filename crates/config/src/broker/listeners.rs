@@ -93,7 +93,7 @@ pub(crate) fn parse_endpoints(
     protocols: &ProtocolMap,
     distinct_ports: bool,
 ) -> Result<Vec<Endpoint>, ConfigError> {
-    let text = entries.join(",");
+    let text = format!("[{}]", entries.join(", "));
     let fail = |reason: String| {
         let message = format!("Error creating broker listeners from '{text}': {reason}");
         ConfigError::message(key, message)
@@ -103,12 +103,15 @@ pub(crate) fn parse_endpoints(
         let parsed = parse_endpoint(entry);
         let (listener, host, port) =
             parsed.ok_or_else(|| fail(format!("Unable to parse {entry} to a broker endpoint")))?;
+        if listener.is_empty() {
+            return Err(fail("The provided listener name is null or empty string".to_owned()));
+        }
         let Some(protocol) = protocols.get(&listener) else {
             return Err(fail(format!("No security protocol defined for listener {listener}")));
         };
         endpoints.push(Endpoint { listener, protocol: *protocol, host: host.to_owned(), port });
     }
-    check_distinct(key, &endpoints, &text, distinct_ports)?;
+    check_distinct(&endpoints, &text, distinct_ports).map_err(fail)?;
     Ok(endpoints)
 }
 
@@ -123,21 +126,16 @@ fn parse_endpoint(entry: &str) -> Option<(String, &str, u16)> {
     Some((name.to_uppercase(), host, port.parse().ok()?))
 }
 
-/// The name before `://`, as written, for keys that only want to know the names.
-pub(crate) fn listener_name(entry: &str) -> &str {
-    entry.split_once("://").map_or(entry, |(name, _)| name)
+/// The name before `:`, as written; `None` without a colon.
+pub(crate) fn listener_name(entry: &str) -> Option<&str> {
+    entry.split_once(':').map(|(name, _)| name)
 }
 
-fn check_distinct(
-    key: &str,
-    endpoints: &[Endpoint],
-    text: &str,
-    distinct_ports: bool,
-) -> Result<(), ConfigError> {
-    let fail = |message: String| Err(ConfigError::message(key, message));
+/// Names differ, and ports too unless one host is of IPv4 and the other of IPv6.
+fn check_distinct(endpoints: &[Endpoint], text: &str, distinct_ports: bool) -> Result<(), String> {
     for (at, endpoint) in endpoints.iter().enumerate() {
         if endpoints.iter().take(at).any(|other| other.listener == endpoint.listener) {
-            return fail(format!("Each listener must have a different name, listeners: {text}"));
+            return Err(format!("Each listener must have a different name, listeners: {text}"));
         }
     }
     if !distinct_ports {
@@ -154,21 +152,21 @@ fn check_distinct(
         let (with_ip, without_ip): (Vec<&Endpoint>, Vec<&Endpoint>) =
             same.iter().partition(|endpoint| is_ip(endpoint));
         if without_ip.len() > 1 {
-            return fail(format!("Each listener must have a different port, listeners: {text}"));
+            return Err(format!("Each listener must have a different port, listeners: {text}"));
         }
         match with_ip.as_slice() {
             [] => {}
             [first, second] => {
                 let v4 = |endpoint: &Endpoint| endpoint.host.parse::<Ipv4Addr>().is_ok();
                 if v4(first) == v4(second) || !without_ip.is_empty() {
-                    return fail(format!(
+                    return Err(format!(
                         "If you have two listeners on the same port then one needs to be IPv4 and \
                          the other IPv6, listeners: {text}, port: {port}"
                     ));
                 }
             }
             _ => {
-                return fail(format!(
+                return Err(format!(
                     "Each listener must have a different port unless exactly one listener has an \
                      IPv4 address and the other IPv6 address, listeners: {text}, port: {port}"
                 ));

@@ -43,7 +43,10 @@ fn split_host_port(text: &str) -> (Option<&str>, Option<&str>) {
 }
 
 fn parse_port(key: &str, text: &str) -> Result<u16, ConfigError> {
-    text.parse().map_err(|_| ConfigError::message(key, format!("port out of range:{text}")))
+    text.parse().map_err(|_| match text.parse::<i32>() {
+        Ok(_) => ConfigError::message(key, format!("port out of range:{text}")),
+        Err(_) => ConfigError::message(key, format!("For input string: \"{text}\"")),
+    })
 }
 
 /// The voters in the order written; an id given twice counts once, the last address winning.

@@ -10,6 +10,7 @@ use super::quorum::NON_ROUTABLE;
 use super::{BrokerConfig, Roles};
 use crate::error::ConfigError;
 use crate::properties::Properties;
+use crate::value::{java_trim, split_list};
 use crate::values::Values;
 
 const LISTENERS: &str = "listeners";
@@ -99,8 +100,13 @@ fn protocols(
         return Ok(map);
     }
     let safer = |name: &str| ["SSL", "SASL_SSL", "SASL_PLAINTEXT"].contains(&name);
-    let any_safer = controller_names.iter().any(|name| safer(name))
-        || values.list(LISTENERS).iter().any(|entry| safer(listener_name(entry)));
+    let mut any_safer = controller_names.iter().any(|name| safer(name));
+    for entry in values.list(LISTENERS) {
+        let message = || format!("Unable to parse a listener name from {entry}");
+        let name =
+            listener_name(&entry).ok_or_else(|| ConfigError::message(LISTENERS, message()))?;
+        any_safer |= safer(name);
+    }
     if !any_safer {
         for name in controller_names.iter().filter(|name| *name != "PLAINTEXT") {
             map.insert(name.clone(), SecurityProtocol::Plaintext);
@@ -156,14 +162,19 @@ pub(super) fn whole(config: &BrokerConfig) -> Result<(), ConfigError> {
     require(
         values.int("node.id") == values.int("broker.id"),
         "node.id",
-        "You must set `node.id` to the same value as `broker.id`.",
+        "`node.id` and `broker.id` must be set to the same value. `broker.id` is deprecated, please \
+         use `node.id` instead.",
     )?;
     times(config)?;
     quorum(config)?;
     if config.roles.broker {
         broker_listeners(config)?;
+        sasl(config)?;
     }
-    limits(config)
+    cordoned(config)?;
+    codecs(config)?;
+    limits(config)?;
+    super::group_limits::check(&config.values)
 }
 
 fn times(config: &BrokerConfig) -> Result<(), ConfigError> {
@@ -191,7 +202,7 @@ fn times(config: &BrokerConfig) -> Result<(), ConfigError> {
     let threads = i64::from(config.cleaner.threads);
     let buffer = config.cleaner.dedupe_buffer_size;
     require(
-        threads == 0 || buffer / threads > 1024 * 1024,
+        buffer.checked_div(threads).is_some_and(|share| share > 1024 * 1024),
         "log.cleaner.dedupe.buffer.size",
         "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.",
     )?;
@@ -233,6 +244,14 @@ fn quorum(config: &BrokerConfig) -> Result<(), ConfigError> {
             format!(
                 "The {LISTENERS} config must only contain KRaft controller listeners from \
                  {CONTROLLER_NAMES} when process.roles=controller"
+            ),
+        )?;
+        require(
+            !config.given.contains(INTER_BROKER),
+            INTER_BROKER,
+            format!(
+                "{CONTROLLER_NAMES} must not contain an explicitly set {INTER_BROKER} \
+                 configuration value when process.roles=controller'"
             ),
         )?;
     }
@@ -306,7 +325,9 @@ fn broker_listeners(config: &BrokerConfig) -> Result<(), ConfigError> {
     let names = |endpoints: &[Endpoint]| -> BTreeSet<String> {
         endpoints.iter().map(|endpoint| endpoint.listener.clone()).collect()
     };
-    let joined = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(",");
+    let joined = |endpoints: &[Endpoint]| {
+        endpoints.iter().map(|endpoint| endpoint.listener.as_str()).collect::<Vec<_>>().join(",")
+    };
     let advertised = names(&config.advertised_listeners);
     require(
         !advertised.is_empty(),
@@ -322,7 +343,7 @@ fn broker_listeners(config: &BrokerConfig) -> Result<(), ConfigError> {
         format!(
             "{INTER_BROKER} must be a listener name defined in {ADVERTISED}. The valid options \
              based on currently configured listeners are {}",
-            joined(&advertised)
+            joined(&config.advertised_listeners)
         ),
     )?;
     let bound = names(&config.listeners);
@@ -332,8 +353,8 @@ fn broker_listeners(config: &BrokerConfig) -> Result<(), ConfigError> {
         format!(
             "{ADVERTISED} listener names must be equal to or a subset of the ones defined in \
              {LISTENERS}. Found {}. The valid options based on the current configuration are {}",
-            joined(&advertised),
-            joined(&bound)
+            joined(&config.advertised_listeners),
+            joined(&config.listeners)
         ),
     )?;
     require(
@@ -344,6 +365,56 @@ fn broker_listeners(config: &BrokerConfig) -> Result<(), ConfigError> {
              IP address."
         ),
     )
+}
+
+/// The mechanism among brokers must be one that their listener offers.
+fn sasl(config: &BrokerConfig) -> Result<(), ConfigError> {
+    if !config.inter_broker_protocol.is_sasl() {
+        return Ok(());
+    }
+    let key = "sasl.enabled.mechanisms";
+    let prefixed = format!("listener.name.{}.{key}", config.inter_broker_listener.to_lowercase());
+    let enabled = match config.given.get(&prefixed) {
+        Some(text) => split_list(java_trim(text)),
+        None => config.values.list(key),
+    };
+    require(
+        enabled.contains(&config.token.sasl_mechanism_inter_broker_protocol),
+        key,
+        "sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when \
+         SASL is used for inter-broker communication",
+    )
+}
+
+fn cordoned(config: &BrokerConfig) -> Result<(), ConfigError> {
+    let key = "cordoned.log.dirs";
+    let dirs = &config.node.cordoned_log_dirs;
+    if dirs.iter().any(|dir| dir == "*") {
+        let message = format!("When {key} is set to *, it must not contain other values");
+        return require(dirs.len() == 1, key, message);
+    }
+    let missing: Vec<&str> =
+        dirs.iter().filter(|dir| !config.log_dirs.contains(dir)).map(String::as_str).collect();
+    let message = format!(
+        "All entries in {key} must be present in log.dirs or log.dir. Missing entries : {}",
+        missing.join(", ")
+    );
+    require(missing.is_empty(), key, message)
+}
+
+/// Codecs of internal topics are numbers.
+fn codecs(config: &BrokerConfig) -> Result<(), ConfigError> {
+    let codecs = [
+        ("offsets.topic.compression.codec", config.offsets.topic_compression_codec),
+        (
+            "share.coordinator.state.topic.compression.codec",
+            config.share_coordinator.state_topic_compression_codec,
+        ),
+    ];
+    for (key, id) in codecs {
+        require((0..=4).contains(&id), key, format!("Unknown compression type id: {id}"))?;
+    }
+    Ok(())
 }
 
 fn limits(config: &BrokerConfig) -> Result<(), ConfigError> {
