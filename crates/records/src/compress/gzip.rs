@@ -65,6 +65,8 @@ pub(super) struct Reader<'a> {
     rest: &'a [u8],
     state: Option<Decompress>,
     checksum: Crc,
+    /// The deflate data has ended, the trailer is yet to be checked: after its content was used.
+    at_trailer: bool,
     ended: bool,
     pub(super) window: Window,
 }
@@ -78,6 +80,7 @@ impl<'a> Reader<'a> {
             rest,
             state: Some(state),
             checksum: Crc::new(),
+            at_trailer: false,
             ended: false,
             window: Window::new(),
         })
@@ -85,6 +88,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn fill(&mut self) -> Result<&[u8], RecordsError> {
         while self.window.is_empty() && !self.ended {
+            if self.at_trailer {
+                self.end_member()?;
+                continue;
+            }
             let Some(state) = &mut self.state else {
                 return Err(fault("the stream has failed before"));
             };
@@ -97,7 +104,7 @@ impl<'a> Reader<'a> {
             self.window.filled(written);
             self.checksum.update(self.window.content());
             match result {
-                Ok(Status::StreamEnd) => self.end_member()?,
+                Ok(Status::StreamEnd) => self.at_trailer = true,
                 Ok(_) if used == 0 && written == 0 => {
                     return Err(fault("Unexpected end of ZLIB input stream"));
                 }
@@ -122,6 +129,7 @@ impl<'a> Reader<'a> {
         match (after_header(rest), &mut self.state) {
             (Ok(rest), Some(state)) => {
                 self.rest = rest;
+                self.at_trailer = false;
                 self.checksum.reset();
                 state.reset(false);
             }

@@ -221,7 +221,10 @@ impl RecordFault {
                  [{earliest}, {latest}]"
             ),
             RecordReason::TimestampType { offset, timestamp, key_size, value_size, partial } => {
-                let name = if partial { "PartialDefaultRecord" } else { "DefaultRecord" };
+                // Kafka's text for a record of a compressed batch shows a null as -1 bytes.
+                let (name, least) =
+                    if partial { ("PartialDefaultRecord", -1) } else { ("DefaultRecord", 0) };
+                let (key_size, value_size) = (key_size.max(least), value_size.max(least));
                 format!(
                     "Invalid timestamp type in message {name}(offset={offset}, timestamp={timestamp}, key={key_size} \
                      bytes, value={value_size} bytes). Producer should not set timestamp type to {}.",

@@ -375,8 +375,8 @@ impl<'a> Scan<'a> {
             self.claims_append_time.then_some(RecordReason::TimestampType {
                 offset: record.offset,
                 timestamp: record.timestamp,
-                key_size: record.key_size.max(0),
-                value_size: record.value_size.max(0),
+                key_size: record.key_size,
+                value_size: record.value_size,
                 partial: self.partial,
             })
         }
