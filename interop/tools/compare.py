@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Runs the same command lines through Apache Kafka's tools and through Monedula's, and shows the differences.
+
+    compare.py --server HOST:PORT --kafka 'COMMAND' --monedula BINARY [--keep DIR] [GROUP...]
+
+COMMAND runs one of Kafka's tools by its short name, e.g. a script that does `kafka-$1.sh "${@:2}"`. With --keep the
+answers of Kafka's tools are stored in DIR and taken from there the next time. Compared are the exit code, standard
+output without volatile parts (topic ids, times), and of standard error the first line: what follows there in Kafka is
+its usage text, a stack trace or a log line of the Java client. Exit code 1 when something differs.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+from cases import CASES
+
+PATIENCE_S = 30
+SIDES = {"kafka": "kk", "monedula": "mm"}
+
+
+def run(command, case, server, prefix):
+    tool, line, text = case
+    words = [
+        re.sub(r"(?<![A-Za-z])P(?=[-.])", prefix, server if word == "B" else word)
+        for word in shlex.split(line)
+    ]
+    try:
+        done = subprocess.run(
+            [*command, tool, *words],
+            input=(text or "").encode(),
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"code": f"still running after {PATIENCE_S} s", "out": "", "err": ""}
+    out, err = (stream.decode("utf-8", "backslashreplace") for stream in (done.stdout, done.stderr))
+    return {"code": done.returncode, "out": normal(out, prefix), "err": normal(first(err), prefix)}
+
+
+LOG_LINE = re.compile(r"\[\d{4}-[^]]*\] (WARN|ERROR|INFO) ")
+
+
+def first(err):
+    """The first line of standard error that a user is meant to read; a log line counts as one by its level alone."""
+    lines = [line for line in err.splitlines() if line.strip()]
+    total = [line for line in lines if line.startswith("Processed a total")]
+    plain = [line for line in lines if not LOG_LINE.match(line) and not line.startswith("\tat ")]
+    return "\n".join((plain[:1] if not total else []) + total)
+
+
+def normal(text, prefix):
+    text = re.sub(rf"\b{prefix}(?=[-.])", "PP", text)
+    text = re.sub(r"TopicId: \S+", "TopicId: ID", text)
+    text = re.sub(r"(CreateTime|LogAppendTime):\d+", r"\1:TIME", text)
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--kafka", required=True)
+    parser.add_argument("--monedula", required=True)
+    parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("groups", nargs="*", default=[])
+    args = parser.parse_args()
+    commands = {"kafka": shlex.split(args.kafka), "monedula": shlex.split(args.monedula)}
+    different = total = 0
+    for group in args.groups or CASES:
+        cases = CASES[group]
+        kept = args.keep / f"{group}.json" if args.keep else None
+        answers = {}
+        for side, prefix in SIDES.items():
+            if side == "kafka" and kept and kept.exists():
+                stored = json.loads(kept.read_text())
+                if [entry["case"] for entry in stored] == [list(case) for case in cases]:
+                    answers[side] = [entry["answer"] for entry in stored]
+                    continue
+            answers[side] = [run(commands[side], case, args.server, prefix) for case in cases]
+            if side == "kafka" and kept:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                entries = [{"case": c, "answer": a} for c, a in zip(cases, answers[side])]
+                kept.write_text(json.dumps(entries, indent=1))
+        for case, theirs, ours in zip(cases, answers["kafka"], answers["monedula"]):
+            total += 1
+            if theirs == ours:
+                continue
+            different += 1
+            print(f"DIFFERENT [{group}] {case[0]} {case[1]}")
+            for part in ("code", "out", "err"):
+                if theirs[part] != ours[part]:
+                    print(f"   {part:4} Kafka:    {theirs[part]!r}\n        Monedula: {ours[part]!r}")
+    print(f"{total - different} of {total} the same")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
