@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::NodeId;
-use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
 use protocol::{Encode, Message};
 use tokio::time::Instant;
 
 use crate::backoff;
 use crate::error::{Error, Result};
-use crate::metadata::Metadata;
+use crate::metadata::{self, Metadata};
 use crate::options::{Address, ClientOptions};
 use crate::transport::{Connection, Pool, Reply, pool::Peer};
 
@@ -112,15 +112,13 @@ impl Client {
 
     /// Asks for metadata once and takes it over.
     pub async fn refresh_once(&self, topics: &Topics, create: bool) -> Result<Arc<Metadata>> {
-        let named = |name: &Arc<str>| MetadataRequestTopic {
-            name: Some(name.as_ref().into()),
-            ..Default::default()
-        };
         let request = MetadataRequest {
             topics: match topics {
                 Topics::All => None,
                 Topics::None => Some(Vec::new()),
-                Topics::Named(names) => Some(names.iter().map(named).collect()),
+                Topics::Named(names) => {
+                    Some(names.iter().map(|name| metadata::asked(name)).collect())
+                }
             },
             allow_auto_topic_creation: create,
             ..Default::default()
@@ -151,11 +149,20 @@ impl Client {
     /// Makes sure that at least the nodes are known.
     pub(crate) async fn ensure_nodes(&self) -> Result<Arc<Metadata>> {
         let metadata = self.metadata();
-        if metadata.nodes.is_empty() { self.refresh_once(&Topics::None, false).await } else { Ok(metadata) }
+        if metadata.nodes.is_empty() {
+            self.refresh_once(&Topics::None, false).await
+        } else {
+            Ok(metadata)
+        }
     }
 
     /// Repeats `attempt` while its error is retriable and time is left, with growing pauses.
-    pub async fn retry<T, F, Fut>(&self, what: &'static str, deadline: Instant, mut attempt: F) -> Result<T>
+    pub async fn retry<T, F, Fut>(
+        &self,
+        what: &'static str,
+        deadline: Instant,
+        mut attempt: F,
+    ) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,

@@ -10,7 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// One variant per failed operation. Cloneable, since a lost connection or batch fails many callers at once.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    #[error("cannot connect to {address}: {source}; check the address and that a server listens there")]
+    #[error(
+        "cannot connect to {address}: {source}; check the address and that a server listens there"
+    )]
     Connect { address: String, source: Arc<io::Error> },
 
     #[error("the connection to {address} was lost: {reason}")]
@@ -60,7 +62,9 @@ pub enum Error {
     #[error("a record of {bytes} bytes is larger than {limit}, the value of {key}")]
     RecordTooLarge { bytes: usize, limit: usize, key: &'static str },
 
-    #[error("no room for the record within {after_ms} ms (max.block.ms): {bytes} bytes are waiting (buffer.memory)")]
+    #[error(
+        "no room for the record within {after_ms} ms (max.block.ms): {bytes} bytes are waiting (buffer.memory)"
+    )]
     BufferFull { after_ms: u64, bytes: usize },
 
     #[error("topic {topic} has {count} partitions: there is no partition {partition}")]

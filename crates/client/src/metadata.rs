@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::{LeaderEpoch, NodeId, TopicId};
 use protocol::ErrorCode;
+use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
 
 use crate::options::Address;
@@ -94,6 +95,11 @@ impl Metadata {
             topics,
         }
     }
+}
+
+/// A topic asked for by its name.
+pub(crate) fn asked(name: &str) -> MetadataRequestTopic<'_> {
+    MetadataRequestTopic { name: Some(name.into()), ..Default::default() }
 }
 
 /// A topic as an answer describes it; None for one without a name.

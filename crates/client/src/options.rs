@@ -92,9 +92,12 @@ impl ClientOptions {
             "bootstrap.servers" => self.bootstrap_servers = Self::bootstrap(value)?,
             "client.id" => self.client_id = value.to_owned(),
             "request.timeout.ms" => self.request_timeout_ms = number("request.timeout.ms", value)?,
-            "default.api.timeout.ms" => self.api_timeout_ms = number("default.api.timeout.ms", value)?,
+            "default.api.timeout.ms" => {
+                self.api_timeout_ms = number("default.api.timeout.ms", value)?
+            }
             "socket.connection.setup.timeout.ms" => {
-                self.connection_setup_timeout_ms = number("socket.connection.setup.timeout.ms", value)?;
+                self.connection_setup_timeout_ms =
+                    number("socket.connection.setup.timeout.ms", value)?;
             }
             "reconnect.backoff.ms" => {
                 self.reconnect_backoff.initial_ms = number("reconnect.backoff.ms", value)?;
@@ -102,11 +105,15 @@ impl ClientOptions {
             "reconnect.backoff.max.ms" => {
                 self.reconnect_backoff.max_ms = number("reconnect.backoff.max.ms", value)?;
             }
-            "retry.backoff.ms" => self.retry_backoff.initial_ms = number("retry.backoff.ms", value)?,
+            "retry.backoff.ms" => {
+                self.retry_backoff.initial_ms = number("retry.backoff.ms", value)?
+            }
             "retry.backoff.max.ms" => {
                 self.retry_backoff.max_ms = number("retry.backoff.max.ms", value)?;
             }
-            "metadata.max.age.ms" => self.metadata_max_age_ms = number("metadata.max.age.ms", value)?,
+            "metadata.max.age.ms" => {
+                self.metadata_max_age_ms = number("metadata.max.age.ms", value)?
+            }
             "security.protocol" => {
                 if value != "PLAINTEXT" {
                     return Err(Error::InvalidOption {

@@ -59,10 +59,16 @@ impl Admin {
         self.ask("describeCluster", Target::Any, &request, |reply| {
             let response: DescribeClusterResponse<'_> = reply.decode()?;
             Error::check(response.error_code, response.error_message.as_deref())?;
-            let node = |b: &protocol::messages::describe_cluster_response::DescribeClusterBroker<'_>| {
-                let address = Address { host: b.host.to_string(), port: u16::try_from(b.port).ok()? };
-                Some(Node { id: NodeId(b.broker_id), address, rack: b.rack.as_ref().map(ToString::to_string) })
-            };
+            let node =
+                |b: &protocol::messages::describe_cluster_response::DescribeClusterBroker<'_>| {
+                    let address =
+                        Address { host: b.host.to_string(), port: u16::try_from(b.port).ok()? };
+                    Some(Node {
+                        id: NodeId(b.broker_id),
+                        address,
+                        rack: b.rack.as_ref().map(ToString::to_string),
+                    })
+                };
             Ok(ClusterDescription {
                 cluster_id: response.cluster_id.to_string(),
                 controller: Some(NodeId(response.controller_id)).filter(|id| id.is_some()),
@@ -103,7 +109,10 @@ impl Admin {
     }
 
     /// Ongoing reassignments of these partitions (topic, indexes).
-    pub async fn list_reassignments(&self, topics: &[(String, Vec<i32>)]) -> Result<Vec<ReassignedPartition>> {
+    pub async fn list_reassignments(
+        &self,
+        topics: &[(String, Vec<i32>)],
+    ) -> Result<Vec<ReassignedPartition>> {
         let topic = |(name, partitions): &(String, Vec<i32>)| ListPartitionReassignmentsTopics {
             name: name.clone().into(),
             partition_indexes: partitions.clone(),

@@ -1,7 +1,11 @@
 //! Configurations of topics, brokers, groups: describe and change.
 
-use protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
-use protocol::messages::describe_configs_response::{DescribeConfigsResponse, DescribeConfigsResourceResult};
+use protocol::messages::describe_configs_request::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
+use protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse,
+};
 use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -121,26 +125,25 @@ impl Admin {
     ) -> Result<PerItem<ConfigResource, Vec<ConfigEntry>>> {
         let mut results = Vec::with_capacity(resources.len());
         for (target, resources) in by_target(resources.iter(), |resource| resource.target()) {
-            let resource = |resource: &&ConfigResource| {
-                let (kind, name) = resource.parts();
-                DescribeConfigsResource {
-                    resource_type: kind,
-                    resource_name: name.into(),
-                    configuration_keys: None,
-                    ..Default::default()
-                }
-            };
             let request = DescribeConfigsRequest {
-                resources: resources.iter().map(resource).collect(),
+                resources: resources.iter().copied().map(asked).collect(),
                 ..Default::default()
             };
             let answered = self.ask("describeConfigs", target, &request, |reply| {
                 let response: DescribeConfigsResponse<'_> = reply.decode()?;
-                let one = |r: &protocol::messages::describe_configs_response::DescribeConfigsResult<'_>| {
-                    let resource = ConfigResource::from_parts(r.resource_type, &r.resource_name);
-                    let entries = || r.configs.iter().map(entry).collect();
-                    (resource, Error::check(r.error_code, r.error_message.as_deref()).map(|()| entries()))
-                };
+                let one =
+                    |r: &protocol::messages::describe_configs_response::DescribeConfigsResult<
+                        '_,
+                    >| {
+                        let resource =
+                            ConfigResource::from_parts(r.resource_type, &r.resource_name);
+                        let entries = || r.configs.iter().map(entry).collect();
+                        (
+                            resource,
+                            Error::check(r.error_code, r.error_message.as_deref())
+                                .map(|()| entries()),
+                        )
+                    };
                 Ok(response.results.iter().map(one).collect::<Vec<_>>())
             });
             results.extend(answered.await?);
@@ -197,6 +200,16 @@ impl Admin {
     }
 }
 
+fn asked(resource: &ConfigResource) -> DescribeConfigsResource<'_> {
+    let (kind, name) = resource.parts();
+    DescribeConfigsResource {
+        resource_type: kind,
+        resource_name: name.into(),
+        configuration_keys: None,
+        ..Default::default()
+    }
+}
+
 fn entry(entry: &DescribeConfigsResourceResult<'_>) -> ConfigEntry {
     ConfigEntry {
         name: entry.name.to_string(),
@@ -208,7 +221,10 @@ fn entry(entry: &DescribeConfigsResourceResult<'_>) -> ConfigEntry {
 }
 
 /// Items that go to the same node, together.
-fn by_target<'a, T>(items: impl Iterator<Item = &'a T>, target: impl Fn(&T) -> Target) -> Vec<(Target, Vec<&'a T>)> {
+fn by_target<'a, T>(
+    items: impl Iterator<Item = &'a T>,
+    target: impl Fn(&T) -> Target,
+) -> Vec<(Target, Vec<&'a T>)> {
     let mut groups: Vec<(Target, Vec<&'a T>)> = Vec::new();
     for item in items {
         let target = target(item);

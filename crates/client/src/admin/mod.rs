@@ -9,8 +9,11 @@ use protocol::{Encode, ErrorCode, Message};
 
 pub use cluster::{ClusterDescription, LogDir, LogDirPartition, ReassignedPartition};
 pub use configs::{AlterConfig, AlterOperation, ConfigEntry, ConfigResource, ConfigSource};
+pub(crate) use offsets::list_offsets;
 pub use offsets::{ListedOffset, OffsetSpec};
-pub use topics::{CreatedTopic, DescribedPartition, NewPartitions, NewTopic, TopicDescription, TopicListing};
+pub use topics::{
+    CreatedTopic, DescribedPartition, NewPartitions, NewTopic, TopicDescription, TopicListing,
+};
 
 use crate::cluster::{Client, Target};
 use crate::error::{Error, Result};
@@ -58,7 +61,9 @@ impl Admin {
 /// Errors of an item that speak of the node that was asked, not of the item: worth another node, another moment.
 fn wrong_node(code: i16) -> Result<()> {
     match ErrorCode::from_code(code) {
-        code @ (ErrorCode::NotController | ErrorCode::CoordinatorLoadInProgress) => Err(Error::api(code, None)),
+        code @ (ErrorCode::NotController | ErrorCode::CoordinatorLoadInProgress) => {
+            Err(Error::api(code, None))
+        }
         _ => Ok(()),
     }
 }

@@ -9,7 +9,9 @@ use protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 use protocol::messages::delete_records_response::DeleteRecordsResponse;
-use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use protocol::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use protocol::messages::list_offsets_response::ListOffsetsResponse;
 
 use super::{Admin, PerItem};
@@ -79,7 +81,10 @@ impl Admin {
     }
 
     /// Deletes all records below each offset (-1: all). Answers the new start of the log.
-    pub async fn delete_records(&self, before: &[(TopicPartition, i64)]) -> Result<PerItem<TopicPartition, i64>> {
+    pub async fn delete_records(
+        &self,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<PerItem<TopicPartition, i64>> {
         let mut waiting: BTreeMap<TopicPartition, i64> = before.iter().cloned().collect();
         let mut done = Vec::with_capacity(before.len());
         let client = &self.client;
@@ -240,7 +245,11 @@ async fn ask_leader(
     for topic in &response.topics {
         let name: Arc<str> = topic.name.as_ref().into();
         for p in &topic.partitions {
-            let listed = ListedOffset { offset: p.offset, timestamp: p.timestamp, leader_epoch: p.leader_epoch };
+            let listed = ListedOffset {
+                offset: p.offset,
+                timestamp: p.timestamp,
+                leader_epoch: p.leader_epoch,
+            };
             let tp = TopicPartition::new(Arc::clone(&name), p.partition_index);
             answers.push((tp, Error::check(p.error_code, None).map(|()| listed)));
         }
@@ -280,8 +289,12 @@ async fn by_leader<T: Copy>(
         let partition = metadata.partition(&tp.topic, tp.partition.get());
         match partition.map(|p| p.leader.filter(|id| metadata.nodes.contains_key(id))) {
             Some(Some(leader)) => groups.entry(leader).or_default().push((tp.clone(), *value)),
-            Some(None) => missing.push((tp.clone(), Error::api(ErrorCode::LeaderNotAvailable, None))),
-            None => missing.push((tp.clone(), Error::api(ErrorCode::UnknownTopicOrPartition, None))),
+            Some(None) => {
+                missing.push((tp.clone(), Error::api(ErrorCode::LeaderNotAvailable, None)))
+            }
+            None => {
+                missing.push((tp.clone(), Error::api(ErrorCode::UnknownTopicOrPartition, None)))
+            }
         }
     }
     Ok((groups, missing))
@@ -307,6 +320,9 @@ async fn pause<V, T>(
     }
     for (tp, _) in std::mem::take(waiting) {
         let last = last.cloned().map(Box::new);
-        done.push((tp, Err(Error::Expired { what, after_ms: client.options().api_timeout_ms, last })));
+        done.push((
+            tp,
+            Err(Error::Expired { what, after_ms: client.options().api_timeout_ms, last }),
+        ));
     }
 }

@@ -98,7 +98,8 @@ pub struct DescribedPartition {
 impl Admin {
     /// All topics that may be seen, internal ones included.
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>> {
-        let request = MetadataRequest { topics: None, allow_auto_topic_creation: true, ..Default::default() };
+        let request =
+            MetadataRequest { topics: None, allow_auto_topic_creation: true, ..Default::default() };
         self.ask("listTopics", Target::Any, &request, |reply| {
             let response: MetadataResponse<'_> = reply.decode()?;
             Error::check(response.error_code, None)?;
@@ -113,7 +114,11 @@ impl Admin {
     }
 
     /// Creates topics. With `validate_only` nothing changes, all checks are made.
-    pub async fn create_topics(&self, topics: &[NewTopic], validate_only: bool) -> Result<PerItem<String, CreatedTopic>> {
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<PerItem<String, CreatedTopic>> {
         let assignment = |(index, brokers): (&i32, &Vec<i32>)| CreatableReplicaAssignment {
             partition_index: *index,
             broker_ids: brokers.clone(),
@@ -146,11 +151,14 @@ impl Admin {
             let mut results = Vec::with_capacity(response.topics.len());
             for topic in &response.topics {
                 wrong_node(topic.error_code)?;
-                let result = Error::check(topic.error_code, topic.error_message.as_deref()).map(|()| CreatedTopic {
-                    id: topic.topic_id,
-                    partitions: topic.num_partitions,
-                    replication_factor: topic.replication_factor,
-                });
+                let result =
+                    Error::check(topic.error_code, topic.error_message.as_deref()).map(|()| {
+                        CreatedTopic {
+                            id: topic.topic_id,
+                            partitions: topic.num_partitions,
+                            replication_factor: topic.replication_factor,
+                        }
+                    });
                 results.push((topic.name.to_string(), result));
             }
             Ok(results)
@@ -159,7 +167,10 @@ impl Admin {
     }
 
     pub async fn delete_topics(&self, names: &[String]) -> Result<PerItem<String, ()>> {
-        let state = |name: &String| DeleteTopicState { name: Some(name.clone().into()), ..Default::default() };
+        let state = |name: &String| DeleteTopicState {
+            name: Some(name.clone().into()),
+            ..Default::default()
+        };
         let request = DeleteTopicsRequest {
             topics: names.iter().map(state).collect(),
             topic_names: names.iter().map(|name| name.clone().into()).collect(),
@@ -172,14 +183,19 @@ impl Admin {
             for topic in &response.responses {
                 wrong_node(topic.error_code)?;
                 let name = topic.name.as_deref().unwrap_or_default().to_owned();
-                results.push((name, Error::check(topic.error_code, topic.error_message.as_deref())));
+                results
+                    .push((name, Error::check(topic.error_code, topic.error_message.as_deref())));
             }
             Ok(results)
         })
         .await
     }
 
-    pub async fn create_partitions(&self, topics: &[NewPartitions], validate_only: bool) -> Result<PerItem<String, ()>> {
+    pub async fn create_partitions(
+        &self,
+        topics: &[NewPartitions],
+        validate_only: bool,
+    ) -> Result<PerItem<String, ()>> {
         let assignment = |brokers: &Vec<i32>| CreatePartitionsAssignment {
             broker_ids: brokers.clone(),
             ..Default::default()
@@ -217,19 +233,20 @@ impl Admin {
     ) -> Result<PerItem<Arc<str>, TopicDescription>> {
         match self.describe_by_partitions(names, partitions_per_answer).await {
             Err(Error::UnsupportedVersion { .. }) => {
-                let topic = |name: &Arc<str>| MetadataRequestTopic {
-                    name: Some(name.as_ref().into()),
-                    ..Default::default()
-                };
-                self.describe_by_metadata(names.iter().map(topic).collect()).await
+                let topics = names.iter().map(|name| metadata::asked(name)).collect();
+                self.describe_by_metadata(topics).await
             }
             result => result,
         }
     }
 
     /// Describes topics by id. The name of one that does not exist is empty.
-    pub async fn describe_topic_ids(&self, ids: &[TopicId]) -> Result<PerItem<Arc<str>, TopicDescription>> {
-        let topic = |id: &TopicId| MetadataRequestTopic { topic_id: *id, name: None, ..Default::default() };
+    pub async fn describe_topic_ids(
+        &self,
+        ids: &[TopicId],
+    ) -> Result<PerItem<Arc<str>, TopicDescription>> {
+        let topic =
+            |id: &TopicId| MetadataRequestTopic { topic_id: *id, name: None, ..Default::default() };
         self.describe_by_metadata(ids.iter().map(topic).collect()).await
     }
 
@@ -237,8 +254,11 @@ impl Admin {
         &self,
         topics: Vec<MetadataRequestTopic<'_>>,
     ) -> Result<PerItem<Arc<str>, TopicDescription>> {
-        let request =
-            MetadataRequest { topics: Some(topics), allow_auto_topic_creation: false, ..Default::default() };
+        let request = MetadataRequest {
+            topics: Some(topics),
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
         self.ask("describeTopics", Target::Any, &request, |reply| {
             let response: MetadataResponse<'_> = reply.decode()?;
             Error::check(response.error_code, None)?;
@@ -249,7 +269,11 @@ impl Admin {
                 partitions: topic
                     .partitions
                     .into_iter()
-                    .map(|metadata| DescribedPartition { metadata, elr: None, last_known_elr: None })
+                    .map(|metadata| DescribedPartition {
+                        metadata,
+                        elr: None,
+                        last_known_elr: None,
+                    })
                     .collect(),
             };
             let mut results = Vec::with_capacity(response.topics.len());
@@ -257,7 +281,12 @@ impl Admin {
                 let name: Arc<str> = topic.name.as_deref().unwrap_or_default().into();
                 let result = Error::check(topic.error_code, None);
                 let topic = metadata::topic_from(topic);
-                results.push((name, result.and_then(|()| topic.map(described).ok_or_else(|| nameless(reply.address())))));
+                results.push((
+                    name,
+                    result.and_then(|()| {
+                        topic.map(described).ok_or_else(|| nameless(reply.address()))
+                    }),
+                ));
             }
             Ok(results)
         })
@@ -276,7 +305,10 @@ impl Admin {
         loop {
             let from = cursor.as_ref().map_or("", |(topic, _)| topic);
             let rest = names.iter().filter(|name| name.as_ref() >= from);
-            let topic = |name: &Arc<str>| TopicRequest { name: name.as_ref().into(), ..Default::default() };
+            let topic = |name: &Arc<str>| TopicRequest {
+                name: name.to_string().into(),
+                ..Default::default()
+            };
             let request = DescribeTopicPartitionsRequest {
                 topics: rest.map(topic).collect(),
                 response_partition_limit: limit,
@@ -290,7 +322,10 @@ impl Admin {
             let (topics, next) = self
                 .ask("describeTopics", Target::Any, &request, |reply| {
                     let response: DescribeTopicPartitionsResponse<'_> = reply.decode()?;
-                    let next = response.next_cursor.as_ref().map(|c| (c.topic_name.to_string(), c.partition_index));
+                    let next = response
+                        .next_cursor
+                        .as_ref()
+                        .map(|c| (c.topic_name.to_string(), c.partition_index));
                     let topics: Vec<_> = response.topics.iter().map(described).collect();
                     Ok((topics, next))
                 })
@@ -305,7 +340,9 @@ impl Admin {
             }
             match next {
                 // A cursor that does not move would ask for ever.
-                Some(next) if cursor.as_ref().is_none_or(|before| *before < next) => cursor = Some(next),
+                Some(next) if cursor.as_ref().is_none_or(|before| *before < next) => {
+                    cursor = Some(next)
+                }
                 _ => return Ok(found.into_iter().collect()),
             }
         }
@@ -316,7 +353,9 @@ fn nameless(address: &str) -> Error {
     Error::Incomplete { what: String::from("the name of a topic"), address: address.to_owned() }
 }
 
-fn described(topic: &DescribeTopicPartitionsResponseTopic<'_>) -> (Arc<str>, Result<TopicDescription>) {
+fn described(
+    topic: &DescribeTopicPartitionsResponseTopic<'_>,
+) -> (Arc<str>, Result<TopicDescription>) {
     let name: Arc<str> = topic.name.as_deref().unwrap_or_default().into();
     if let Err(error) = Error::check(topic.error_code, None) {
         return (name, Err(error));

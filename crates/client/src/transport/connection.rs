@@ -123,7 +123,8 @@ impl Connection {
     pub async fn open(address: &Address, options: &ClientOptions) -> Result<Self> {
         let name = address.to_string();
         let setup = Duration::from_millis(options.connection_setup_timeout_ms);
-        let failed = |source: io::Error| Error::Connect { address: name.clone(), source: Arc::new(source) };
+        let failed =
+            |source: io::Error| Error::Connect { address: name.clone(), source: Arc::new(source) };
         let connect = TcpStream::connect((address.host.as_str(), address.port));
         let stream = match tokio::time::timeout(setup, connect).await {
             Ok(result) => result.map_err(failed)?,
@@ -169,7 +170,12 @@ impl Connection {
     }
 
     /// As [`Self::call`], at most at version `cap` and with a limit of its own in milliseconds.
-    pub async fn call_within<R: Message + Encode>(&self, request: &R, cap: i16, timeout_ms: u64) -> Result<Reply> {
+    pub async fn call_within<R: Message + Encode>(
+        &self,
+        request: &R,
+        cap: i16,
+        timeout_ms: u64,
+    ) -> Result<Reply> {
         let api = api_of::<R>()?;
         let version = self.versions.choose::<R>(api, cap, self.address())?;
         self.start(request, api, version, timeout_ms).await?.answer().await
@@ -202,7 +208,12 @@ impl Connection {
     }
 
     /// Puts a request in line that gets no answer (Produce with acks=0).
-    pub async fn send_only<R: Message + Encode>(&self, request: &R, api: ApiKey, version: i16) -> Result<()> {
+    pub async fn send_only<R: Message + Encode>(
+        &self,
+        request: &R,
+        api: ApiKey,
+        version: i16,
+    ) -> Result<()> {
         let frame = frame::encode(api, request, version, &self.client_id)?;
         self.put(Outgoing { frame, reply: None }).await
     }
@@ -224,12 +235,14 @@ impl Connection {
         };
         let mut version = ApiVersionsRequest::MAX_VERSION;
         loop {
-            let reply = self.start(&request, api, version, self.request_timeout_ms).await?.answer().await?;
+            let reply =
+                self.start(&request, api, version, self.request_timeout_ms).await?.answer().await?;
             // The code stands first in every version.
             let code = reply.body.get(..2).map_or(-1, |b| i16::from_be_bytes([b[0], b[1]]));
             if code == ErrorCode::UnsupportedVersion.code() && version > 0 {
                 let oldest = Reply { version: 0, ..reply };
-                let offered = ServerVersions::from_response(&oldest.decode::<ApiVersionsResponse<'_>>()?);
+                let offered =
+                    ServerVersions::from_response(&oldest.decode::<ApiVersionsResponse<'_>>()?);
                 let (_, theirs) = offered.range(api).unwrap_or((0, 0));
                 version = if theirs < version { theirs.max(0) } else { 0 };
                 continue;
@@ -258,7 +271,10 @@ impl InFlight {
         };
         let mut reader = Reader::new(&body);
         let header_version = self.api.response_header_version(self.version);
-        let header = protocol::messages::response_header::ResponseHeader::decode(&mut reader, header_version);
+        let header = protocol::messages::response_header::ResponseHeader::decode(
+            &mut reader,
+            header_version,
+        );
         header.map_err(|source| Error::Decode {
             what: "response header",
             address: shared.address.to_string(),
@@ -283,7 +299,11 @@ fn api_of<R: Message>() -> Result<ApiKey> {
     })
 }
 
-async fn write_requests(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Outgoing>, shared: Arc<Shared>) {
+async fn write_requests(
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Outgoing>,
+    shared: Arc<Shared>,
+) {
     let mut next_id = 0i32;
     loop {
         let outgoing = tokio::select! {
@@ -356,14 +376,21 @@ async fn read_responses(mut socket: OwnedReadHalf, shared: Arc<Shared>, limit: u
 }
 
 /// One frame without its size. The buffer grows with what arrives.
-async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, limit: usize) -> Result<Bytes, String> {
+async fn read_frame(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    limit: usize,
+) -> Result<Bytes, String> {
     while buffer.len() < 4 {
         fill(socket, buffer, READ_AHEAD / 4).await?;
     }
     let size = buffer.get_i32();
-    let size = usize::try_from(size).map_err(|_| format!("the server sent a frame of size {size}"))?;
+    let size =
+        usize::try_from(size).map_err(|_| format!("the server sent a frame of size {size}"))?;
     if size > limit {
-        return Err(format!("the server sent a frame of {size} bytes, more than the limit of {limit}"));
+        return Err(format!(
+            "the server sent a frame of {size} bytes, more than the limit of {limit}"
+        ));
     }
     while buffer.len() < size {
         let missing = size - buffer.len();
@@ -372,7 +399,11 @@ async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, limit: us
     Ok(buffer.split_to(size).freeze())
 }
 
-async fn fill(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, room: usize) -> Result<(), String> {
+async fn fill(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    room: usize,
+) -> Result<(), String> {
     buffer.reserve(room);
     match socket.read_buf(buffer).await {
         Ok(0) => Err(String::from("the server closed it")),

@@ -16,7 +16,7 @@ pub(crate) fn encode<R: Message + Encode>(
 ) -> Result<Vec<u8>> {
     let failed = |source| Error::Encode { what: R::NAME, source };
     let header = RequestHeader {
-        request_api_key: api as i16,
+        request_api_key: api.code(),
         request_api_version: version,
         correlation_id: 0,
         client_id: Some(client_id.into()),
@@ -31,10 +31,10 @@ pub(crate) fn encode<R: Message + Encode>(
         key: "the size of a frame",
     })?;
     let mut writer = Writer::with_capacity(length + 4);
-    writer.put_i32(size);
+    writer.raw(&size.to_be_bytes());
     header.encode(&mut writer, header_version).map_err(failed)?;
     request.encode(&mut writer, version).map_err(failed)?;
-    Ok(writer.into_vec())
+    writer.into_vec().map_err(failed)
 }
 
 pub(crate) fn set_correlation_id(frame: &mut [u8], id: i32) {

@@ -5,6 +5,6 @@ mod frame;
 pub(crate) mod pool;
 mod versions;
 
-pub use connection::{Connection, Reply};
+pub use connection::{Connection, InFlight, Reply};
 pub(crate) use pool::Pool;
 pub use versions::ServerVersions;

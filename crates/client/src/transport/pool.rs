@@ -84,7 +84,8 @@ impl Pool {
             return Arc::clone(slot);
         }
         // A node that moved gets a new slot; the old connection ends with its last user.
-        let slot = Arc::new(Slot { address: address.clone(), state: tokio::sync::Mutex::default() });
+        let slot =
+            Arc::new(Slot { address: address.clone(), state: tokio::sync::Mutex::default() });
         slots.insert(peer, Arc::clone(&slot));
         slot
     }

@@ -14,7 +14,7 @@ pub struct ServerVersions {
 }
 
 impl ServerVersions {
-    pub(crate) fn from_response(response: &ApiVersionsResponse) -> Self {
+    pub(crate) fn from_response(response: &ApiVersionsResponse<'_>) -> Self {
         let ranges = response.api_keys.iter().map(|a| (a.api_key, (a.min_version, a.max_version)));
         Self { ranges: ranges.collect() }
     }
