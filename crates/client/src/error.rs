@@ -56,10 +56,13 @@ pub enum Error {
     #[error("the records at offset {offset} of {partition} are corrupt: {reason}")]
     CorruptRecords { partition: base::TopicPartition, offset: i64, reason: String },
 
-    #[error("{key}={value} is not valid: {expected}")]
+    #[error("Invalid value {value} for configuration {key}: {expected}")]
     InvalidOption { key: &'static str, value: String, expected: String },
 
-    #[error("a record of {bytes} bytes is larger than {limit}, the value of {key}")]
+    #[error(
+        "The message is {bytes} bytes when serialized which is larger than {limit}, which is the value of the {key} \
+         configuration."
+    )]
     RecordTooLarge { bytes: usize, limit: usize, key: &'static str },
 
     #[error(

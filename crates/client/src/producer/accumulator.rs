@@ -307,10 +307,11 @@ impl Accumulator {
     }
 
     fn landed(&mut self, batch: &Batch) {
-        if let (Some(queue), Some(order)) = (self.queues.get_mut(&batch.partition), batch.order) {
-            if queue.in_flight.remove(&order).is_some() {
-                self.in_flight -= 1;
-            }
+        let queue = self.queues.get_mut(&batch.partition);
+        if let (Some(queue), Some(order)) = (queue, batch.order)
+            && queue.in_flight.remove(&order).is_some()
+        {
+            self.in_flight -= 1;
         }
     }
 

@@ -27,10 +27,11 @@ impl Partitioner {
 
     /// The partition for the next record without a key. Those with a leader are preferred.
     pub fn sticky(&mut self, topic: &TopicMetadata) -> i32 {
-        if let Some(current) = self.current.get(&topic.name) {
-            if current.bytes < self.batch_size && topic.partition(current.partition).is_some() {
-                return current.partition;
-            }
+        if let Some(current) = self.current.get(&topic.name)
+            && current.bytes < self.batch_size
+            && topic.partition(current.partition).is_some()
+        {
+            return current.partition;
         }
         let with_leader = topic.partitions.iter().filter(|p| p.leader.is_some()).count();
         let able = |p: &&crate::metadata::PartitionMetadata| with_leader == 0 || p.leader.is_some();
