@@ -134,7 +134,7 @@ fn append(
     if config.origin == AppendOrigin::Client {
         check_produce(version, bytes)?;
     }
-    let mut prepared = validate::prepare(bytes.to_vec(), config, NOW)?;
+    let mut prepared = validate::prepare(bytes, config, NOW)?;
     let last = prepared.assign_offsets(Offset(100), LeaderEpoch(7));
     Ok((last, prepared))
 }

@@ -136,8 +136,7 @@ fn mutants_neither_panic_nor_take_memory() {
             });
             assert!(used <= ALLOWED + mutant.len() * 8, "{used} bytes for {}", mutant.len());
             let config = &configs[round % 3];
-            let (result, used) =
-                peak(|| prepare(mutant.clone(), config, WallMs(1_700_000_000_000)));
+            let (result, used) = peak(|| prepare(&mutant[..], config, WallMs(1_700_000_000_000)));
             outcomes[1] += usize::from(result.is_ok());
             let rebuilt = result.as_ref().map_or(0, |prepared| prepared.bytes().len());
             assert!(used <= ALLOWED + (mutant.len() + rebuilt) * 8, "{used}: {result:?}");
@@ -184,12 +183,12 @@ fn bombs_are_walked_in_a_window() {
         config.max_message_bytes = 8 << 20;
         let size = bomb.len();
         assert!(size < 4 << 20, "{compression} {size}");
-        let (result, used) = peak(|| prepare(bomb.clone(), &config, WallMs(0)));
+        let (result, used) = peak(|| prepare(&bomb[..], &config, WallMs(0)));
         assert!(result.is_ok(), "{compression} {result:?}");
         assert!(used < size + (1 << 20), "{compression} {used}");
 
         config.max_decompressed_message_bytes = 1 << 20;
-        let refused = prepare(bomb.clone(), &config, WallMs(0)).unwrap_err();
+        let refused = prepare(&bomb[..], &config, WallMs(0)).unwrap_err();
         assert!(matches!(refused, AppendFault::RecordTooLarge { .. }), "{refused:?}");
 
         let batch = records::AnyBatch::parse(&bomb).unwrap().unwrap();
@@ -212,7 +211,7 @@ fn a_million_faulty_records_answer_in_little_memory() {
     config.compacted = true;
     config.max_message_bytes = 64 << 20;
     let size = bytes.len();
-    let (result, used) = peak(|| prepare(bytes, &config, WallMs(5)));
+    let (result, used) = peak(|| prepare(&bytes[..], &config, WallMs(5)));
     let fault = result.unwrap_err();
     assert!(used < size + (1 << 20), "{used}");
     let AppendFault::Records(faults) = &fault else { panic!("{fault:?}") };

@@ -5,6 +5,7 @@
 //! as a stream, without keeping what is decompressed. Only a topic with its own compression rebuilds the batch.
 
 use base::{LeaderEpoch, Offset, WallMs};
+use bytes::{Bytes, BytesMut};
 
 use crate::batch::{self, BatchHeader, NO_TIMESTAMP, TimestampType};
 use crate::batches::{AnyBatch, Batches};
@@ -92,7 +93,7 @@ pub fn check_produce(version: i16, bytes: &[u8]) -> Result<(), AppendFault> {
 /// A batch that may be appended once it has offsets.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     header: BatchHeader,
     records: i32,
     append_time: Option<WallMs>,
@@ -105,7 +106,7 @@ impl Prepared {
         &self.bytes
     }
 
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub fn into_bytes(self) -> BytesMut {
         self.bytes
     }
 
@@ -149,12 +150,14 @@ impl Prepared {
 }
 
 /// Checks `bytes` (the records of one partition, as a client or coordinator sent them) for an append by the leader at
-/// time `now`, and settles compression and timestamps. Bytes after the last whole batch are dropped, as in Kafka.
+/// time `now`, and settles compression and timestamps. The bytes are changed in place: a frame's slice becomes the
+/// log's bytes without being copied. Bytes after the last whole batch are dropped, as in Kafka.
 pub fn prepare(
-    mut bytes: Vec<u8>,
+    bytes: impl Into<BytesMut>,
     config: &ValidationConfig,
     now: WallMs,
 ) -> Result<Prepared, AppendFault> {
+    let mut bytes = bytes.into();
     let (header, size) = check_batches(&bytes, config)?;
     bytes.truncate(size);
     check_header(&header, config.origin)?;
@@ -185,7 +188,7 @@ pub fn prepare(
     if keep {
         batch::set_max_timestamp(&mut bytes, config.timestamp_type, max_timestamp)?;
     } else {
-        bytes = rebuild(&header, &bytes, target, append_time)?;
+        bytes = Bytes::from(rebuild(&header, &bytes, target, append_time)?).into();
         if bytes.len() > config.max_message_bytes {
             let (size, max) = (bytes.len(), config.max_message_bytes);
             return Err(AppendFault::TooLarge { size, max });
