@@ -143,7 +143,7 @@ pub fn decompressed<'a>(
 }
 
 /// Reads one record with its length prefix, offset and timestamp still relative.
-fn read_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), InvalidRecord> {
+pub(crate) fn read_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), InvalidRecord> {
     let (size, rest) = read_varint(bytes)?;
     let prefix = bytes.len() - rest.len();
     let body = usize::try_from(size)

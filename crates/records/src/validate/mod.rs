@@ -169,13 +169,9 @@ pub fn prepare(
         || (source == Compression::None && header.attributes.is_control());
 
     let mut scan = Scan::new(config, &header, now, keep && source != Compression::None);
-    walk(
-        &header,
-        &bytes,
-        config.max_decompressed_message_bytes,
-        MAX_WALKED_BYTES,
-        &mut |record| scan.visit(record),
-    )?;
+    walk(&header, &bytes, config.max_decompressed_message_bytes, MAX_WALKED_BYTES, |record| {
+        scan.visit(record)
+    })?;
     let scan = scan.finish()?;
     if source != Compression::None
         && keep

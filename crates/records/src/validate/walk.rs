@@ -3,7 +3,7 @@
 use crate::batch::{BatchHeader, TimestampType};
 use crate::compress::{Compression, Decompressor};
 use crate::error::InvalidRecord;
-use crate::record::{Records, body};
+use crate::record::{Record, Records, body, read_record};
 use crate::varint::{
     MAX_VARINT_LEN, MAX_VARLONG_LEN, read_varint, read_varlong, unzigzag32, unzigzag64,
 };
@@ -26,7 +26,7 @@ pub(super) fn walk(
     batch: &[u8],
     max_record_size: i32,
     max_total: u64,
-    visit: &mut dyn FnMut(Glance),
+    mut visit: impl FnMut(Glance),
 ) -> Result<(), AppendFault> {
     let compression = header.attributes.compression()?;
     let count = header.record_count()?;
@@ -36,14 +36,10 @@ pub(super) fn walk(
     if compression == Compression::None {
         for record in Records::new(header, body(batch))? {
             let record = record?;
-            let size = |field: Option<&[u8]>| {
-                field.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
-            };
             visit(Glance {
                 offset: record.offset.0,
                 timestamp: record.timestamp,
-                key_size: size(record.key),
-                value_size: size(record.value),
+                ..glance(&record)
             });
         }
         return Ok(());
@@ -60,6 +56,19 @@ pub(super) fn walk(
         visit(glance);
     }
     if stream.source.fill()?.is_empty() { Ok(()) } else { Err(InvalidRecord::RecordsRemain.into()) }
+}
+
+/// A record's sizes, its offset and timestamp still relative.
+fn glance(record: &Record<'_>) -> Glance {
+    let size = |field: Option<&[u8]>| {
+        field.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+    };
+    Glance {
+        offset: record.offset_delta.into(),
+        timestamp: record.timestamp_delta,
+        key_size: size(record.key),
+        value_size: size(record.value),
+    }
 }
 
 impl From<InvalidRecord> for AppendFault {
@@ -79,6 +88,15 @@ impl Stream<'_> {
     /// Reads one record, its offset and timestamp still relative. Unlike Kafka here, but like Kafka everywhere else
     /// (and its consumers), the record's size must be that of its content.
     fn record(&mut self, max_size: i32) -> Result<Glance, AppendFault> {
+        // Nearly all records lie in the window as a whole; the others, and faulty ones, are read piece by piece.
+        let whole = read_record(self.source.fill()?);
+        let whole = whole.ok().map(|(record, _)| (record.size, glance(&record)));
+        if let Some((size, glance)) = whole
+            && i64::try_from(size).is_ok_and(|size| size <= i64::from(max_size))
+        {
+            self.consume(size)?;
+            return Ok(glance);
+        }
         let size = self.varint()?;
         if size < 0 {
             return Err(InvalidRecord::Size { expected: size.into(), read: 0 }.into());
