@@ -1,0 +1,149 @@
+//! The files of one log: opened through the pool by segment and kind, renamed and removed by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{LogError, Result};
+use super::names;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::pool::{FileKey, FileKind, FilePool};
+
+/// A log's directory and its place in the pool.
+pub(crate) struct LogFiles {
+    pool: Arc<FilePool>,
+    log: u64,
+    dir: PathBuf,
+}
+
+impl LogFiles {
+    pub fn new(pool: Arc<FilePool>, dir: PathBuf) -> Self {
+        let log = pool.new_log();
+        Self { pool, log, dir }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn set_dir(&mut self, dir: PathBuf) {
+        self.dir = dir;
+    }
+
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        self.pool.disk()
+    }
+
+    pub fn path(&self, base_offset: i64, kind: FileKind) -> PathBuf {
+        self.dir.join(names::segment_file(base_offset, kind))
+    }
+
+    /// Opens an existing file of a segment.
+    pub fn open(&self, base_offset: i64, kind: FileKind) -> Result<Arc<dyn DiskFile>> {
+        self.open_as(base_offset, kind, OpenMode::Existing)
+    }
+
+    /// Opens a file of a segment, created empty when missing.
+    pub fn open_or_create(&self, base_offset: i64, kind: FileKind) -> Result<Arc<dyn DiskFile>> {
+        self.open_as(base_offset, kind, OpenMode::CreateIfMissing)
+    }
+
+    fn open_as(
+        &self,
+        base_offset: i64,
+        kind: FileKind,
+        mode: OpenMode,
+    ) -> Result<Arc<dyn DiskFile>> {
+        let key = FileKey { log: self.log, base_offset, kind };
+        self.pool
+            .get(key, mode, || self.path(base_offset, kind))
+            .map_err(|source| self.error("open", base_offset, kind, source))
+    }
+
+    /// Creates a file empty without keeping it open; cuts what was there.
+    pub fn create_empty(&self, base_offset: i64, kind: FileKind) -> Result<Arc<dyn DiskFile>> {
+        self.forget(base_offset, kind);
+        self.disk()
+            .open(&self.path(base_offset, kind), OpenMode::CreateEmpty)
+            .map_err(|source| self.error("create", base_offset, kind, source))
+    }
+
+    pub fn forget(&self, base_offset: i64, kind: FileKind) {
+        self.pool.forget(FileKey { log: self.log, base_offset, kind });
+    }
+
+    pub fn forget_segment(&self, base_offset: i64) {
+        for kind in names::KINDS {
+            self.forget(base_offset, kind);
+        }
+    }
+
+    pub fn forget_all(&self) {
+        self.pool.forget_log(self.log);
+    }
+
+    pub fn error(
+        &self,
+        action: &'static str,
+        base_offset: i64,
+        kind: FileKind,
+        source: std::io::Error,
+    ) -> LogError {
+        LogError::Io { action, path: self.path(base_offset, kind), source }
+    }
+
+    /// Reads exactly `buf.len()` bytes.
+    pub fn read_exact(
+        &self,
+        base_offset: i64,
+        kind: FileKind,
+        buf: &mut [u8],
+        position: u64,
+    ) -> Result<()> {
+        let read = self.read(base_offset, kind, buf, position)?;
+        if read < buf.len() {
+            return Err(LogError::Corrupt {
+                path: self.path(base_offset, kind),
+                position,
+                reason: format!("ends after {read} of {} bytes", buf.len()),
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads up to `buf.len()` bytes; fewer only at the end of the file.
+    pub fn read(
+        &self,
+        base_offset: i64,
+        kind: FileKind,
+        buf: &mut [u8],
+        position: u64,
+    ) -> Result<usize> {
+        self.open(base_offset, kind)?
+            .read_at(buf, position)
+            .map_err(|source| self.error("read", base_offset, kind, source))
+    }
+
+    pub fn write(
+        &self,
+        base_offset: i64,
+        kind: FileKind,
+        bytes: &[u8],
+        position: u64,
+    ) -> Result<()> {
+        self.open_or_create(base_offset, kind)?
+            .write_at(bytes, position)
+            .map_err(|source| self.error("write", base_offset, kind, source))
+    }
+
+    pub fn set_len(&self, base_offset: i64, kind: FileKind, len: u64) -> Result<()> {
+        self.open_or_create(base_offset, kind)?
+            .set_len(len)
+            .map_err(|source| self.error("truncate", base_offset, kind, source))
+    }
+}
+
+impl Drop for LogFiles {
+    fn drop(&mut self) {
+        self.forget_all();
+    }
+}

@@ -1,0 +1,261 @@
+//! Making the log durable, and the work that runs later without the lock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::{Offset, WallMs};
+
+use super::error::{LogError, Result};
+use super::{Log, names};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::pool::FileKind;
+
+/// Something to run without the log's lock.
+#[must_use]
+pub enum LogWork {
+    /// Sync what a roll has finished; give the result to [`Log::complete_flush`].
+    Flush(FlushWork),
+    /// Remove files after their delay, when nobody reads them any more.
+    Remove(RemoveWork),
+}
+
+/// Files to sync, and the recovery point that is reached with it.
+#[must_use]
+pub struct FlushWork {
+    files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    /// The directory, when files in it are new.
+    dir: Option<PathBuf>,
+    disk: Arc<dyn Disk>,
+    upto: i64,
+    rewrites: u64,
+}
+
+/// What [`FlushWork::run`] has done; the log must learn of it.
+#[must_use]
+pub struct FlushDone {
+    upto: i64,
+    rewrites: u64,
+    result: Result<()>,
+}
+
+/// Files to remove.
+#[must_use]
+pub struct RemoveWork {
+    disk: Arc<dyn Disk>,
+    pub paths: Vec<PathBuf>,
+    /// How long to wait first, for reads that are under way by name.
+    pub delay_ms: u64,
+}
+
+impl FlushWork {
+    /// Syncs; blocks for as long as the disk takes. A failure is final.
+    pub fn run(self) -> FlushDone {
+        let result = self.sync();
+        FlushDone { upto: self.upto, rewrites: self.rewrites, result }
+    }
+
+    fn sync(&self) -> Result<()> {
+        for (path, file) in &self.files {
+            file.sync_data().map_err(LogError::io("sync", path))?;
+        }
+        if let Some(dir) = &self.dir {
+            self.disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        }
+        Ok(())
+    }
+}
+
+impl RemoveWork {
+    pub(super) fn new(disk: Arc<dyn Disk>, paths: Vec<PathBuf>, delay_ms: u64) -> Self {
+        Self { disk, paths, delay_ms }
+    }
+
+    /// Removes the files; those that are gone already are fine.
+    pub fn run(&self) -> Result<()> {
+        for path in &self.paths {
+            self.disk.remove_file(path).map_err(LogError::io("remove", path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// There is something in [`Log::take_work`].
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// What is to be done without the lock. Work that is never done costs disk space and a longer recovery, no data.
+    pub fn take_work(&mut self) -> Vec<LogWork> {
+        std::mem::take(&mut self.work)
+    }
+
+    /// Records after the recovery point.
+    pub fn unflushed_records(&self) -> i64 {
+        self.end_offset.saturating_sub(self.recovery_point)
+    }
+
+    /// `flush.ms` have passed since the last flush and there is something to flush.
+    pub fn is_flush_due(&self, now: WallMs) -> bool {
+        self.unflushed_records() > 0
+            && now.0.saturating_sub(self.last_flush.0) >= self.config.flush_ms
+    }
+
+    /// Makes everything up to the log's end durable.
+    pub fn flush(&mut self, now: WallMs) -> Result<()> {
+        self.change(|log| log.flush_now(log.end_offset, now))
+    }
+
+    /// What has to be synced so that everything below `upto` is durable; `None` when it is. For those who do not want
+    /// to hold the lock meanwhile: run it, then [`Log::complete_flush`].
+    pub fn prepare_flush(&mut self, upto: Offset) -> Result<Option<FlushWork>> {
+        self.change(|log| log.flush_to(upto.0.min(log.end_offset)))
+    }
+
+    /// Takes note of a flush that ran without the lock.
+    pub fn complete_flush(&mut self, done: FlushDone, now: WallMs) -> Result<()> {
+        self.change(|log| {
+            done.result?;
+            if done.rewrites == log.rewrites {
+                log.flushed(done.upto, now);
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn flush_now(&mut self, upto: i64, now: WallMs) -> Result<()> {
+        if let Some(work) = self.flush_to(upto)? {
+            work.sync()?;
+            self.flushed(upto, now);
+        }
+        Ok(())
+    }
+
+    fn flushed(&mut self, upto: i64, now: WallMs) {
+        self.recovery_point = self.recovery_point.max(upto);
+        self.last_flush = now;
+    }
+
+    /// Recovery rebuilds indexes, epochs and producers of everything from the segment of the recovery point on. So the
+    /// active segment's log suffices; of the others all files count, and the epochs before the recovery point moves.
+    pub(super) fn flush_to(&mut self, upto: i64) -> Result<Option<FlushWork>> {
+        if upto <= self.recovery_point {
+            return Ok(None);
+        }
+        if self.epochs.is_dirty() {
+            self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
+        }
+        let first = self.floor_segment(self.recovery_point).unwrap_or(0);
+        let last = self.segments.len().saturating_sub(1);
+        let mut files = Vec::new();
+        let mut new_files = false;
+        for (slot, segment) in self.segments.iter().enumerate().skip(first) {
+            if segment.base_offset >= upto {
+                break;
+            }
+            new_files |= segment.base_offset >= self.recovery_point;
+            self.add_files(
+                segment.base_offset,
+                slot == last,
+                !segment.txn_index.is_empty(),
+                &mut files,
+            )?;
+        }
+        self.add_snapshots(upto, &mut files)?;
+        Ok(Some(FlushWork {
+            files,
+            dir: new_files.then(|| self.files.dir().to_path_buf()),
+            disk: Arc::clone(self.files.disk()),
+            upto,
+            rewrites: self.rewrites,
+        }))
+    }
+
+    fn add_files(
+        &self,
+        base_offset: i64,
+        active: bool,
+        has_txn_index: bool,
+        files: &mut Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    ) -> Result<()> {
+        for kind in names::KINDS {
+            let needed = match kind {
+                FileKind::Log => true,
+                FileKind::OffsetIndex | FileKind::TimeIndex => !active,
+                FileKind::TxnIndex => has_txn_index,
+            };
+            if needed {
+                files.push((
+                    self.files.path(base_offset, kind),
+                    self.files.open(base_offset, kind)?,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Snapshots that were written since the recovery point.
+    fn add_snapshots(
+        &self,
+        upto: i64,
+        files: &mut Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    ) -> Result<()> {
+        let new = (
+            std::ops::Bound::Excluded(self.recovery_point),
+            std::ops::Bound::Included(upto.max(self.recovery_point)),
+        );
+        if upto <= self.recovery_point {
+            return Ok(());
+        }
+        for offset in self.producers.snapshots().range(new) {
+            let path = self.path(&names::snapshot_file(*offset));
+            match self.files.disk().open(&path, OpenMode::Existing) {
+                Ok(file) => files.push((path, file)),
+                // Somebody tidied up: the log rebuilds what was in it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LogError::io("open", &path)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The clean end: everything durable, indexes complete, a snapshot of the producers at the log's end. The log
+    /// cannot be used afterwards. Recovery is not needed if the recovery point is kept.
+    pub fn close(&mut self, now: WallMs) -> Result<()> {
+        self.change(|log| {
+            log.producers.take_snapshot(&log.files)?;
+            let config = Arc::clone(&log.config);
+            let unflushed = log.end_offset > log.recovery_point;
+            log.active_mut_parts(|files, segment| segment.finish(files, &config))?;
+            log.flush_now(log.end_offset, now)?;
+            if unflushed {
+                log.sync_active_indexes()?;
+            }
+            if log.epochs.is_dirty() {
+                log.epochs.store(log.files.disk().as_ref(), log.files.dir(), true)?;
+            }
+            log.files.forget_all();
+            Ok(())
+        })?;
+        self.fail("it was closed".into());
+        Ok(())
+    }
+
+    fn active_mut_parts<T>(
+        &mut self,
+        run: impl FnOnce(&super::LogFiles, &mut super::Segment) -> T,
+    ) -> T {
+        run(&self.files, self.segments.last_mut().expect("a log has an active segment"))
+    }
+
+    fn sync_active_indexes(&self) -> Result<()> {
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let base_offset = self.active().base_offset;
+            self.files
+                .open(base_offset, kind)?
+                .sync_data()
+                .map_err(|source| self.files.error("sync", base_offset, kind, source))?;
+        }
+        Ok(())
+    }
+}

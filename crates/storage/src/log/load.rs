@@ -1,0 +1,386 @@
+//! Opening a log: what the files in its directory amount to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::{Offset, TopicPartition, WallMs};
+
+use super::config::{LogConfig, ProducerConfig};
+use super::epochs::EpochCache;
+use super::error::{LogError, Result};
+use super::files::LogFiles;
+use super::head::{BatchHead, HEAD_LEN};
+use super::producers::ProducerState;
+use super::recovery::{OnFault, Recovery, rebuild_producers};
+use super::scan::Broken;
+use super::segment::{FileLengths, Segment};
+use super::{Log, names};
+use crate::disk::OpenMode;
+use crate::pool::{FileKind, FilePool};
+
+/// How a log is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    pub config: Arc<LogConfig>,
+    pub producers: ProducerConfig,
+    /// From the checkpoint; 0 for a new log.
+    pub start_offset: Offset,
+    /// From the checkpoint; 0 when unknown.
+    pub recovery_point: Offset,
+    /// The log directory was shut down cleanly: nothing is recovered.
+    pub clean: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            config: Arc::default(),
+            producers: ProducerConfig::default(),
+            start_offset: Offset::ZERO,
+            recovery_point: Offset::ZERO,
+            clean: false,
+        }
+    }
+}
+
+impl Log {
+    /// Opens the log in `dir`, or begins a new one there. After an unclean stop the segments from the recovery point on
+    /// are read and checked, and the log is cut at the first fault.
+    pub fn open(
+        pool: &Arc<FilePool>,
+        dir: PathBuf,
+        name: TopicPartition,
+        options: OpenOptions,
+        now: WallMs,
+    ) -> Result<Self> {
+        pool.disk().create_dir(&dir).map_err(LogError::io("create", &dir))?;
+        let files = LogFiles::new(Arc::clone(pool), dir);
+        tidy_up(&files)?;
+        let listed = list(&files)?;
+        let epochs = EpochCache::load(files.disk().as_ref(), files.dir())?;
+        let producers = ProducerState::new(name.clone(), options.producers, listed.snapshots);
+        let start = options.start_offset.0.max(0);
+        let mut log = Self {
+            name,
+            files,
+            config: options.config,
+            segments: Vec::new(),
+            producers,
+            epochs,
+            start_offset: start,
+            end_offset: 0,
+            high_watermark: 0,
+            recovery_point: options.recovery_point.0.max(0),
+            last_flush: now,
+            rewrites: 0,
+            work: Vec::new(),
+            failure: None,
+        };
+        log.load_segments(listed.segments, start, options.clean, now)?;
+        if !options.clean {
+            log.recover(start, now)?;
+        }
+        log.find_end(start, options.clean, now)?;
+        log.load_producers(options.clean, now)?;
+        log.high_watermark = log.start_offset;
+        Ok(log)
+    }
+
+    /// Takes over the segments; rebuilds the indexes of those whose files are missing or cannot be right.
+    fn load_segments(
+        &mut self,
+        listed: BTreeMap<i64, FileLengths>,
+        start: i64,
+        clean: bool,
+        now: WallMs,
+    ) -> Result<()> {
+        let last = listed.keys().next_back().copied();
+        for (base_offset, lengths) in listed {
+            if lengths.log.is_none() {
+                tracing::warn!(log = %self.name, base_offset, "index files without a log, removing them");
+                for kind in names::KINDS {
+                    let path = self.files.path(base_offset, kind);
+                    self.files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
+                }
+                continue;
+            }
+            let mut segment = Segment::open(&self.config, base_offset, lengths, now);
+            let is_last = Some(base_offset) == last;
+            // What will be recovered anyway need not be looked at.
+            let skip = !clean && (is_last || self.recovery_point <= base_offset);
+            if !skip {
+                if self.txn_index_is_corrupt(&segment, &lengths)? {
+                    tracing::warn!(log = %self.name, base_offset, "the transaction index is corrupt, rebuilding it");
+                    self.recover_segment(&mut segment, OnFault::Keep, start, now)?;
+                } else if let Some(reason) = self.index_fault(&segment, &lengths, is_last)? {
+                    tracing::warn!(log = %self.name, base_offset, reason, "rebuilding the indexes");
+                    self.rebuild_indexes(&mut segment)?;
+                }
+            }
+            self.segments.push(segment);
+        }
+        if self.segments.is_empty() {
+            self.add_segment(start, now)?;
+            self.end_offset = start;
+        }
+        Ok(())
+    }
+
+    fn txn_index_is_corrupt(&self, segment: &Segment, lengths: &FileLengths) -> Result<bool> {
+        let broken = lengths.txn_index.is_some_and(|len| len % 34 != 0);
+        Ok(broken || !segment.txn_index.is_plausible(&self.files)?)
+    }
+
+    fn index_fault(
+        &self,
+        segment: &Segment,
+        lengths: &FileLengths,
+        is_last: bool,
+    ) -> Result<Option<&'static str>> {
+        let multiple = |len: Option<u64>, entry: u64| len.is_some_and(|len| len % entry == 0);
+        if !multiple(lengths.offset_index, 8) {
+            return Ok(Some("the offset index is missing or of a wrong length"));
+        }
+        if !multiple(lengths.time_index, 12) {
+            return Ok(Some("the time index is missing or of a wrong length"));
+        }
+        // The others are checked when a read first needs them.
+        if is_last && !segment.indexes_plausible(&self.files)? {
+            return Ok(Some("the end of an index does not fit the log"));
+        }
+        Ok(None)
+    }
+
+    /// Reads all of a segment, with the producers' state at its start. Gives the bytes that are not valid.
+    fn recover_segment(
+        &mut self,
+        segment: &mut Segment,
+        on_fault: OnFault,
+        start: i64,
+        now: WallMs,
+    ) -> Result<u64> {
+        let before: &[Segment] = &self.segments;
+        let before = before
+            .get(..before.partition_point(|other| other.base_offset < segment.base_offset))
+            .unwrap_or_default();
+        let producers = &mut self.producers;
+        let base_offset = segment.base_offset;
+        rebuild_producers(producers, &self.files, before, start, base_offset, false, now)?;
+        let mut recovery = Recovery {
+            name: &self.name,
+            files: &self.files,
+            config: &self.config,
+            epochs: &mut self.epochs,
+            producers: Some(producers),
+        };
+        let left = recovery.recover(segment, on_fault)?;
+        self.producers.take_snapshot(&self.files)?;
+        Ok(left)
+    }
+
+    /// Builds the offset and time index of a segment anew; its log stays as it is.
+    fn rebuild_indexes(&mut self, segment: &mut Segment) -> Result<()> {
+        let mut recovery = Recovery {
+            name: &self.name,
+            files: &self.files,
+            config: &self.config,
+            epochs: &mut self.epochs,
+            producers: None,
+        };
+        recovery.recover(segment, OnFault::Keep).map(|_| ())
+    }
+
+    /// Builds the indexes anew that a read has found to be wrong.
+    pub(super) fn repair_indexes(&mut self) -> Result<()> {
+        for slot in 0..self.segments.len() {
+            if !self.segments.get(slot).is_some_and(Segment::is_suspect) {
+                continue;
+            }
+            let Some(mut segment) = self.take_segment(slot) else { continue };
+            let repaired = self.rebuild_indexes(&mut segment);
+            self.segments.insert(slot, segment);
+            repaired?;
+        }
+        Ok(())
+    }
+
+    /// Recovers the segments from the recovery point on; what follows a fault goes.
+    fn recover(&mut self, start: i64, now: WallMs) -> Result<()> {
+        let first = self.floor_segment(self.recovery_point).unwrap_or(0);
+        for slot in first..self.segments.len() {
+            let Some(mut segment) = self.take_segment(slot) else { break };
+            let left = self.recover_segment(&mut segment, OnFault::Cut, start, now);
+            self.segments.insert(slot, segment);
+            if left? > 0 {
+                let gone = self.segments.split_off(slot + 1);
+                self.remove_segments(gone)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_segment(&mut self, slot: usize) -> Option<Segment> {
+        (slot < self.segments.len()).then(|| self.segments.remove(slot))
+    }
+
+    /// Finds the log's end and start.
+    fn find_end(&mut self, start: i64, clean: bool, now: WallMs) -> Result<()> {
+        let mut end = self.active().next_offset(&self.files)?;
+        if let Err((Broken::Incomplete, position)) = end {
+            // The file is shorter than it was: a batch cut at the end is no batch.
+            tracing::warn!(log = %self.name, position, "the last batch is cut, dropping its rest");
+            let slot = self.segments.len() - 1;
+            if let Some(mut segment) = self.take_segment(slot) {
+                let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
+                self.segments.push(segment);
+                recovered?;
+            }
+            end = self.active().next_offset(&self.files)?;
+        }
+        let base_offset = self.active().base_offset;
+        self.end_offset =
+            end.map_err(|(broken, at)| broken.into_error(&self.files, base_offset, at))?;
+        if self.end_offset < start {
+            tracing::warn!(
+                log = %self.name, end = self.end_offset, start,
+                "the log ends before its start, beginning anew"
+            );
+            let gone = std::mem::take(&mut self.segments);
+            self.remove_segments(gone)?;
+            self.add_segment(start, now)?;
+            self.end_offset = start;
+            self.epochs.clear();
+            self.producers.reset(&self.files, start)?;
+        }
+        self.recovery_point =
+            if clean { self.end_offset } else { self.recovery_point.min(self.end_offset) };
+        let first = self.segments.first().map_or(start, |segment| segment.base_offset);
+        self.start_offset = start.max(first);
+        self.epochs.truncate_from_end(Offset(self.end_offset));
+        self.epochs.truncate_from_start(Offset(start));
+        Ok(())
+    }
+
+    fn load_producers(&mut self, clean: bool, now: WallMs) -> Result<()> {
+        let segments = &self.segments;
+        let last = self.active().base_offset;
+        self.producers.remove_stray_snapshots(
+            &self.files,
+            |offset| segments.binary_search_by_key(&offset, |s| s.base_offset).is_ok(),
+            last,
+        )?;
+        rebuild_producers(
+            &mut self.producers,
+            &self.files,
+            &self.segments,
+            self.start_offset,
+            self.end_offset,
+            clean,
+            now,
+        )
+    }
+}
+
+struct Listed {
+    segments: BTreeMap<i64, FileLengths>,
+    snapshots: BTreeSet<i64>,
+}
+
+fn list(files: &LogFiles) -> Result<Listed> {
+    let mut listed = Listed { segments: BTreeMap::new(), snapshots: BTreeSet::new() };
+    let found = files.disk().list(files.dir()).map_err(LogError::io("list", files.dir()))?;
+    for file in found.into_iter().filter(|file| !file.is_dir) {
+        if let Some(digits) = file.name.strip_suffix(names::SNAPSHOT_SUFFIX) {
+            listed.snapshots.extend(digits.parse::<i64>().ok().filter(|offset| *offset >= 0));
+        }
+        let Some((base_offset, kind)) = names::parse_segment_file(&file.name) else { continue };
+        let lengths = listed.segments.entry(base_offset).or_default();
+        match kind {
+            FileKind::Log => {
+                lengths.log = Some(file.len);
+                lengths.modified = file.modified;
+            }
+            FileKind::OffsetIndex => lengths.offset_index = Some(file.len),
+            FileKind::TimeIndex => lengths.time_index = Some(file.len),
+            FileKind::TxnIndex => lengths.txn_index = Some(file.len),
+        }
+    }
+    Ok(listed)
+}
+
+/// Finishes what a crash has interrupted: removes what was to be removed or was half written by a cleaner, and puts
+/// finished replacements in place of the segments they replace.
+fn tidy_up(files: &LogFiles) -> Result<()> {
+    let (disk, dir) = (files.disk(), files.dir());
+    let found = disk.list(dir).map_err(LogError::io("list", dir))?;
+    let present: Vec<&str> =
+        found.iter().filter(|file| !file.is_dir).map(|file| file.name.as_str()).collect();
+    let remove = |name: &str| {
+        let path = dir.join(name);
+        disk.remove_file(&path).map_err(LogError::io("remove", &path))
+    };
+    let cleaned = present.iter().filter(|name| name.ends_with(names::CLEANED_SUFFIX));
+    let min_cleaned = cleaned.filter_map(|name| names::offset_of(name)).min().unwrap_or(i64::MAX);
+    let mut swaps = Vec::new();
+    for name in &present {
+        let deleted = name.ends_with(names::DELETED_SUFFIX)
+            && !name.ends_with(names::DELETED_METADATA_SNAPSHOT_SUFFIX);
+        if name.ends_with(names::SWAP_SUFFIX) {
+            // Beside a half-written file of a lower offset, this is a part of an unfinished split.
+            match names::offset_of(name).filter(|offset| *offset < min_cleaned) {
+                Some(offset) => swaps.push((offset, *name)),
+                None => drop(remove(name)?),
+            }
+        } else if deleted || name.ends_with(names::CLEANED_SUFFIX) {
+            remove(name)?;
+        }
+    }
+    if swaps.is_empty() {
+        return Ok(());
+    }
+    let (mut first, mut end) = (i64::MAX, i64::MIN);
+    for (offset, name) in &swaps {
+        if name.strip_suffix(names::SWAP_SUFFIX).is_some_and(|n| n.ends_with(names::LOG_SUFFIX)) {
+            first = first.min(*offset);
+            end = end.max(end_of_swap(files, name, *offset)?);
+        }
+    }
+    for name in &present {
+        let replaced = names::offset_of(name).is_some_and(|offset| offset >= first && offset < end);
+        if replaced && !name.ends_with(names::SWAP_SUFFIX) {
+            tracing::info!(dir = %dir.display(), name, "removing a file that was replaced");
+            remove(name)?;
+        }
+    }
+    for (_, name) in &swaps {
+        if let Some(target) = name.strip_suffix(names::SWAP_SUFFIX) {
+            let (from, to) = (dir.join(name), dir.join(target));
+            disk.rename(&from, &to).map_err(LogError::io("rename", &from))?;
+        }
+    }
+    Ok(())
+}
+
+/// The offset after the last batch of a replacement.
+fn end_of_swap(files: &LogFiles, name: &str, base_offset: i64) -> Result<i64> {
+    let path = files.dir().join(name);
+    let file = files.disk().open(&path, OpenMode::ReadOnly).map_err(LogError::io("open", &path))?;
+    let mut end = base_offset;
+    let mut position = 0;
+    loop {
+        let mut head = [0; HEAD_LEN];
+        let read = file.read_at(&mut head, position).map_err(LogError::io("read", &path))?;
+        match BatchHead::parse(head.get(..read).unwrap_or_default()) {
+            Ok(Some(batch)) => {
+                end = batch.next_offset();
+                position += batch.size;
+            }
+            Ok(None) => return Ok(end),
+            Err(fault) => {
+                return Err(LogError::Corrupt { path, position, reason: fault.to_string() });
+            }
+        }
+    }
+}

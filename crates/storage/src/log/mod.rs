@@ -1,0 +1,239 @@
+//! The log of one partition: segments in Kafka's files, producer state, leader epochs.
+//!
+//! Writes take `&mut self`, reads `&self`: the owner holds one lock per partition. A read only looks up where the bytes
+//! lie and hands out a [`FileSlice`], which is sent without the lock. Nothing here starts a thread or looks at a clock;
+//! what should happen later (sync a rolled segment, remove files) comes out of [`Log::take_work`] and runs without the
+//! lock. After a failed write or sync the log is offline for good: the state of the disk is unknown.
+
+mod append;
+mod config;
+mod epochs;
+mod error;
+mod files;
+mod flush;
+mod head;
+mod index;
+mod load;
+mod lookup;
+mod names;
+pub mod producers;
+mod read;
+mod recovery;
+mod retention;
+mod roll;
+mod scan;
+mod segment;
+mod truncate;
+mod txn_index;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::{LeaderEpoch, Offset, TopicPartition, WallMs};
+
+pub use append::AppendInfo;
+pub use config::{LogConfig, ProducerConfig};
+pub use epochs::{EpochCache, EpochEntry};
+pub use error::{LogError, Result};
+pub use flush::{FlushWork, LogWork, RemoveWork};
+pub use load::OpenOptions;
+pub use lookup::TimestampOffset;
+pub use producers::ActiveProducer;
+pub use read::{FetchData, FileSlice, OffsetPosition};
+pub use records::AppendOrigin;
+pub use txn_index::AbortedTxn;
+
+use files::LogFiles;
+use producers::ProducerState;
+use segment::Segment;
+
+/// The log of one partition.
+pub struct Log {
+    name: TopicPartition,
+    files: LogFiles,
+    config: Arc<LogConfig>,
+    /// By base offset; never empty, the last one is active.
+    segments: Vec<Segment>,
+    producers: ProducerState,
+    epochs: EpochCache,
+    start_offset: i64,
+    end_offset: i64,
+    high_watermark: i64,
+    /// Everything below is on the disk for sure; recovery begins here.
+    recovery_point: i64,
+    last_flush: WallMs,
+    /// Counts what makes a flush that is under way meaningless.
+    rewrites: u64,
+    work: Vec<LogWork>,
+    failure: Option<String>,
+}
+
+impl Log {
+    /// Topic and partition, as in messages.
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.files.dir()
+    }
+
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// Takes over changed settings of the topic.
+    pub fn set_config(&mut self, config: Arc<LogConfig>) {
+        self.config = config;
+    }
+
+    pub fn set_producer_config(&mut self, config: ProducerConfig) {
+        self.producers.set_config(config);
+    }
+
+    /// First offset that clients may read.
+    pub fn start_offset(&self) -> Offset {
+        Offset(self.start_offset)
+    }
+
+    /// Offset of the next record.
+    pub fn end_offset(&self) -> Offset {
+        Offset(self.end_offset)
+    }
+
+    pub fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point)
+    }
+
+    pub fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark)
+    }
+
+    /// Tells the log how far its records are replicated: the bound of what retention and DeleteRecords may remove, and
+    /// of what counts as decided. Kept between log start and log end.
+    pub fn set_high_watermark(&mut self, offset: Offset) {
+        self.high_watermark = offset.0.clamp(self.start_offset, self.end_offset);
+        self.producers.on_high_watermark(self.high_watermark);
+    }
+
+    /// The end of what a read-committed consumer may see: the first offset of an undecided transaction, at most the
+    /// high watermark.
+    pub fn last_stable_offset(&self) -> Offset {
+        let unstable = self.first_unstable_offset().unwrap_or(Offset(i64::MAX));
+        Offset(unstable.0.min(self.high_watermark))
+    }
+
+    /// First offset of a transaction that is open or whose marker is not below the high watermark.
+    pub fn first_unstable_offset(&self) -> Option<Offset> {
+        let first = self.producers.first_unstable_offset()?;
+        Some(Offset(first.max(self.start_offset)))
+    }
+
+    /// A transaction has been open for longer than any may.
+    pub fn has_late_transaction(&self, now: WallMs) -> bool {
+        self.producers.has_late_transaction(now)
+    }
+
+    /// Bytes of all segments' logs.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// First offsets of the segments, rising.
+    pub fn segment_base_offsets(&self) -> Vec<Offset> {
+        self.segments.iter().map(|segment| Offset(segment.base_offset)).collect()
+    }
+
+    /// Everyone whose sequences are remembered, in no order.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.producers.active().collect()
+    }
+
+    /// Forgets producers that have been silent for `producer.id.expiration.ms`.
+    pub fn expire_producers(&mut self, now: WallMs) {
+        self.producers.expire(now);
+    }
+
+    // Leader epochs.
+
+    pub fn epochs(&self) -> &[EpochEntry] {
+        self.epochs.entries()
+    }
+
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest().map(|entry| entry.epoch)
+    }
+
+    /// Records that this epoch begins at the end of the log: what a new leader does before its first append. In memory
+    /// only: as long as no record follows, a restart forgets it anyway.
+    pub fn assign_leader_epoch(&mut self, epoch: LeaderEpoch) -> Result<()> {
+        let end = self.end_offset();
+        self.epochs.assign(epoch, end).map(|_| ())
+    }
+
+    /// The largest epoch up to `requested` and the offset where it ends (OffsetForLeaderEpoch).
+    pub fn end_offset_for_epoch(&self, requested: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_offset_for(requested, self.end_offset())
+    }
+
+    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_for_offset(offset)
+    }
+
+    // Failure.
+
+    /// Why the log takes no more writes, if so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Takes the log offline, for example because its directory failed elsewhere.
+    pub fn fail(&mut self, cause: String) {
+        self.failure.get_or_insert(cause);
+    }
+
+    fn check_online(&self) -> Result<()> {
+        match &self.failure {
+            Some(cause) => {
+                Err(LogError::Offline { log: self.name.to_string(), cause: cause.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a change; a disk failure in it is the last thing this log does.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.check_online()?;
+        let result = change(self);
+        if let Err(error) = &result
+            && error.is_disk_failure()
+        {
+            self.fail(error.to_string());
+        }
+        result
+    }
+
+    // Segments.
+
+    fn active(&self) -> &Segment {
+        self.segments.last().expect("a log has an active segment")
+    }
+
+    /// Index of the segment with the largest base offset up to `offset`.
+    fn floor_segment(&self, offset: i64) -> Option<usize> {
+        self.segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.dir().join(name)
+    }
+
+    /// Takes over that the directory was renamed; open files stay open.
+    pub fn moved_to(&mut self, dir: PathBuf) {
+        self.files.set_dir(dir);
+    }
+}

@@ -1,0 +1,203 @@
+//! Recovery: what a segment really holds, batch by batch, and what follows from it: indexes, epochs, producers.
+
+use base::{Offset, TopicPartition, WallMs};
+use records::{AnyBatch, AppendOrigin};
+
+use super::config::LogConfig;
+use super::epochs::EpochCache;
+use super::error::Result;
+use super::files::LogFiles;
+use super::head::BatchHead;
+use super::producers::{Prepared, ProducerState};
+use super::scan::{Broken, Placed, Whole};
+use super::segment::Segment;
+use super::txn_index::AbortedTxn;
+
+/// What to do about bytes that are no valid batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OnFault {
+    /// Cut the log there: these bytes were never known to be durable.
+    Cut,
+    /// Leave the log alone: the bytes were durable once, whoever reads them is told that they are corrupt.
+    Keep,
+}
+
+/// What recovery works on.
+pub(super) struct Recovery<'a> {
+    pub name: &'a TopicPartition,
+    pub files: &'a LogFiles,
+    pub config: &'a LogConfig,
+    pub epochs: &'a mut EpochCache,
+    /// The state at the segment's base offset, afterwards that at its end; `None` leaves the transaction index alone.
+    pub producers: Option<&'a mut ProducerState>,
+}
+
+impl Recovery<'_> {
+    /// Reads a whole segment, checks every batch, builds its indexes anew. Gives the bytes after the last valid batch,
+    /// which are gone with [`OnFault::Cut`].
+    pub fn recover(&mut self, segment: &mut Segment, on_fault: OnFault) -> Result<u64> {
+        let files = self.files;
+        segment.clear_indexes(files)?;
+        if self.producers.is_some() {
+            segment.txn_index.clear(files)?;
+        }
+        let base_offset = segment.base_offset;
+        let mut batches = Whole::new(files, base_offset, 0, segment.size);
+        let mut valid = 0;
+        let mut last = base_offset.saturating_sub(1);
+        let fault = loop {
+            let position = batches.position();
+            let visited = batches.next(|batch| -> Result<Result<(), String>> {
+                if let Err(reason) = check(segment, batch, last) {
+                    return Ok(Err(reason));
+                }
+                let head = BatchHead::of(batch);
+                last = head.last_offset;
+                self.take(segment, batch, Placed { position, head }).map(Ok)
+            })?;
+            match visited {
+                Ok(Some(taken)) => match taken? {
+                    Ok(()) => valid = batches.position(),
+                    Err(reason) => break Some(Broken::Corrupt(reason)),
+                },
+                Ok(None) => break None,
+                Err(broken) => break Some(broken),
+            }
+        };
+        let left = segment.size - valid;
+        if let Some(fault) = fault {
+            let error = fault.into_error(files, base_offset, valid);
+            tracing::warn!(log = %self.name, bytes = left, "{error}");
+        }
+        let keep = if on_fault == OnFault::Cut { valid } else { segment.size };
+        segment.finish_recovery(files, keep)?;
+        Ok(left)
+    }
+
+    fn take(&mut self, segment: &mut Segment, batch: &AnyBatch<'_>, placed: Placed) -> Result<()> {
+        segment.index(self.files, self.config, &placed)?;
+        let Some(header) = batch.v2() else { return Ok(()) };
+        let epoch = header.partition_leader_epoch;
+        if epoch.is_some() && self.epochs.latest().is_none_or(|latest| epoch > latest.epoch) {
+            self.epochs.assign(epoch, header.base_offset)?;
+        }
+        let Some(producers) = self.producers.as_deref_mut() else { return Ok(()) };
+        if header.has_producer_id() {
+            apply_batch(producers, batch, |aborted| segment.txn_index.push(self.files, aborted))?;
+        }
+        producers.set_end_offset(placed.head.next_offset());
+        Ok(())
+    }
+}
+
+/// A batch that may stand at this place in the log.
+fn check(segment: &Segment, batch: &AnyBatch<'_>, last: i64) -> Result<(), String> {
+    let head = BatchHead::of(batch);
+    if head.base_offset <= last || head.last_offset < head.base_offset {
+        return Err(format!(
+            "a batch with the offsets {} to {} follows offset {last}",
+            head.base_offset, head.last_offset
+        ));
+    }
+    if segment.relative(head.last_offset).is_none() {
+        return Err(format!("offset {} does not belong to the segment", head.last_offset));
+    }
+    batch.check_crc().map_err(|fault| fault.to_string())
+}
+
+/// Takes a batch that was validated when it was appended into the state; shows aborted transactions to `aborted`.
+fn apply_batch(
+    producers: &mut ProducerState,
+    batch: &AnyBatch<'_>,
+    mut aborted: impl FnMut(&AbortedTxn) -> Result<()>,
+) -> Result<()> {
+    let mut prepared = Prepared::default();
+    producers.prepare(batch, AppendOrigin::Replication, 0, &mut prepared)?;
+    for update in &prepared.updates {
+        producers.apply(update.producer_id, &update.updated, &update.started);
+    }
+    for completed in &prepared.completed {
+        if completed.aborted {
+            aborted(&AbortedTxn {
+                producer_id: base::ProducerId(completed.producer_id),
+                first_offset: completed.first_offset,
+                last_offset: completed.last_offset,
+                last_stable_offset: producers.last_stable_offset(completed),
+            })?;
+        }
+        producers.complete(completed);
+    }
+    Ok(())
+}
+
+/// Brings the producers' state to `last_offset`: from the newest usable snapshot on, by the batches after it. After a
+/// clean stop without any snapshot there were no producers worth a scan.
+pub(super) fn rebuild_producers(
+    producers: &mut ProducerState,
+    files: &LogFiles,
+    segments: &[Segment],
+    log_start: i64,
+    last_offset: i64,
+    clean: bool,
+    now: WallMs,
+) -> Result<()> {
+    let last_bases = [segments.len().checked_sub(2), segments.len().checked_sub(1)]
+        .map(|slot| slot.and_then(|slot| segments.get(slot)).map(|segment| segment.base_offset));
+    if clean && producers.latest_snapshot().is_none() {
+        for offset in last_bases.into_iter().flatten().chain([last_offset]) {
+            producers.set_end_offset(offset);
+            producers.take_snapshot(files)?;
+        }
+        return Ok(());
+    }
+    let nothing_before = producers.is_empty() && producers.end_offset() >= last_offset;
+    producers.truncate_and_reload(files, log_start, last_offset, now)?;
+    if last_offset > producers.end_offset() && !nothing_before {
+        let first = segments
+            .partition_point(|segment| segment.base_offset <= producers.end_offset())
+            .saturating_sub(1);
+        for segment in segments.iter().skip(first) {
+            if segment.base_offset >= last_offset {
+                break;
+            }
+            let start = segment.base_offset.max(producers.end_offset()).max(log_start);
+            producers.set_end_offset(start);
+            if last_bases.contains(&Some(segment.base_offset)) && start == segment.base_offset {
+                producers.take_snapshot(files)?;
+            }
+            load_producers(producers, files, segment, start, last_offset)?;
+        }
+    }
+    producers.set_end_offset(last_offset);
+    producers.take_snapshot(files)?;
+    Ok(())
+}
+
+fn load_producers(
+    producers: &mut ProducerState,
+    files: &LogFiles,
+    segment: &Segment,
+    start: i64,
+    until: i64,
+) -> Result<()> {
+    let Some(found) = segment.find(files, start)? else { return Ok(()) };
+    let mut batches = Whole::new(files, segment.base_offset, found.position, segment.size);
+    loop {
+        let position = batches.position();
+        let visited = batches.next(|batch| {
+            if batch.last_offset() >= Offset(until) {
+                return Ok(false);
+            }
+            apply_batch(producers, batch, |_| Ok(())).map(|()| true)
+        })?;
+        match visited {
+            Ok(Some(more)) => {
+                if !more? {
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(broken) => return Err(broken.into_error(files, segment.base_offset, position)),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Beginning a new segment.
+
+use base::{Offset, WallMs};
+
+use super::error::{LogError, Result};
+use super::segment::Segment;
+use super::{Log, LogWork, names};
+use crate::pool::FileKind;
+
+impl Log {
+    /// Begins a new segment at the log's end, whatever is in the active one. Nothing happens when that is empty.
+    pub fn roll(&mut self, now: WallMs) -> Result<Offset> {
+        self.change(|log| {
+            log.roll_to(log.end_offset, now)?;
+            Ok(Offset(log.active().base_offset))
+        })
+    }
+
+    /// Begins a new segment at `base_offset`, at or beyond the log's end. The old one and the producers' state at this
+    /// point are to be synced by the flush in [`Log::take_work`].
+    pub(super) fn roll_to(&mut self, base_offset: i64, now: WallMs) -> Result<()> {
+        if self.active().base_offset == base_offset {
+            return Ok(());
+        }
+        if base_offset < self.active().base_offset {
+            return Err(LogError::InvalidAppend {
+                log: self.name.to_string(),
+                reason: format!("a segment at {base_offset} would lie before the active one"),
+            });
+        }
+        let config = std::sync::Arc::clone(&self.config);
+        let segment = self.segments.last_mut().expect("a log has an active segment");
+        segment.finish(&self.files, &config)?;
+        self.add_segment(base_offset, now)?;
+        self.producers.set_end_offset(base_offset);
+        self.producers.take_snapshot(&self.files)?;
+        let flush = self.flush_to(base_offset)?;
+        self.work.extend(flush.map(LogWork::Flush));
+        tracing::debug!(log = %self.name, base_offset, "new segment");
+        Ok(())
+    }
+
+    /// Creates the files of a segment; what lies there under their names is of no log any more.
+    pub(super) fn add_segment(&mut self, base_offset: i64, now: WallMs) -> Result<()> {
+        let stale = self.path(&names::segment_file(base_offset, FileKind::TxnIndex));
+        self.files.disk().remove_file(&stale).map_err(LogError::io("remove", &stale))?;
+        let segment = Segment::create(&self.files, &self.config, base_offset, now)?;
+        self.segments.push(segment);
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Cutting the log: at its end, as a follower or the metadata log does, or altogether.
+
+use base::{Offset, WallMs};
+
+use super::error::{LogError, Result};
+use super::recovery::rebuild_producers;
+use super::segment::Segment;
+use super::{Log, LogWork, RemoveWork, names};
+
+impl Log {
+    /// Removes the records at `offset` and after it; a batch that holds `offset` goes as a whole. Tells whether
+    /// anything was there to remove.
+    pub fn truncate_to(&mut self, offset: Offset, now: WallMs) -> Result<bool> {
+        let offset = offset.0;
+        if offset < 0 {
+            return Err(LogError::InvalidAppend {
+                log: self.name.to_string(),
+                reason: format!("cannot truncate to the negative offset {offset}"),
+            });
+        }
+        self.change(|log| {
+            if offset >= log.end_offset {
+                // An epoch that began here without a record contradicts the new leader's.
+                if log.epochs.truncate_from_end(log.end_offset()) {
+                    log.store_epochs()?;
+                }
+                return Ok(false);
+            }
+            if log.segments.first().is_some_and(|first| first.base_offset > offset) {
+                log.start_over(offset, offset, now)?;
+                return Ok(true);
+            }
+            log.rewrites += 1;
+            let keep = log.segments.partition_point(|segment| segment.base_offset <= offset);
+            let gone = log.segments.split_off(keep);
+            log.remove_segments(gone)?;
+            let segment = log.segments.last_mut().expect("the segment of the offset is kept");
+            segment.truncate_to(&log.files, offset, now)?;
+            log.end_offset = offset;
+            log.epochs.truncate_from_end(Offset(offset));
+            log.store_epochs()?;
+            log.start_offset = log.start_offset.min(offset);
+            log.recovery_point = log.recovery_point.min(offset);
+            rebuild_producers(
+                &mut log.producers,
+                &log.files,
+                &log.segments,
+                log.start_offset,
+                offset,
+                false,
+                now,
+            )?;
+            log.high_watermark = log.high_watermark.min(offset);
+            Ok(true)
+        })
+    }
+
+    /// Removes everything and goes on at `offset`; the log then starts at `start`, by default there too.
+    pub fn truncate_fully_and_start_at(
+        &mut self,
+        offset: Offset,
+        start: Option<Offset>,
+        now: WallMs,
+    ) -> Result<()> {
+        self.change(|log| log.start_over(offset.0, start.unwrap_or(offset).0, now))
+    }
+
+    fn start_over(&mut self, offset: i64, start: i64, now: WallMs) -> Result<()> {
+        self.rewrites += 1;
+        let gone = std::mem::take(&mut self.segments);
+        self.remove_segments(gone)?;
+        self.add_segment(offset, now)?;
+        self.end_offset = offset;
+        self.epochs.clear();
+        self.store_epochs()?;
+        self.producers.reset(&self.files, offset)?;
+        self.start_offset = start;
+        self.recovery_point = self.recovery_point.min(offset);
+        self.high_watermark = offset;
+        Ok(())
+    }
+
+    /// Durable at once: records that are gone must not come back with an epoch.
+    fn store_epochs(&mut self) -> Result<()> {
+        if self.epochs.is_dirty() {
+            self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
+        }
+        Ok(())
+    }
+
+    /// Renames the files of segments so that they count no more, and leaves their removal to later. Slices that were
+    /// handed out hold their file open and stay readable.
+    pub(super) fn remove_segments(&mut self, gone: Vec<Segment>) -> Result<()> {
+        let mut paths = Vec::new();
+        for segment in &gone {
+            for kind in names::KINDS {
+                let name = names::segment_file(segment.base_offset, kind);
+                self.mark_deleted(&name, &mut paths)?;
+            }
+            self.files.forget_segment(segment.base_offset);
+            if self.producers.forget_snapshot(segment.base_offset) {
+                self.mark_deleted(&names::snapshot_file(segment.base_offset), &mut paths)?;
+            }
+        }
+        if !paths.is_empty() {
+            let delay_ms = self.config.file_delete_delay_ms;
+            let disk = std::sync::Arc::clone(self.files.disk());
+            self.work.push(LogWork::Remove(RemoveWork::new(disk, paths, delay_ms)));
+        }
+        Ok(())
+    }
+
+    fn mark_deleted(&self, name: &str, paths: &mut Vec<std::path::PathBuf>) -> Result<()> {
+        let from = self.path(name);
+        let to = self.path(&format!("{name}{}", names::DELETED_SUFFIX));
+        match self.files.disk().rename(&from, &to) {
+            Ok(()) => paths.push(to),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LogError::io("rename", &from)(error)),
+        }
+        Ok(())
+    }
+}
