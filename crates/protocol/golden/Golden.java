@@ -39,7 +39,13 @@ import java.util.zip.ZipFile;
 
 public class Golden {
     /** How an instance is filled; the ordinal goes into the file. */
-    enum Fill { DEFAULTS, FULL, NULLS, MIXED }
+    enum Fill {
+        DEFAULTS, FULL, NULLS, MIXED, MIXED_AGAIN;
+
+        boolean mixed() {
+            return this == MIXED || this == MIXED_AGAIN;
+        }
+    }
 
     static final String[] WORDS = {"a", "topic", "grüße", "日本", "x-1", "", "🙂", "host.example"};
     static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.ALLOW_COMMENTS);
@@ -114,9 +120,9 @@ public class Golden {
         for (BoundField field : schema.fields()) {
             if (field.def.type instanceof TaggedFields tagged) {
                 for (Field known : tagged.fields().values()) {
-                    if (fill != Fill.MIXED || random.nextBoolean()) set(target, known, fill, random);
+                    if (!fill.mixed() || random.nextBoolean()) set(target, known, fill, random);
                 }
-                if (fill == Fill.FULL || (fill == Fill.MIXED && random.nextInt(4) == 0)) addUnknown(target, random);
+                if (fill == Fill.FULL || (fill.mixed() && random.nextInt(4) == 0)) addUnknown(target, random);
             } else {
                 set(target, field.def, fill, random);
             }
@@ -137,7 +143,7 @@ public class Golden {
         String name = field.name.replace("_", "");
         for (Method method : target.getClass().getMethods()) {
             if (!method.getName().equalsIgnoreCase("set" + name) || method.getParameterCount() != 1) continue;
-            boolean isNull = field.type.isNullable() && (fill == Fill.NULLS || (fill == Fill.MIXED && random.nextInt(3) == 0));
+            boolean isNull = field.type.isNullable() && (fill == Fill.NULLS || (fill.mixed() && random.nextInt(3) == 0));
             Class<?> wanted = method.getParameterTypes()[0];
             java.lang.reflect.Type generic = method.getGenericParameterTypes()[0];
             method.invoke(target, isNull ? null : value(field.type, wanted, generic, fill, random));
@@ -223,7 +229,7 @@ public class Golden {
             String type = f.get("type").asText();
             out.append("  ").append(owner).append(' ').append(f.get("name").asText()).append(' ').append(type);
             for (String key : new String[] {"versions", "nullableVersions", "taggedVersions", "tag", "default", "ignorable"}) {
-                if (f.has(key)) out.append(' ').append(key).append('=').append(f.get(key).asText());
+                if (f.hasNonNull(key)) out.append(' ').append(key).append('=').append(f.get(key).asText());
             }
             out.append('\n');
             if (f.has("fields") && f.get("fields").size() > 0) listFields(out, type.replace("[]", ""), f.get("fields"));

@@ -192,6 +192,7 @@ impl<'a> Reader<'a> {
         let Some(count) = self.count(flex, T::MIN_LEN)? else { return Ok(None) };
         let mut array = Vec::with_capacity(reserve::<T>(count));
         for _ in 0..count {
+            grow(&mut array, count);
             array.push(T::decode(self, version)?);
         }
         Ok(Some(array))
@@ -210,6 +211,7 @@ impl<'a> Reader<'a> {
         let Some(count) = self.count(flex, min_len)? else { return Ok(None) };
         let mut array = Vec::with_capacity(reserve::<Cow<'_, str>>(count));
         for _ in 0..count {
+            grow(&mut array, count);
             array.push(self.string(flex)?);
         }
         Ok(Some(array))
@@ -277,6 +279,16 @@ impl<'a> Reader<'a> {
 /// How many elements to make room for at first.
 fn reserve<T>(count: usize) -> usize {
     count.min((RESERVED_BYTES / size_of::<T>().max(1)).max(1))
+}
+
+/// Makes room for one more of `count` elements. The room doubles until all of them would fit into three times of it:
+/// never more than is needed, and moving to the last room never takes more than 5/3 of it.
+fn grow<T>(array: &mut Vec<T>, count: usize) {
+    let len = array.len();
+    if len == array.capacity() {
+        let more = if count / 3 <= len { count - len } else { len };
+        array.reserve_exact(more.max(1));
+    }
 }
 
 macro_rules! element {

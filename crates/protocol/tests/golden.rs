@@ -45,7 +45,7 @@ fn every_message_and_version_has_vectors() {
             ours.insert((name.to_owned(), version));
         }
     }
-    for fill in [Fill::Defaults, Fill::Full, Fill::Nulls, Fill::Mixed] {
+    for fill in [Fill::Defaults, Fill::Full, Fill::Nulls, Fill::Mixed, Fill::MixedAgain] {
         let kafkas = vectors().into_iter().filter(|v| v.fill == fill).map(|v| (v.name, v.version));
         let kafkas: BTreeSet<_> = kafkas.collect();
         let missing: Vec<_> = ours.difference(&kafkas).collect();

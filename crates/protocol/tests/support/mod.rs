@@ -17,6 +17,7 @@ pub enum Fill {
     /// Null wherever it is allowed.
     Nulls,
     Mixed,
+    MixedAgain,
 }
 
 pub struct Vector {
@@ -45,7 +46,9 @@ pub fn vectors() -> Vec<Vector> {
             0 => Fill::Defaults,
             1 => Fill::Full,
             2 => Fill::Nulls,
-            _ => Fill::Mixed,
+            3 => Fill::Mixed,
+            4 => Fill::MixedAgain,
+            other => panic!("fill {other}"),
         };
         let bytes = r.bytes(false).expect("message").into_owned();
         let name = match class.strip_suffix("Data") {
