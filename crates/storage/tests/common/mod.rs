@@ -114,7 +114,7 @@ pub fn client_batch(
 pub fn prepared(bytes: Vec<u8>, origin: AppendOrigin) -> Prepared {
     let config =
         ValidationConfig { timestamp_after_max_ms: i64::MAX, ..ValidationConfig::new(origin) };
-    prepare(bytes, &config, NOW).unwrap()
+    prepare(bytes::BytesMut::from(bytes.as_slice()), &config, NOW).unwrap()
 }
 
 /// Appends one record of this time and value.
