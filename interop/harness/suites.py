@@ -29,10 +29,15 @@ PYTHON = WORK / "python" / "bin" / "python"
 GO = WORK / "go-clients"
 
 SUITES = [
+    Suite("java-clients", (install.java_classes,), java("clients", BROKER_JARS, "Clients")),
+    Suite("java-tools", (install.java_classes,), java("tools", TOOLS_JARS, "Tools")),
+    Suite("kcat", (install.kcat,), [sys.executable, HERE / "kcat" / "suite.py"]),
     Suite("confluent", (install.python_clients,), [PYTHON, HERE / "python" / "confluent.py"]),
     Suite("kafka-python", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython.py"]),
     Suite("aiokafka", (install.python_clients,), [PYTHON, HERE / "python" / "aio.py"]),
     Suite("franz-go", (install.go_clients,), [GO, "franz-go"]),
     Suite("sarama", (install.go_clients,), [GO, "sarama"]),
     Suite("kafka-go", (install.go_clients,), [GO, "kafka-go"]),
+    Suite("kafkajs", (install.node_clients,), ["node", HERE / "node" / "suite.js"],
+          env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
 ]
