@@ -11,6 +11,8 @@ pub struct ConfigError {
     pub value: Option<String>,
     /// What was expected, or the whole message when `value` is `None`.
     pub expected: String,
+    /// Kafka raises this one by an assertion, which puts its own words before the message.
+    asserted: bool,
 }
 
 impl ConfigError {
@@ -20,12 +22,27 @@ impl ConfigError {
         value: impl fmt::Display,
         expected: impl Into<String>,
     ) -> Self {
-        Self { key: key.into(), value: Some(value.to_string()), expected: expected.into() }
+        Self {
+            key: key.into(),
+            value: Some(value.to_string()),
+            expected: expected.into(),
+            asserted: false,
+        }
     }
 
     /// A message of its own; `key` only tells which line to look at.
     pub fn message(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), value: None, expected: message.into() }
+        Self { key: key.into(), value: None, expected: message.into(), asserted: false }
+    }
+
+    /// The same, of the kind that Kafka asserts.
+    pub(crate) fn assertion(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { asserted: true, ..Self::message(key, message) }
+    }
+
+    /// The text that Kafka sends to clients; `Display` leaves out what only tells of Kafka's insides.
+    pub fn kafka_message(&self) -> String {
+        if self.asserted { format!("requirement failed: {self}") } else { self.to_string() }
     }
 }
 

@@ -8,6 +8,7 @@
 #[macro_use]
 mod typed;
 
+pub mod alter;
 pub mod broker;
 pub mod check;
 pub mod error;

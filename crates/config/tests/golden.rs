@@ -75,15 +75,14 @@ fn whole_files() {
             lines.extend(value.map(|value| (key, value)));
         }
         let properties: Properties = lines.into_iter().collect();
-        let ours = BrokerConfig::parse(&properties).map(drop).map_err(|error| error.to_string());
+        let ours =
+            BrokerConfig::parse(&properties).map(drop).map_err(|error| error.kafka_message());
         if let Some((_, expected)) = OTHERWISE.iter().find(|(otherwise, _)| *otherwise == changes) {
             let ours = ours.err().unwrap_or_default();
             assert!(ours.contains(expected), "{changes}: {ours}");
             continue;
         }
-        let message = unescape(message);
-        let message = message.strip_prefix("requirement failed: ").unwrap_or(&message);
-        let expected = if outcome == "ok" { Ok(()) } else { Err(message.to_owned()) };
+        let expected = if outcome == "ok" { Ok(()) } else { Err(unescape(message)) };
         assert_eq!(ours, expected, "{changes}");
     }
 }

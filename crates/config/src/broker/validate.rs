@@ -35,6 +35,11 @@ pub(super) struct Network {
 }
 
 fn require(holds: bool, key: &str, message: impl Into<String>) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::assertion(key, message)) }
+}
+
+/// The same for what Kafka raises without an assertion.
+fn demand(holds: bool, key: &str, message: impl Into<String>) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError::message(key, message)) }
 }
 
@@ -129,7 +134,7 @@ fn early_start(
         let message = format!(
             "{key} contains listener {name}, but this is not contained in {LISTENERS} or {CONTROLLER_NAMES}"
         );
-        require(bound(name) || controller_names.contains(name), key, message)?;
+        demand(bound(name) || controller_names.contains(name), key, message)?;
     }
     Ok(names)
 }
@@ -145,7 +150,7 @@ fn inter_broker(
         return Ok((protocol.name().to_owned(), protocol));
     };
     let both = format!("Only one of {INTER_BROKER} and {INTER_BROKER_PROTOCOL} should be set.");
-    require(!given.contains(INTER_BROKER_PROTOCOL), INTER_BROKER, both)?;
+    demand(!given.contains(INTER_BROKER_PROTOCOL), INTER_BROKER, both)?;
     let name = name.to_uppercase();
     let Some(protocol) = protocols.get(&name).copied() else {
         let message = format!(
@@ -159,7 +164,7 @@ fn inter_broker(
 /// Everything that concerns more than one key.
 pub(super) fn whole(config: &BrokerConfig) -> Result<(), ConfigError> {
     let values = &config.values;
-    require(
+    demand(
         values.int("node.id") == values.int("broker.id"),
         "node.id",
         "`node.id` and `broker.id` must be set to the same value. `broker.id` is deprecated, please \
@@ -224,7 +229,7 @@ fn times(config: &BrokerConfig) -> Result<(), ConfigError> {
 fn quorum(config: &BrokerConfig) -> Result<(), ConfigError> {
     let key = "controller.quorum.voters";
     let id = config.node_id;
-    require(
+    demand(
         !config.voters.is_empty() || !config.bootstrap_servers.is_empty(),
         key,
         "If using process.roles, either controller.quorum.bootstrap.servers must contain the set \
@@ -302,7 +307,7 @@ fn broker_only(config: &BrokerConfig, is_voter: bool, ids: &str) -> Result<(), C
     )?;
     for name in &config.controller_listener_names {
         let name = name.to_uppercase();
-        require(
+        demand(
             config.protocols.contains_key(&name),
             CONTROLLER_NAMES,
             format!(
@@ -412,7 +417,7 @@ fn codecs(config: &BrokerConfig) -> Result<(), ConfigError> {
         ),
     ];
     for (key, id) in codecs {
-        require((0..=4).contains(&id), key, format!("Unknown compression type id: {id}"))?;
+        demand((0..=4).contains(&id), key, format!("Unknown compression type id: {id}"))?;
     }
     Ok(())
 }
@@ -442,7 +447,7 @@ fn limits(config: &BrokerConfig) -> Result<(), ConfigError> {
              out"
         ),
     )?;
-    require(
+    demand(
         config.group.coordinator_rebalance_protocols.iter().any(|name| name == "classic"),
         "group.coordinator.rebalance.protocols",
         "Disabling the 'classic' protocol is not supported.",
