@@ -5,3 +5,4 @@
 pub mod authorizer;
 pub mod clock;
 pub mod fetch;
+pub mod quorum;

@@ -1,0 +1,243 @@
+//! From decisions to the log, from the log to the committed image, from there to publishers and waiting requests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base::machine::TimerChange;
+use base::{LeaderEpoch, Offset, WallMs};
+use kraft::BatchId;
+use metadata::{Delta, Image, Provenance, Publisher, Update};
+use protocol::metadata_records::MetadataRecord;
+use protocol::metadata_records::no_op_record::NoOpRecord;
+use records::record;
+
+use super::QuorumError;
+use super::batches::{self, Chunk};
+use super::driver::Driver;
+use super::handle::{Answer, Permit, SubmitError};
+use super::machine::{Decision, Machine};
+
+/// A batch that this node appended and that is not committed yet.
+struct Appended {
+    base: Offset,
+    epoch: i32,
+    time: WallMs,
+    bytes: usize,
+    records: Vec<MetadataRecord<'static>>,
+}
+
+/// What was appended since the last commit, so that it need not be read from the log again.
+#[derive(Default)]
+pub(super) struct Uncommitted {
+    batches: VecDeque<Appended>,
+}
+
+impl Uncommitted {
+    pub(super) fn clear(&mut self) {
+        self.batches.clear();
+    }
+}
+
+/// Replies that wait for the commit of everything before an offset, in the order of those offsets.
+pub(super) struct Pending<Reply> {
+    waiting: VecDeque<(Offset, Reply, Waiter<Reply>)>,
+}
+
+/// Who gets a reply; the permit goes back with it.
+type Waiter<Reply> = (Answer<Result<Reply, SubmitError>>, Permit);
+
+impl<Reply> Default for Pending<Reply> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new() }
+    }
+}
+
+impl<Reply> Pending<Reply> {
+    fn add(&mut self, after: Offset, reply: Reply, waiter: Waiter<Reply>) {
+        self.waiting.push_back((after, reply, waiter));
+    }
+
+    /// Sends what waited for the commit of everything before `committed`.
+    pub(super) fn release(&mut self, committed: Offset) {
+        while self.waiting.front().is_some_and(|(after, ..)| *after <= committed) {
+            if let Some((_, reply, (answer, _permit))) = self.waiting.pop_front() {
+                // The client may have gone away.
+                let _ = answer.send(Ok(reply));
+            }
+        }
+    }
+
+    pub(super) fn fail_all(&mut self, error: &SubmitError) {
+        for (_, _, (answer, _permit)) in self.waiting.drain(..) {
+            let _ = answer.send(Err(error.clone()));
+        }
+    }
+}
+
+impl<M: Machine> Driver<M> {
+    /// Appends the records of a decision, replays them into the machine, and keeps the reply until they are
+    /// committed. A decision without records waits for everything that it may have seen.
+    pub(super) fn carry_out(
+        &mut self,
+        decision: Decision<M>,
+        waiter: Option<Waiter<M::Reply>>,
+    ) -> Result<(), QuorumError> {
+        for timer in decision.timers {
+            match timer {
+                TimerChange::Set { key, at } => self.timers.insert(key, at),
+                TimerChange::Cancel { key } => self.timers.remove(&key),
+            };
+        }
+        let version = self.machine.tip().features.metadata_version_or_minimum();
+        let chunks = match batches::chunks(decision.records, decision.atomic, version) {
+            Ok(chunks) => chunks,
+            Err(error) => {
+                // Nothing was appended: the decision never happened.
+                tracing::warn!(%error, "a decision of the controller cannot be written");
+                if let Some((answer, _permit)) = waiter {
+                    let _ = answer.send(Err(SubmitError::Refused(error.to_string())));
+                }
+                return Ok(());
+            }
+        };
+        for chunk in chunks {
+            let Some(epoch) = self.active else { break };
+            self.propose(chunk, epoch)?;
+        }
+        match waiter {
+            Some((answer, _permit)) if self.active.is_none() => {
+                let _ = answer.send(Err(SubmitError::NotController));
+            }
+            Some(waiter) => self.pending.add(self.raft.log().end, decision.reply, waiter),
+            None => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn append_noop(&mut self) -> Result<(), QuorumError> {
+        let version = self.machine.tip().features.metadata_version_or_minimum();
+        let record = MetadataRecord::NoOp(NoOpRecord::default());
+        for chunk in batches::chunks(vec![record], true, version)? {
+            let Some(epoch) = self.active else { break };
+            self.propose(chunk, epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Consensus found the place of the proposed batch.
+    pub(super) fn append_proposed(
+        &mut self,
+        _batch: BatchId,
+        base: Offset,
+        epoch: i32,
+    ) -> Result<(), QuorumError> {
+        let chunk: Chunk = self.proposed.take().expect("one batch is proposed at a time");
+        let now = self.clock.now();
+        let bytes = batches::build(&chunk, base, LeaderEpoch(epoch), now.wall)?;
+        self.log.append(&bytes, LeaderEpoch(epoch), now)?;
+        for (index, record) in chunk.records.iter().enumerate() {
+            self.machine.replay(record, base.plus(index as i64))?;
+        }
+        self.uncommitted.batches.push_back(Appended {
+            base,
+            epoch,
+            time: now.wall,
+            bytes: bytes.len(),
+            records: chunk.records,
+        });
+        Ok(())
+    }
+
+    /// Everything before `high_watermark` is committed: replay it, publish it.
+    pub(super) fn commit(&mut self, high_watermark: Offset) -> Result<(), QuorumError> {
+        self.log.set_high_watermark(high_watermark);
+        while self.next_commit < high_watermark {
+            match self.uncommitted.batches.front() {
+                Some(front) if front.base == self.next_commit => self.commit_own()?,
+                Some(front) => self.commit_from_log(front.base.min(high_watermark))?,
+                None => self.commit_from_log(high_watermark)?,
+            }
+        }
+        self.maybe_snapshot();
+        Ok(())
+    }
+
+    fn commit_own(&mut self) -> Result<(), QuorumError> {
+        let Some(batch) = self.uncommitted.batches.pop_front() else { return Ok(()) };
+        for record in &batch.records {
+            self.loader.replay(record)?;
+        }
+        self.next_commit = batch.base.plus(batch.records.len() as i64);
+        self.snapshots.replayed(batch.bytes);
+        self.publish(batch.epoch, batch.time);
+        Ok(())
+    }
+
+    /// Replays what other leaders, or this node before a restart, have written.
+    fn commit_from_log(&mut self, until: Offset) -> Result<(), QuorumError> {
+        let mut last = None;
+        let mut bytes = 0;
+        let (log, loader, machine) = (&self.log, &mut self.loader, &mut self.machine);
+        let is_follower = self.active.is_none();
+        log.read_batches(self.next_commit, until, |batch, path| {
+            let header = *batch.v2().ok_or_else(|| QuorumError::damaged(path, "an old batch"))?;
+            last = Some((
+                batch.next_offset(),
+                header.partition_leader_epoch.get(),
+                header.max_timestamp,
+            ));
+            bytes += batch.size();
+            if header.attributes.is_control() {
+                return Ok(());
+            }
+            let mut buffer = Vec::new();
+            let body =
+                record::decompressed(batch.bytes(), &mut buffer, super::snapshot::DECOMPRESSED_MAX);
+            let body = body.map_err(QuorumError::records(path))?;
+            for record in record::Records::new(&header, body).map_err(QuorumError::records(path))? {
+                let record = record.map_err(QuorumError::records(path))?;
+                let value = record.value.unwrap_or_default();
+                let decoded = MetadataRecord::decode_value(value);
+                let decoded = decoded.map_err(QuorumError::decode(path))?;
+                let failed = |source| QuorumError::Replay {
+                    path: path.to_path_buf(),
+                    offset: record.offset.get(),
+                    source,
+                };
+                loader.replay(&decoded).map_err(failed)?;
+                if is_follower {
+                    machine.replay(&decoded, record.offset).map_err(failed)?;
+                }
+            }
+            Ok(())
+        })?;
+        if let Some((next, epoch, time)) = last {
+            self.next_commit = next;
+            self.snapshots.replayed(bytes);
+            self.publish(epoch, WallMs(time));
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, epoch: i32, time: WallMs) {
+        let offset = Offset(self.next_commit.get() - 1);
+        let provenance = Provenance { offset, epoch: LeaderEpoch(epoch), time };
+        let Some(update) = self.loader.publish(provenance) else { return };
+        let after = Arc::new(update.after.clone());
+        if !update.delta.is_empty() {
+            for publisher in &mut self.publishers {
+                publisher.publish(&update);
+            }
+        }
+        // Readers of the pointer see a change when the publishers have acted on it.
+        self.image.store(after);
+    }
+
+    /// Tells a new publisher everything there is.
+    pub(super) fn introduce(&self, publisher: &mut dyn Publisher) {
+        let after = self.loader.image().clone();
+        let before = Image::default();
+        let delta = Delta::between(&before, &after);
+        publisher.publish(&Update { before, after, delta });
+    }
+}

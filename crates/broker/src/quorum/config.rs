@@ -1,0 +1,69 @@
+//! Settings of the quorum's driver, filled from the broker's configuration.
+
+use std::path::PathBuf;
+
+use base::{DirectoryId, NodeId};
+use kraft::cleaning::Retention;
+use kraft::{Endpoint, VersionRange, VoterSet};
+
+/// Named after the configuration keys; defaults are Kafka's.
+#[derive(Clone, Debug)]
+pub struct QuorumConfig {
+    pub node_id: NodeId,
+    pub cluster_id: String,
+    /// Directory that holds `__cluster_metadata-0`: `metadata.log.dir`, or the first of `log.dirs`.
+    pub metadata_log_dir: PathBuf,
+    /// `directory.id` of that directory's `meta.properties`.
+    pub directory_id: DirectoryId,
+    /// Advertised controller listeners of this node.
+    pub endpoints: Vec<Endpoint>,
+    /// `controller.quorum.voters`; empty when not set.
+    pub static_voters: VoterSet,
+    /// `controller.quorum.election.timeout.ms`
+    pub election_timeout_ms: u64,
+    /// `metadata.log.segment.bytes`
+    pub segment_bytes: u32,
+    /// `metadata.log.segment.ms`
+    pub segment_ms: i64,
+    /// `metadata.max.retention.bytes` and `metadata.max.retention.ms`
+    pub retention: Retention,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub snapshot_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0: no snapshots by time.
+    pub snapshot_interval_ms: u64,
+    /// `metadata.max.idle.interval.ms`; 0: no NoOp records.
+    pub idle_interval_ms: u64,
+}
+
+impl QuorumConfig {
+    /// Kafka's defaults for all that has one.
+    pub fn new(
+        node_id: NodeId,
+        cluster_id: String,
+        metadata_log_dir: PathBuf,
+        directory_id: DirectoryId,
+    ) -> Self {
+        Self {
+            node_id,
+            cluster_id,
+            metadata_log_dir,
+            directory_id,
+            endpoints: Vec::new(),
+            static_voters: VoterSet::default(),
+            election_timeout_ms: 1_000,
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            retention: Retention { bytes: 100 << 20, ms: 7 * 24 * 3_600_000 },
+            snapshot_bytes: 20 << 20,
+            snapshot_interval_ms: 3_600_000,
+            idle_interval_ms: 500,
+        }
+    }
+
+    pub(super) fn partition_dir(&self) -> PathBuf {
+        self.metadata_log_dir.join("__cluster_metadata-0")
+    }
+
+    /// Levels of `kraft.version` that this node understands.
+    pub(super) const KRAFT_VERSIONS: VersionRange = VersionRange { min: 0, max: 1 };
+}

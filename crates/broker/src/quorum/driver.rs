@@ -1,0 +1,392 @@
+//! The quorum's thread: takes requests, lets consensus and the controller decide, does what they ask for.
+//!
+//! Decide, append, commit, tell: all requests that wait are handled and appended one after the other, made durable by
+//! one flush, then committed, published and answered. Nothing is told before it is committed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base::machine::ReplyId;
+use base::{LeaderEpoch, MonoMs, Offset};
+use kraft::{BatchId, Effect, Effects, Event, FetchOutcome, Raft, Reply};
+use metadata::{Image, Loader, Publisher};
+use protocol::metadata_records::MetadataRecord;
+use tokio::sync::watch;
+
+use super::batches::Chunk;
+use super::commit::{Pending, Uncommitted};
+use super::handle::{Answer, Command, Permit, QuorumStatus, SubmitError};
+use super::log::MetadataLog;
+use super::machine::{At, Machine};
+use super::snapshots::Snapshots;
+use super::wire::{self, Asked, QuorumResponse};
+use super::{QuorumConfig, QuorumError};
+use crate::clock::{Clock, random_bytes};
+
+/// Commands taken before the log is flushed, so that one flush serves many and none waits long.
+const COMMANDS_PER_FLUSH: usize = 500;
+/// How often old snapshots and segments are looked for (Kafka's value).
+const CLEAN_INTERVAL_MS: u64 = 60_000;
+
+/// Everything the thread owns.
+pub(super) struct Driver<M: Machine> {
+    pub(super) config: QuorumConfig,
+    pub(super) clock: Clock,
+    pub(super) raft: Raft,
+    pub(super) log: MetadataLog,
+    pub(super) machine: M,
+    /// The committed state.
+    pub(super) loader: Loader,
+    pub(super) publishers: Vec<Box<dyn Publisher>>,
+    pub(super) image: Arc<ArcSwap<Image>>,
+    pub(super) status: watch::Sender<QuorumStatus>,
+    pub(super) commands: Sender<Command<M::Request, M::Reply>>,
+    /// Feature levels and more from formatting, for an empty log.
+    pub(super) bootstrap: Vec<MetadataRecord<'static>>,
+    /// Offset of the next record to be replayed into the committed state.
+    pub(super) next_commit: Offset,
+    pub(super) uncommitted: Uncommitted,
+    pub(super) pending: Pending<M::Reply>,
+    pub(super) snapshots: Snapshots,
+    pub(super) timers: BTreeMap<M::Timer, MonoMs>,
+    /// The batch that consensus is asked to place right now.
+    pub(super) proposed: Option<Chunk>,
+    asked: HashMap<ReplyId, (Asked, Answer<QuorumResponse>, Permit)>,
+    next_id: u64,
+    /// End of what a flush was asked for.
+    flush_to: Option<Offset>,
+    raft_timer: MonoMs,
+    noop_at: MonoMs,
+    clean_at: MonoMs,
+    /// The epoch in which the machine is active.
+    pub(super) active: Option<i32>,
+    /// Consensus says that this node leads; the machine is to be told once all effects are executed.
+    elected: Option<i32>,
+    shutdown: Option<Answer<()>>,
+}
+
+/// What [`Driver::new`] is made of.
+pub(super) struct Parts<M: Machine> {
+    pub(super) config: QuorumConfig,
+    pub(super) clock: Clock,
+    pub(super) raft: Raft,
+    pub(super) log: MetadataLog,
+    pub(super) machine: M,
+    pub(super) loader: Loader,
+    pub(super) image: Arc<ArcSwap<Image>>,
+    pub(super) status: watch::Sender<QuorumStatus>,
+    pub(super) commands: Sender<Command<M::Request, M::Reply>>,
+    pub(super) bootstrap: Vec<MetadataRecord<'static>>,
+    pub(super) next_commit: Offset,
+}
+
+impl<M: Machine> Driver<M> {
+    pub(super) fn new(parts: Parts<M>) -> Self {
+        let now = parts.clock.mono();
+        Self {
+            snapshots: Snapshots::new(now),
+            config: parts.config,
+            clock: parts.clock,
+            raft: parts.raft,
+            log: parts.log,
+            machine: parts.machine,
+            loader: parts.loader,
+            publishers: Vec::new(),
+            image: parts.image,
+            status: parts.status,
+            commands: parts.commands,
+            bootstrap: parts.bootstrap,
+            next_commit: parts.next_commit,
+            uncommitted: Uncommitted::default(),
+            pending: Pending::default(),
+            timers: BTreeMap::new(),
+            proposed: None,
+            asked: HashMap::new(),
+            next_id: 0,
+            flush_to: None,
+            raft_timer: MonoMs::NEVER,
+            noop_at: MonoMs::NEVER,
+            clean_at: now.plus_ms(CLEAN_INTERVAL_MS),
+            active: None,
+            elected: None,
+            shutdown: None,
+        }
+    }
+
+    /// Elects itself; returns when all that the log holds is committed.
+    pub(super) fn start(&mut self) -> Result<(), QuorumError> {
+        self.event(Event::Start)?;
+        self.flush_and_commit()
+    }
+
+    /// Runs until it is told to stop, or fails.
+    pub(super) fn run(mut self, commands: &Receiver<Command<M::Request, M::Reply>>) {
+        let result = self.serve(commands);
+        let failure = result.err().map(|error| {
+            tracing::error!(%error, "the metadata quorum has failed");
+            error.to_string()
+        });
+        self.pending.fail_all(&SubmitError::Stopped);
+        self.asked.clear();
+        self.status.send_modify(|status| {
+            status.active = false;
+            status.stopped = true;
+            status.failure = failure;
+        });
+        if let Some(done) = self.shutdown.take() {
+            // Whoever asked may be gone.
+            let _ = done.send(());
+        }
+    }
+
+    fn serve(
+        &mut self,
+        commands: &Receiver<Command<M::Request, M::Reply>>,
+    ) -> Result<(), QuorumError> {
+        loop {
+            match commands.recv_timeout(self.time_to_next()) {
+                Ok(command) => self.command(command)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+            for _ in 1..COMMANDS_PER_FLUSH {
+                match commands.try_recv() {
+                    Ok(command) => self.command(command)?,
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            self.run_timers()?;
+            self.flush_and_commit()?;
+            if self.shutdown.is_some() {
+                return self.close();
+            }
+        }
+    }
+
+    fn time_to_next(&self) -> Duration {
+        let machine = self.timers.values().copied().min().unwrap_or(MonoMs::NEVER);
+        let next = self.raft_timer.min(self.noop_at).min(self.clean_at).min(machine);
+        Duration::from_millis(next.since(self.clock.mono()).min(CLEAN_INTERVAL_MS))
+    }
+
+    fn command(&mut self, command: Command<M::Request, M::Reply>) -> Result<(), QuorumError> {
+        match command {
+            Command::Controller { request, answer, permit } => {
+                if self.active.is_none() || self.shutdown.is_some() {
+                    let _ = answer.send(Err(SubmitError::NotController));
+                    return Ok(());
+                }
+                let mut random = || u64::from_le_bytes(random_bytes());
+                let decision = self.machine.handle(self.at(), request, &mut random);
+                self.carry_out(decision, Some((answer, permit)))
+            }
+            Command::Quorum { request, answer, permit } => {
+                let reply = ReplyId(self.fresh_id());
+                match request.into_event(reply, |id| self.log.snapshot_size(id)) {
+                    Ok((event, asked)) => {
+                        self.asked.insert(reply, (asked, answer, permit));
+                        self.event(event)
+                    }
+                    Err(response) => {
+                        let _ = answer.send(response);
+                        Ok(())
+                    }
+                }
+            }
+            Command::AddPublisher { mut publisher, done } => {
+                self.introduce(&mut *publisher);
+                self.publishers.push(publisher);
+                let _ = done.send(());
+                Ok(())
+            }
+            Command::SnapshotWritten { id, result } => self.snapshot_written(id, result),
+            Command::Shutdown { done } => {
+                self.shutdown = Some(done);
+                Ok(())
+            }
+        }
+    }
+
+    fn run_timers(&mut self) -> Result<(), QuorumError> {
+        let now = self.clock.mono();
+        if self.raft_timer <= now {
+            self.raft_timer = MonoMs::NEVER;
+            self.event(Event::Tick)?;
+        }
+        if self.clean_at <= now {
+            self.clean_at = now.plus_ms(CLEAN_INTERVAL_MS);
+            self.clean()?;
+        }
+        if self.active.is_none() {
+            return Ok(());
+        }
+        if self.noop_at <= now {
+            self.noop_at = now.plus_ms(self.config.idle_interval_ms);
+            self.append_noop()?;
+        }
+        for (timer, _) in self.timers.extract_if(.., |_, at| *at <= now).collect::<Vec<_>>() {
+            let mut random = || u64::from_le_bytes(random_bytes());
+            let decision = self.machine.on_timer(self.at(), timer, &mut random);
+            self.carry_out(decision, None)?;
+        }
+        Ok(())
+    }
+
+    /// Where the next decision of the machine stands.
+    pub(super) fn at(&self) -> At {
+        At { now: self.clock.now(), next_offset: self.raft.log().end }
+    }
+
+    pub(super) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Lets consensus take an event and executes what it asks for, in order.
+    pub(super) fn event(&mut self, event: Event) -> Result<(), QuorumError> {
+        let mut effects = Effects::new();
+        self.raft.step(self.clock.now(), event, &mut effects);
+        for effect in effects {
+            self.execute(effect)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, effect: Effect) -> Result<(), QuorumError> {
+        let now = self.clock.now();
+        match effect {
+            Effect::SaveQuorumState { state, version } => self.log.save_state(&state, version)?,
+            Effect::AppendControl { base, epoch, records } => {
+                self.log.append_control(base, LeaderEpoch(epoch), &records, now)?;
+            }
+            Effect::Append { batch, base, epoch } => self.append_proposed(batch, base, epoch)?,
+            Effect::Rejected { batch } => {
+                tracing::debug!(batch = batch.0, "consensus took no batch: not the leader");
+                self.proposed = None;
+            }
+            Effect::Flush { end } => self.flush_to = Some(end),
+            Effect::CommitAdvanced { high_watermark } => self.commit(high_watermark)?,
+            Effect::BecameLeader { epoch, start } => {
+                tracing::info!(epoch, %start, "this node is the active controller");
+                self.elected = Some(epoch);
+            }
+            Effect::Resigned { epoch } => self.resigned(epoch),
+            Effect::SetTimer { at } => self.raft_timer = at,
+            Effect::Reply { reply, body } => self.reply(reply, body)?,
+        }
+        Ok(())
+    }
+
+    /// One flush for all appends since the last one; what that commits may ask for more.
+    fn flush_and_commit(&mut self) -> Result<(), QuorumError> {
+        while self.flush_to.take().is_some() {
+            let end = self.log.flush(self.clock.now())?;
+            self.event(Event::Flushed { end })?;
+            if let Some(epoch) = self.elected.take() {
+                self.activate(epoch)?;
+            }
+        }
+        self.pending.release(self.next_commit);
+        Ok(())
+    }
+
+    fn activate(&mut self, epoch: i32) -> Result<(), QuorumError> {
+        self.active = Some(epoch);
+        if self.config.idle_interval_ms > 0 {
+            self.noop_at = self.clock.mono().plus_ms(self.config.idle_interval_ms);
+        }
+        self.update_status();
+        let bootstrap = self.bootstrap.clone();
+        let decision = self.machine.activate(self.at(), bootstrap);
+        self.carry_out(decision, None)
+    }
+
+    fn resigned(&mut self, epoch: i32) {
+        tracing::info!(epoch, "this node is no longer the active controller");
+        (self.active, self.elected) = (None, None);
+        self.noop_at = MonoMs::NEVER;
+        self.timers.clear();
+        self.pending.fail_all(&SubmitError::NotController);
+        // What was appended stays in the log and is committed by the next leader: read it from there.
+        self.uncommitted.clear();
+        self.machine.resign(self.loader.image().clone());
+        self.update_status();
+    }
+
+    pub(super) fn update_status(&self) {
+        let (epoch, leader) = (self.raft.epoch(), self.raft.leader());
+        let active = self.active.is_some();
+        self.status.send_if_modified(|status| {
+            let changed = (status.epoch, status.leader, status.active) != (epoch, leader, active);
+            (status.epoch, status.leader, status.active) = (epoch, leader, active);
+            changed
+        });
+    }
+
+    fn reply(&mut self, reply: ReplyId, body: Reply) -> Result<(), QuorumError> {
+        let Some((asked, answer, _permit)) = self.asked.remove(&reply) else { return Ok(()) };
+        let response = match (asked, body) {
+            (Asked::Vote, Reply::Vote(body)) => QuorumResponse::Vote(wire::vote_response(&body)),
+            (Asked::BeginQuorumEpoch, Reply::BeginQuorumEpoch(body)) => {
+                QuorumResponse::BeginQuorumEpoch(wire::begin_response(&body))
+            }
+            (Asked::EndQuorumEpoch, Reply::EndQuorumEpoch(body)) => {
+                QuorumResponse::EndQuorumEpoch(wire::end_response(&body))
+            }
+            (Asked::Fetch, Reply::Fetch(body)) => {
+                let records = match body.outcome {
+                    FetchOutcome::Read { offset, max_bytes } => {
+                        self.log.read_for_fetch(offset, u32::try_from(max_bytes).unwrap_or(0))?
+                    }
+                    _ => Vec::new(),
+                };
+                QuorumResponse::Fetch(wire::fetch_response(&body, records))
+            }
+            (Asked::FetchSnapshot, Reply::FetchSnapshot(body)) => {
+                let bytes = match body.slice {
+                    Some((position, len, _)) => self.log.snapshot_slice(body.id, position, len)?,
+                    None => Vec::new(),
+                };
+                QuorumResponse::FetchSnapshot(wire::snapshot_response(&body, bytes))
+            }
+            (Asked::DescribeQuorum { version }, Reply::DescribeQuorum(body)) => {
+                let endpoints = self.voter_endpoints();
+                let response = wire::describe_response(body, version, &endpoints);
+                QuorumResponse::DescribeQuorum(response)
+            }
+            (asked, body) => unreachable!("asked for {asked:?}, answered by {body:?}"),
+        };
+        // The client may have gone away.
+        let _ = answer.send(response);
+        Ok(())
+    }
+
+    /// Kafka tells this node's own listeners, and those of others as the voter set knows them.
+    fn voter_endpoints(&self) -> Vec<(base::NodeId, Vec<kraft::Endpoint>)> {
+        let (voters, _) = self.raft.voters().last();
+        let endpoints = |voter: &kraft::Voter| {
+            let own = voter.key.id == self.config.node_id;
+            let list = if own { &self.config.endpoints } else { &voter.endpoints };
+            (voter.key.id, list.clone())
+        };
+        voters.iter().map(endpoints).collect()
+    }
+
+    pub(super) fn propose(&mut self, chunk: Chunk, epoch: i32) -> Result<(), QuorumError> {
+        let batch = BatchId(self.fresh_id());
+        let records = u32::try_from(chunk.values.len()).unwrap_or(u32::MAX);
+        self.proposed = Some(chunk);
+        self.event(Event::Propose { batch, epoch, records })
+    }
+
+    fn close(&mut self) -> Result<(), QuorumError> {
+        self.event(Event::Shutdown)?;
+        self.flush_and_commit()?;
+        self.snapshots.wait();
+        let now = self.clock.now();
+        self.log.close(now)
+    }
+}

@@ -1,0 +1,25 @@
+//! The metadata quorum: consensus, its log on disk, and the controller, driven by one thread.
+//!
+//! [`start`] loads what is on disk and elects this node; the [`QuorumHandle`] it gives is the way in for everyone else.
+
+mod batches;
+mod commit;
+mod config;
+pub(crate) mod control;
+mod driver;
+mod error;
+mod handle;
+mod log;
+mod machine;
+pub(crate) mod snapshot;
+mod snapshots;
+mod start;
+pub(crate) mod state_file;
+mod wire;
+
+pub use config::QuorumConfig;
+pub use error::QuorumError;
+pub use handle::{QuorumHandle, QuorumStatus, SubmitError};
+pub use machine::{At, Decision, Machine, Random};
+pub use start::{Quorum, start};
+pub use wire::{METADATA_TOPIC, QuorumRequest, QuorumResponse};

@@ -1,0 +1,157 @@
+//! Starting the quorum: newest snapshot, log behind it, election, then the thread.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use arc_swap::ArcSwap;
+use base::{LeaderEpoch, Offset};
+use kraft::{Config, Raft, SnapshotId, StartError};
+use metadata::{Image, Loader, Provenance, ReplayError};
+use protocol::metadata_records::MetadataRecord;
+use protocol::metadata_records::feature_level_record::FeatureLevelRecord;
+use storage::disk::Disk;
+use tokio::sync::{Semaphore, watch};
+
+use super::driver::{Driver, Parts};
+use super::handle::{Command, QuorumHandle, QuorumStatus, REQUESTS_MAX};
+use super::log::{self, MetadataLog};
+use super::machine::Machine;
+use super::snapshot::{self, Snapshot};
+use super::{QuorumConfig, QuorumError};
+use crate::clock::{Clock, random_bytes};
+
+/// A quorum that has elected itself and committed its log, not yet serving.
+pub struct Quorum<M: Machine> {
+    driver: Driver<M>,
+    receiver: Receiver<Command<M::Request, M::Reply>>,
+    handle: QuorumHandle<M::Request, M::Reply>,
+}
+
+/// Loads the metadata of `config`'s directory and leads it. `machine` builds the controller from the image of the
+/// newest snapshot; `kraft.version` is its second argument.
+///
+/// # Errors
+/// When something on disk is damaged (the error names the file), or this node is not the only voter.
+pub fn start<M: Machine>(
+    disk: Arc<dyn Disk>,
+    config: QuorumConfig,
+    clock: Clock,
+    machine: impl FnOnce(Image, i16) -> M,
+) -> Result<Quorum<M>, QuorumError> {
+    let now = clock.now();
+    let log = MetadataLog::open(disk, &config, now)?;
+    let latest = match log.snapshots()?.last() {
+        Some(id) => Some((*id, log.read_snapshot(*id)?)),
+        None => None,
+    };
+    let boot = log.boot(config.static_voters.clone(), latest.as_ref().map(|(id, s)| (*id, s)))?;
+    let raft_config = Config {
+        cluster_id: config.cluster_id.clone(),
+        local: log::voter_of(&config),
+        election_timeout_ms: config.election_timeout_ms,
+        seed: u64::from_le_bytes(random_bytes()),
+    };
+    let raft = Raft::new(raft_config, boot)?;
+    let (loader, bootstrap, next_commit) = load(&log, &config, latest, &raft)?;
+    let machine = machine(loader.image().clone(), raft.voters().kraft_version().0);
+    let image = Arc::new(ArcSwap::from_pointee(loader.image().clone()));
+    let (status, watched) = watch::channel(QuorumStatus::default());
+    let (commands, receiver) = channel();
+    let handle = QuorumHandle {
+        commands: commands.clone(),
+        permits: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        image: Arc::clone(&image),
+        status: watched,
+    };
+    let mut driver = Driver::new(Parts {
+        config,
+        clock,
+        raft,
+        log,
+        machine,
+        loader,
+        image,
+        status,
+        commands,
+        bootstrap,
+        next_commit,
+    });
+    driver.start()?;
+    Ok(Quorum { driver, receiver, handle })
+}
+
+impl<M: Machine> Quorum<M> {
+    /// Starts the thread and gives the way to it.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn serve(self) -> std::io::Result<QuorumHandle<M::Request, M::Reply>> {
+        let Self { driver, receiver, handle } = self;
+        let thread = std::thread::Builder::new().name("metadata-quorum".into());
+        thread.spawn(move || driver.run(&receiver))?;
+        Ok(handle)
+    }
+
+    /// The image of everything committed so far.
+    pub fn image(&self) -> Arc<Image> {
+        self.handle.image()
+    }
+}
+
+/// The state of the newest snapshot, the records for an empty log, and the offset where replay goes on.
+fn load(
+    log: &MetadataLog,
+    config: &QuorumConfig,
+    latest: Option<(SnapshotId, Snapshot)>,
+    raft: &Raft,
+) -> Result<(Loader, Vec<MetadataRecord<'static>>, Offset), QuorumError> {
+    let start = raft.log().start;
+    let mut loader = Loader::default();
+    match latest {
+        // What formatting left: no state, but the records with which an empty log begins.
+        Some((SnapshotId::BOOTSTRAP, snapshot)) if !snapshot.records.is_empty() => {
+            Ok((loader, snapshot.records, start))
+        }
+        None | Some((SnapshotId::BOOTSTRAP, _)) => Ok((loader, old_bootstrap(log, config)?, start)),
+        Some((id, snapshot)) => {
+            if id.offset < start {
+                let missing =
+                    StartError::SnapshotMissing { log_start: start.get(), latest: Some(id) };
+                return Err(missing.into());
+            }
+            let provenance = Provenance {
+                offset: Offset(id.offset.get() - 1),
+                epoch: LeaderEpoch(id.epoch),
+                time: snapshot.last_contained,
+            };
+            let records = snapshot.records.into_iter().map(Ok::<_, ReplayError>);
+            let path = snapshot::path(log.dir(), id);
+            let offset = id.offset.get();
+            loader.load_snapshot(provenance, records).map_err(|source| QuorumError::Replay {
+                path,
+                offset,
+                source,
+            })?;
+            Ok((loader, Vec::new(), id.offset))
+        }
+    }
+}
+
+/// The file `bootstrap.checkpoint` that Kafka wrote before 4.4; without it, the newest `metadata.version` alone, as
+/// Kafka assumes.
+fn old_bootstrap(
+    log: &MetadataLog,
+    config: &QuorumConfig,
+) -> Result<Vec<MetadataRecord<'static>>, QuorumError> {
+    let path = config.metadata_log_dir.join("bootstrap.checkpoint");
+    let found = log.disk().stat(&path).map_err(QuorumError::io("look at", &path))?;
+    if found.is_some() {
+        return Ok(snapshot::read(&**log.disk(), &path)?.records);
+    }
+    let level = FeatureLevelRecord {
+        name: metadata::MetadataVersion::FEATURE_NAME.into(),
+        feature_level: metadata::MetadataVersion::LATEST_PRODUCTION.level(),
+        ..Default::default()
+    };
+    Ok(vec![MetadataRecord::FeatureLevel(level)])
+}

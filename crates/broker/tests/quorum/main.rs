@@ -1,0 +1,304 @@
+//! The quorum's driver on a real directory, with a controller that can do nothing but create topics.
+
+mod toy;
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use base::{NodeId, Uuid};
+use broker::quorum::{METADATA_TOPIC, QuorumError, QuorumRequest, QuorumResponse, SubmitError};
+use metadata::{Publisher, Update};
+use protocol::messages::describe_quorum_request::{self, DescribeQuorumRequest};
+use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use protocol::messages::vote_request::{self, VoteRequest};
+use toy::{Ask, Handle, config, create, started};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn topics(handle: &Handle) -> Vec<String> {
+    handle.image().topics.iter().map(|topic| topic.name.to_string()).collect()
+}
+
+fn snapshots(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir.join("__cluster_metadata-0")).expect("the metadata directory");
+    let names =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".checkpoint")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_committed_survives_restarts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(handle.status().epoch, 1);
+        assert!(handle.status().active);
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        assert_eq!(topics(&handle), ["a"], "a reply comes after publication");
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        handle.shutdown().await;
+        assert_eq!(create(&handle, "c").await, Err(SubmitError::Stopped));
+
+        let handle = started(config(dir.path()));
+        assert_eq!(handle.status().epoch, 2);
+        assert_eq!(topics(&handle), ["a", "b"]);
+        // A copy of the directory as a crash would leave it.
+        let crashed = tempfile::tempdir().expect("a directory");
+        assert_eq!(create(&handle, "c").await, Ok(()));
+        copy(dir.path(), crashed.path());
+        handle.shutdown().await;
+        let handle = started(config(crashed.path()));
+        assert_eq!(handle.status().epoch, 3);
+        assert_eq!(topics(&handle), ["a", "b", "c"]);
+        handle.shutdown().await;
+    });
+}
+
+#[test]
+fn a_torn_batch_is_cut() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        handle.shutdown().await;
+        let log = dir.path().join("__cluster_metadata-0/00000000000000000000.log");
+        let mut bytes = fs::read(&log).expect("the log");
+        let torn = bytes[..70].to_vec();
+        bytes.extend(torn);
+        fs::write(&log, bytes).expect("written");
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle), ["a"]);
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        handle.shutdown().await;
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle), ["a", "b"]);
+        handle.shutdown().await;
+    });
+}
+
+#[test]
+fn snapshots_take_the_place_of_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let mut small = config(dir.path());
+        small.snapshot_bytes = 2_000;
+        let handle = started(small);
+        for index in 0..100 {
+            assert_eq!(create(&handle, &format!("topic-{index}")).await, Ok(()));
+        }
+        handle.shutdown().await;
+        let names = snapshots(dir.path());
+        assert!(!names.is_empty());
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle).len(), 100);
+        handle.shutdown().await;
+
+        // The newest snapshot is damaged: the start is refused by its name.
+        let newest = dir.path().join("__cluster_metadata-0").join(names.last().expect("one"));
+        let whole = fs::read(&newest).expect("the snapshot");
+        for damage in [100, whole.len() / 2, whole.len() - 5] {
+            let mut bytes = whole.clone();
+            bytes[damage] ^= 1;
+            fs::write(&newest, &bytes).expect("written");
+            refused(dir.path(), names.last().expect("one"));
+        }
+        fs::write(&newest, &whole[..whole.len() - 80]).expect("written");
+        refused(dir.path(), names.last().expect("one"));
+        fs::write(&newest, &whole).expect("written");
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle).len(), 100);
+        handle.shutdown().await;
+    });
+}
+
+#[test]
+fn a_log_without_its_beginning_needs_a_snapshot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        handle.shutdown().await;
+        let partition = dir.path().join("__cluster_metadata-0");
+        for kind in ["log", "index", "timeindex"] {
+            let from = partition.join(format!("{:020}.{kind}", 0));
+            fs::rename(from, partition.join(format!("{:020}.{kind}", 7))).expect("renamed");
+        }
+        let error = toy::start(config(dir.path())).err().expect("refused");
+        assert!(
+            matches!(
+                &error,
+                QuorumError::Start(_) | QuorumError::Log(_) | QuorumError::Damaged { .. }
+            ),
+            "{error}"
+        );
+    });
+}
+
+#[track_caller]
+fn refused(dir: &Path, name: &str) {
+    match toy::start(config(dir)) {
+        Ok(_) => panic!("it started on a damaged snapshot"),
+        Err(error) => assert!(error.to_string().contains(name), "{error}"),
+    }
+}
+
+#[test]
+fn a_decision_that_cannot_be_written_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        let reply = handle.submit(Ask::Huge).await;
+        assert!(matches!(reply, Err(SubmitError::Refused(_))), "{reply:?}");
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        assert_eq!(topics(&handle), ["a"]);
+        // Several batches, committed before the reply.
+        assert_eq!(handle.submit(Ask::CreateMany(25_000)).await, Ok(()));
+        assert_eq!(topics(&handle).len(), 25_001);
+        handle.shutdown().await;
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle).len(), 25_001);
+        handle.shutdown().await;
+    });
+}
+
+struct Told(mpsc::Sender<Vec<String>>);
+
+impl Publisher for Told {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    fn publish(&mut self, update: &Update) {
+        let names = update.created_topics().map(|topic| topic.name.to_string()).collect();
+        self.0.send(names).expect("the test listens");
+    }
+}
+
+#[test]
+fn publishers_learn_the_past_and_every_change() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        let (sender, receiver) = mpsc::channel();
+        handle.add_publisher(Box::new(Told(sender))).await.expect("added");
+        assert_eq!(receiver.try_recv(), Ok(vec!["a".to_owned()]));
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        assert_eq!(receiver.try_recv(), Ok(vec!["b".to_owned()]), "before the reply");
+        handle.shutdown().await;
+    });
+}
+
+fn describe(topic: &'static str) -> QuorumRequest {
+    let partition = describe_quorum_request::PartitionData::default();
+    let topic = describe_quorum_request::TopicData {
+        topic_name: topic.into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
+    QuorumRequest::DescribeQuorum(request, 2)
+}
+
+#[test]
+fn the_quorum_is_described() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        let fetch = FetchRequest {
+            replica_state: protocol::messages::fetch_request::ReplicaState {
+                replica_id: 5,
+                ..Default::default()
+            },
+            max_bytes: 1,
+            topics: vec![FetchTopic {
+                topic_id: Uuid::METADATA_TOPIC,
+                partitions: vec![FetchPartition {
+                    current_leader_epoch: 1,
+                    last_fetched_epoch: 0,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let QuorumResponse::Fetch(answer) =
+            handle.ask(QuorumRequest::Fetch(fetch)).await.expect("answered")
+        else {
+            panic!("another answer");
+        };
+        let partition = &answer.responses[0].partitions[0];
+        assert_eq!((answer.error_code, partition.error_code), (0, 0));
+        let records =
+            partition.records.as_ref().and_then(|records| records.bytes()).expect("bytes");
+        assert_eq!(records.len(), 91, "the leader's first batch alone, as long as Kafka's");
+        assert_eq!(partition.current_leader.leader_id, 1);
+
+        let answer = handle.ask(describe(METADATA_TOPIC)).await.expect("answered");
+        let QuorumResponse::DescribeQuorum(answer) = answer else { panic!("another answer") };
+        let partition = &answer.topics[0].partitions[0];
+        assert_eq!((partition.leader_id, partition.leader_epoch), (1, 1));
+        assert_eq!(partition.current_voters.len(), 1);
+        assert_eq!(partition.observers[0].replica_id, 5);
+        assert_eq!(answer.nodes[0].listeners[0].name, "CONTROLLER");
+
+        let answer = handle.ask(describe("other")).await.expect("answered");
+        let QuorumResponse::DescribeQuorum(answer) = answer else { panic!("another answer") };
+        assert_eq!(answer.topics[0].partitions[0].error_code, 3);
+        handle.shutdown().await;
+    });
+}
+
+#[test]
+fn a_deposed_controller_comes_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let mut quick = config(dir.path());
+        quick.election_timeout_ms = 50;
+        let handle = started(quick);
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        let partition = vote_request::PartitionData {
+            replica_epoch: 7,
+            replica_id: 9,
+            last_offset_epoch: 1,
+            last_offset: 1_000,
+            ..Default::default()
+        };
+        let topic = vote_request::TopicData {
+            topic_name: METADATA_TOPIC.into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let vote = VoteRequest { topics: vec![topic], ..Default::default() };
+        let answer = handle.ask(QuorumRequest::Vote(vote)).await.expect("answered");
+        let QuorumResponse::Vote(answer) = answer else { panic!("another answer") };
+        assert!(answer.topics[0].partitions[0].vote_granted);
+        assert_eq!(create(&handle, "lost").await, Err(SubmitError::NotController));
+        let mut status = handle.watch_status();
+        let back = status.wait_for(|status| status.active && status.epoch == 8);
+        tokio::time::timeout(Duration::from_secs(10), back).await.expect("in time").expect("alive");
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        assert_eq!(topics(&handle), ["a", "b"]);
+        assert_eq!(handle.status().leader, Some(NodeId(1)));
+        handle.shutdown().await;
+    });
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("created");
+    for entry in fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
