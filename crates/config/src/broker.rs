@@ -16,6 +16,7 @@ pub use quorum::{HostPort, Voter};
 pub use sections::*;
 
 use crate::error::ConfigError;
+use crate::group::{self, GroupConfig};
 use crate::key::Effect;
 use crate::keys::{self, synonyms};
 use crate::properties::Properties;
@@ -216,6 +217,16 @@ impl BrokerConfig {
     /// The same, by key.
     pub fn topic_values(&self, own: &Overrides) -> Result<Values, ConfigError> {
         topic::with_overrides(&self.topic_values, own)
+    }
+
+    /// What holds for a group with settings of its own; an error names the value that does not parse.
+    pub fn group(&self, own: &Overrides) -> Result<GroupConfig, ConfigError> {
+        Ok(GroupConfig::from_values(&self.group_values(own)?))
+    }
+
+    /// The same, by key.
+    pub fn group_values(&self, own: &Overrides) -> Result<Values, ConfigError> {
+        group::values(&self.values, own)
     }
 
     /// Listeners that clients and brokers use.

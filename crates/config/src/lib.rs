@@ -11,7 +11,9 @@ mod typed;
 pub mod alter;
 pub mod broker;
 pub mod check;
+pub mod describe;
 pub mod error;
+pub mod group;
 pub mod key;
 pub mod keys;
 pub mod properties;
@@ -21,6 +23,7 @@ pub mod values;
 
 pub use broker::BrokerConfig;
 pub use error::ConfigError;
+pub use group::GroupConfig;
 pub use key::{ConfigKey, ConfigType, UpdateMode};
 pub use topic::TopicConfig;
 pub use value::Value;
