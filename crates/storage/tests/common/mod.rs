@@ -60,7 +60,9 @@ impl Place {
         self.options.start_offset = log.start_offset();
         self.options.recovery_point = log.recovery_point();
         drop(log);
-        self.open()
+        let mut log = self.open();
+        log.set_high_watermark(log.end_offset());
+        log
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

@@ -232,7 +232,9 @@ impl ProducerState {
             return Ok(None);
         }
         let path = files.dir().join(names::snapshot_file(self.end_offset));
-        let bytes = snapshot::encode(self.producers.iter().map(|(id, entry)| (*id, entry)));
+        let mut entries: Vec<_> = self.producers.iter().map(|(id, entry)| (*id, entry)).collect();
+        entries.sort_unstable_by_key(|(producer_id, _)| *producer_id);
+        let bytes = snapshot::encode(entries.into_iter());
         let file = files
             .disk()
             .open(&path, OpenMode::CreateEmpty)
