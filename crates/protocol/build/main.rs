@@ -1,6 +1,9 @@
 //! Generates the codecs from `schemas/`: one file per message in `OUT_DIR`, and the tables of APIs and errors.
 
+mod codec;
+mod defaults;
 mod emit;
+mod names;
 mod schema;
 mod tables;
 
@@ -56,7 +59,7 @@ fn write_area(out: &Path, area: &str, messages: &[Message]) {
     fs::create_dir_all(out.join(area)).expect("OUT_DIR is writable");
     let mut index = String::new();
     for m in messages {
-        let module = emit::snake(&m.name);
+        let module = names::snake(&m.name);
         write(&out.join(area).join(format!("{module}.rs")), &emit::emit(m));
         let _ = writeln!(
             index,

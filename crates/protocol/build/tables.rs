@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::emit::{borrows, snake};
+use crate::names::{borrows, snake};
 use crate::schema::{Message, Type, Versions};
 
 fn meaningful(text: &str) -> impl Iterator<Item = &str> {

@@ -1,11 +1,13 @@
 // Writes encoded messages of Apache Kafka: for every message and version four instances, filled from a fixed seed.
-// Usage: java -cp <jars named by the pom> Golden.java <vectors.bin.gz> <fields.txt>
+// And for every field an instance with nothing else set, as each version writes or refuses it.
+// Usage: java -cp <jars named by the pom> Golden.java <directory>
 
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
@@ -24,10 +26,11 @@ import java.io.InputStream;
 import java.lang.reflect.Method;
 import java.lang.reflect.ParameterizedType;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -56,17 +59,27 @@ public class Golden {
         for (String path : System.getProperty("java.class.path").split(File.pathSeparator)) {
             if (new File(path).getName().matches("kafka.*\\.jar")) scan(path, messages, schemas);
         }
+        Path directory = Path.of(args[0]);
         int vectors = 0;
-        GZIPOutputStream gzip = new GZIPOutputStream(new FileOutputStream(args[0])) {{ def.setLevel(Deflater.BEST_COMPRESSION); }};
-        try (DataOutputStream out = new DataOutputStream(gzip)) {
+        int singles = 0;
+        try (DataOutputStream out = gzip(directory.resolve("vectors.bin.gz"))) {
             for (Class<?> message : messages.values()) vectors += writeAll(message, out);
+        }
+        try (DataOutputStream out = gzip(directory.resolve("singles.bin.gz"))) {
+            for (Class<?> message : messages.values()) singles += writeSingles(message, out);
         }
         StringBuilder fields = new StringBuilder();
         for (JsonNode schema : schemas.values()) {
             if (!schema.get("validVersions").asText().equals("none")) listMessage(fields, schema);
         }
-        Files.writeString(Path.of(args[1]), fields.toString());
-        System.out.println(vectors + " vectors of " + messages.size() + " messages; fields of " + schemas.size());
+        try (DataOutputStream out = gzip(directory.resolve("fields.txt.gz"))) {
+            out.write(fields.toString().getBytes(StandardCharsets.UTF_8));
+        }
+        System.out.println(messages.size() + " messages, " + vectors + " vectors, " + singles + " with a single field; fields of " + schemas.size());
+    }
+
+    static DataOutputStream gzip(Path path) throws Exception {
+        return new DataOutputStream(new GZIPOutputStream(new FileOutputStream(path.toFile())) {{ def.setLevel(Deflater.BEST_COMPRESSION); }});
     }
 
     static void scan(String jar, Map<String, Class<?>> messages, Map<String, JsonNode> schemas) throws Exception {
@@ -108,6 +121,92 @@ public class Golden {
         return vectors;
     }
 
+    /** Every instance with one field set, in the first version that has it; then what all versions make of it. */
+    static int writeSingles(Class<?> type, DataOutputStream out) throws Exception {
+        Schema[] schemas = (Schema[]) type.getField("SCHEMAS").get(null);
+        Map<Message, Integer> singles = new LinkedHashMap<>();
+        for (int version = 0; version < schemas.length; version++) {
+            if (schemas[version] == null) continue;
+            for (Object single : singles(type, schemas[version])) {
+                // Records that must not be null but are: Kafka has no default for them.
+                if (tryEncode((Message) single, version) != null) singles.putIfAbsent((Message) single, version);
+            }
+        }
+        for (Map.Entry<Message, Integer> single : singles.entrySet()) {
+            out.writeUTF(type.getSimpleName());
+            writeBytes(out, single.getValue(), encode(single.getKey(), single.getValue().shortValue()));
+            int versions = 0;
+            for (Schema schema : schemas) versions += schema == null ? 0 : 1;
+            out.writeShort(versions);
+            for (int version = 0; version < schemas.length; version++) {
+                if (schemas[version] == null) continue;
+                writeBytes(out, version, tryEncode(single.getKey(), version));
+            }
+        }
+        return singles.size();
+    }
+
+    /** Null when the version cannot express the message. */
+    static byte[] tryEncode(Message message, int version) {
+        try {
+            return encode(message, (short) version);
+        } catch (UnsupportedVersionException | NullPointerException e) {
+            return null;
+        }
+    }
+
+    static void writeBytes(DataOutputStream out, int version, byte[] bytes) throws Exception {
+        out.writeShort(version);
+        out.writeInt(bytes == null ? -1 : bytes.length);
+        if (bytes != null) out.write(bytes);
+    }
+
+    /** For each field of the structure, directly or deeper, an instance with only this one set, and one with null. */
+    static List<Object> singles(Class<?> type, Schema schema) throws Exception {
+        List<Field> fields = new ArrayList<>();
+        for (BoundField field : schema.fields()) {
+            if (field.def.type instanceof TaggedFields tagged) fields.addAll(tagged.fields().values());
+            else fields.add(field.def);
+        }
+        Random random = new Random(type.getName().hashCode());
+        List<Object> singles = new ArrayList<>();
+        if (schema.get("_tagged_fields") != null) {
+            Object unknown = type.getDeclaredConstructor().newInstance();
+            addUnknown(unknown, random);
+            singles.add(unknown);
+        }
+        for (Field field : fields) {
+            Method method = setter(type, field);
+            Class<?> wanted = method.getParameterTypes()[0];
+            java.lang.reflect.Type generic = method.getGenericParameterTypes()[0];
+            List<Object> values = new ArrayList<>();
+            Type element = field.type.isArray() ? field.type.arrayElementType().get() : field.type;
+            if (field.type.isNullable()) values.add(null);
+            if (element instanceof Schema inner) {
+                Class<?> innerType = field.type.isArray() ? elementClass(wanted, generic) : wanted;
+                List<Object> inners = singles(innerType, inner);
+                inners.add(innerType.getDeclaredConstructor().newInstance());
+                for (Object value : inners) {
+                    if (field.type.isArray()) {
+                        Collection<Object> list = emptyList(wanted, generic);
+                        list.add(value);
+                        values.add(list);
+                    } else {
+                        values.add(value);
+                    }
+                }
+            } else {
+                values.add(value(field.type, wanted, generic, Fill.FULL, random));
+            }
+            for (Object value : values) {
+                Object single = type.getDeclaredConstructor().newInstance();
+                method.invoke(single, value);
+                singles.add(single);
+            }
+        }
+        return singles;
+    }
+
     static byte[] encode(Message message, short version) {
         ObjectSerializationCache cache = new ObjectSerializationCache();
         ByteBuffer buffer = ByteBuffer.allocate(message.size(cache, version));
@@ -139,17 +238,20 @@ public class Golden {
         }
     }
 
-    static void set(Object target, Field field, Fill fill, Random random) throws Exception {
-        String name = field.name.replace("_", "");
-        for (Method method : target.getClass().getMethods()) {
-            if (!method.getName().equalsIgnoreCase("set" + name) || method.getParameterCount() != 1) continue;
-            boolean isNull = field.type.isNullable() && (fill == Fill.NULLS || (fill.mixed() && random.nextInt(3) == 0));
-            Class<?> wanted = method.getParameterTypes()[0];
-            java.lang.reflect.Type generic = method.getGenericParameterTypes()[0];
-            method.invoke(target, isNull ? null : value(field.type, wanted, generic, fill, random));
-            return;
+    static Method setter(Class<?> owner, Field field) {
+        String name = "set" + field.name.replace("_", "");
+        for (Method method : owner.getMethods()) {
+            if (method.getName().equalsIgnoreCase(name) && method.getParameterCount() == 1) return method;
         }
-        throw new IllegalStateException(target.getClass() + " has no setter for " + field.name);
+        throw new IllegalStateException(owner + " has no setter for " + field.name);
+    }
+
+    static void set(Object target, Field field, Fill fill, Random random) throws Exception {
+        Method method = setter(target.getClass(), field);
+        boolean isNull = field.type.isNullable() && (fill == Fill.NULLS || (fill.mixed() && random.nextInt(3) == 0));
+        Class<?> wanted = method.getParameterTypes()[0];
+        java.lang.reflect.Type generic = method.getGenericParameterTypes()[0];
+        method.invoke(target, isNull ? null : value(field.type, wanted, generic, fill, random));
     }
 
     static Object value(Type type, Class<?> wanted, java.lang.reflect.Type generic, Fill fill, Random random) throws Exception {
@@ -181,22 +283,25 @@ public class Golden {
         throw new IllegalStateException("no value for " + name);
     }
 
-    /** A list, or one of Kafka's collections with keys, whose elements are the class around the collection's name. */
-    @SuppressWarnings("unchecked")
     static Object array(Type type, Class<?> wanted, java.lang.reflect.Type generic, Fill fill, Random random) throws Exception {
-        Collection<Object> list;
-        Class<?> element;
-        if (generic instanceof ParameterizedType parameterized) {
-            list = new ArrayList<>();
-            java.lang.reflect.Type argument = parameterized.getActualTypeArguments()[0];
-            element = argument instanceof Class<?> c ? c : Object.class;
-        } else {
-            list = (Collection<Object>) wanted.getDeclaredConstructor().newInstance();
-            element = Class.forName(wanted.getName().replaceAll("Collection$", ""));
-        }
+        Collection<Object> list = emptyList(wanted, generic);
+        Class<?> element = elementClass(wanted, generic);
         int length = fill == Fill.FULL ? 1 + random.nextInt(2) : random.nextInt(3);
         for (int i = 0; i < length; i++) list.add(value(type.arrayElementType().get(), element, element, fill, random));
         return list;
+    }
+
+    /** A list, or one of Kafka's collections with keys. */
+    @SuppressWarnings("unchecked")
+    static Collection<Object> emptyList(Class<?> wanted, java.lang.reflect.Type generic) throws Exception {
+        if (generic instanceof ParameterizedType) return new ArrayList<>();
+        return (Collection<Object>) wanted.getDeclaredConstructor().newInstance();
+    }
+
+    /** What a list holds; for a collection with keys the class that its name starts with. */
+    static Class<?> elementClass(Class<?> wanted, java.lang.reflect.Type generic) throws Exception {
+        if (!(generic instanceof ParameterizedType list)) return Class.forName(wanted.getName().replaceAll("Collection$", ""));
+        return list.getActualTypeArguments()[0] instanceof Class<?> element ? element : Object.class;
     }
 
     static byte[] bytes(Random random, int length) {

@@ -60,6 +60,12 @@ pub struct Iter<'t> {
     rest: &'t [u8],
 }
 
+impl Iter<'_> {
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
 impl<'t> Iterator for Iter<'t> {
     type Item = (u32, &'t [u8]);
 

@@ -148,6 +148,9 @@ pub trait Sink: Sized {
     }
 
     fn varint(&mut self, x: u32) {
+        if x < 0x80 {
+            return self.put_raw(&[x as u8]);
+        }
         let mut bytes = [0; 5];
         let len = varint::write_unsigned(x, &mut bytes);
         self.put_raw(&bytes[..len]);
@@ -242,6 +245,10 @@ pub trait Sink: Sized {
 
     /// The tagged fields of a structure that knows none.
     fn unknown_tags(&mut self, unknown: &UnknownTags) -> Result<(), EncodeError> {
+        if unknown.is_empty() {
+            self.varint(0);
+            return Ok(());
+        }
         let tags = self.tags_begin(unknown, 0);
         self.tags_end(tags)
     }
@@ -261,9 +268,9 @@ pub trait Sink: Sized {
     }
     /// The unknown fields with tags below `end`.
     fn unknown_before(&mut self, tags: &mut Tags<'_>, end: u64) -> Result<(), EncodeError> {
-        loop {
+        while !tags.unknown.is_at_end() {
             let mut ahead = tags.unknown.clone();
-            let Some((tag, value)) = ahead.next() else { return Ok(()) };
+            let Some((tag, value)) = ahead.next() else { break };
             if u64::from(tag) < tags.next || u64::from(tag) == end {
                 return Err(EncodeError::InvalidTag { tag });
             }
@@ -276,6 +283,7 @@ pub trait Sink: Sized {
             self.varint(value.len() as u32);
             self.put_raw(value);
         }
+        Ok(())
     }
 }
 
@@ -297,7 +305,8 @@ impl Sink for Writer {
         // Tagged fields hold no records (the generator checks it), so that all of it is still in `bytes`.
         let mut size = [0; 5];
         let n = varint::write_unsigned((self.bytes.len() - start) as u32, &mut size);
-        self.bytes.splice(start..start, size[..n].iter().copied());
+        self.bytes.extend_from_slice(&size[..n]);
+        self.bytes[start..].rotate_right(n);
     }
 }
 

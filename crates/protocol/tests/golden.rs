@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Fill, codecs, vectors};
+use support::{Fill, codecs, singles, vectors};
 
 #[test]
 fn kafkas_bytes_come_back_unchanged() {
@@ -52,4 +52,26 @@ fn every_message_and_version_has_vectors() {
         let unknown: Vec<_> = kafkas.difference(&ours).collect();
         assert!(missing.is_empty() && unknown.is_empty(), "{missing:?} {unknown:?}");
     }
+}
+
+#[test]
+fn fields_that_a_version_lacks_are_dropped_or_refused_as_by_kafka() {
+    let codecs = codecs();
+    let mut failures = Vec::new();
+    let mut refused = 0;
+    for single in singles() {
+        let codec = &codecs[single.name.as_str()];
+        for (version, kafkas) in single.others {
+            refused += usize::from(kafkas.is_none());
+            let ours = (codec.convert)(&single.bytes, single.version, version);
+            if ours.as_ref().ok() != kafkas.as_ref() {
+                let (name, from, bytes) = (&single.name, single.version, &single.bytes);
+                failures.push(format!(
+                    "{name} v{from} {bytes:?} as v{version}: {ours:?}\n  kafka {kafkas:?}"
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(refused > 500, "only {refused} refusals");
 }

@@ -33,14 +33,14 @@ pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// All vectors, under our names (Kafka's classes of requests and responses end with `Data`).
+/// All vectors, under our names.
 pub fn vectors() -> Vec<Vector> {
     let bytes = gunzip(include_bytes!("../golden/vectors.bin.gz"));
     let codecs = codecs();
     let mut r = Reader::new(&bytes);
     let mut vectors = Vec::new();
     while r.remaining() > 0 {
-        let class = r.string(false).expect("name").into_owned();
+        let name = name(&mut r, &codecs);
         let version = r.i16().expect("version");
         let fill = match r.i8().expect("fill") {
             0 => Fill::Defaults,
@@ -51,13 +51,46 @@ pub fn vectors() -> Vec<Vector> {
             other => panic!("fill {other}"),
         };
         let bytes = r.bytes(false).expect("message").into_owned();
-        let name = match class.strip_suffix("Data") {
-            Some(short) if !codecs.contains_key(class.as_str()) => short.to_owned(),
-            _ => class,
-        };
         vectors.push(Vector { name, version, fill, bytes });
     }
     vectors
+}
+
+/// Our name for Kafka's class: classes of requests and responses end with `Data`.
+fn name(r: &mut Reader<'_>, codecs: &BTreeMap<&'static str, Codec>) -> String {
+    let class = r.string(false).expect("name");
+    match class.strip_suffix("Data") {
+        Some(short) if !codecs.contains_key(&*class) => short.to_owned(),
+        _ => class.into_owned(),
+    }
+}
+
+/// A message with one field set.
+pub struct Single {
+    pub name: String,
+    pub version: i16,
+    pub bytes: Vec<u8>,
+    /// Every version, and how Kafka writes it there; `None` when it refuses.
+    pub others: Vec<(i16, Option<Vec<u8>>)>,
+}
+
+pub fn singles() -> Vec<Single> {
+    let bytes = gunzip(include_bytes!("../golden/singles.bin.gz"));
+    let codecs = codecs();
+    let mut r = Reader::new(&bytes);
+    let mut singles = Vec::new();
+    while r.remaining() > 0 {
+        let name = name(&mut r, &codecs);
+        let version = r.i16().expect("version");
+        let bytes = r.bytes(false).expect("message").into_owned();
+        let others = (0..r.i16().expect("versions")).map(|_| {
+            let version = r.i16().expect("version");
+            (version, r.opt_bytes(false).expect("message").map(|b| b.into_owned()))
+        });
+        let others = others.collect();
+        singles.push(Single { name, version, bytes, others });
+    }
+    singles
 }
 
 /// One message's codec without its type.
@@ -66,6 +99,8 @@ pub struct Codec {
     pub flexible: Option<i16>,
     /// Decodes all bytes, encodes again; also checks `encoded_len`.
     pub round_trip: fn(&[u8], i16) -> Result<Vec<u8>, DecodeError>,
+    /// Decodes in the first version, encodes in the second.
+    pub convert: fn(&[u8], i16, i16) -> Result<Vec<u8>, EncodeError>,
     /// The default value, encoded.
     pub default: fn(i16) -> Result<Vec<u8>, EncodeError>,
     /// Decodes and drops.
@@ -90,6 +125,10 @@ macro_rules! table {
                         let out = protocol::encode_to_vec(&m, version).expect("encodes again");
                         assert_eq!(m.encoded_len(version).expect("length"), out.len());
                         Ok(out)
+                    },
+                    convert: |bytes, from, to| {
+                        let m: M = protocol::decode_exact(bytes, from).expect("a message");
+                        protocol::encode_to_vec(&m, to)
                     },
                     default: |version| protocol::encode_to_vec(&M::default(), version),
                     decode: |bytes, version| M::decode(&mut Reader::new(bytes), version).is_ok(),
