@@ -62,13 +62,30 @@ impl BrokerRegistration {
         self.endpoints.iter().find(|endpoint| &*endpoint.name == listener)
     }
 
-    /// Whether a replica in `directory` can work; a broker that names no directories, and the ids that name none,
-    /// count as working.
+    /// Whether a replica in `directory` can work; a broker that names no directories, and the ids that stand for
+    /// "not chosen yet" and "never told", count as working.
     pub fn has_online_directory(&self, directory: DirectoryId) -> bool {
-        self.directories.is_empty()
-            || directory == Uuid::DIR_UNASSIGNED
+        directory == Uuid::DIR_UNASSIGNED
             || directory == Uuid::DIR_MIGRATING
-            || (directory != Uuid::DIR_LOST && self.directories.binary_search(&directory).is_ok())
+            || directory != Uuid::DIR_LOST
+                && (self.directories.is_empty()
+                    || self.directories.binary_search(&directory).is_ok())
+    }
+
+    /// False when every directory is cordoned: the broker takes no new replicas.
+    pub fn has_uncordoned_directory(&self) -> bool {
+        let Some(cordoned) = &self.cordoned_directories else { return true };
+        self.directories.is_empty()
+            || self.directories.iter().any(|directory| !cordoned.contains(directory))
+    }
+
+    /// Where a new replica goes as far as that is known: the only directory, else the broker chooses.
+    pub fn default_directory(&self) -> DirectoryId {
+        match &*self.directories {
+            [] => Uuid::DIR_MIGRATING,
+            [only] => *only,
+            _ => Uuid::DIR_UNASSIGNED,
+        }
     }
 }
 

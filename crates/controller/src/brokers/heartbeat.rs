@@ -1,0 +1,139 @@
+//! BrokerHeartbeat: fencing, unfencing, controlled shutdown, lost and cordoned directories.
+
+use base::{BrokerEpoch, NodeId, Offset, Uuid};
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use protocol::metadata_records::MetadataRecord;
+use protocol::metadata_records::broker_registration_change_record::BrokerRegistrationChangeRecord;
+
+use crate::brokers::check_epoch;
+use crate::handle::{At, Controller, Records};
+use crate::partitions::leadership;
+
+/// Where a broker stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Fenced,
+    Unfenced,
+    ControlledShutdown,
+    ShutdownNow,
+}
+
+impl Life {
+    fn is_fenced(self) -> bool {
+        matches!(self, Self::Fenced | Self::ShutdownNow)
+    }
+}
+
+pub(crate) fn handle(
+    controller: &mut Controller,
+    at: At,
+    request: &BrokerHeartbeatRequest,
+) -> (Records, BrokerHeartbeatResponse) {
+    let (id, epoch) = (NodeId(request.broker_id), request.broker_epoch);
+    if let Err(error) = check_epoch(controller, id.0, epoch) {
+        let refused =
+            BrokerHeartbeatResponse { error_code: error.code.code(), ..Default::default() };
+        return (Records::none(), refused);
+    }
+    controller.sessions.contact(id, BrokerEpoch(epoch), at.now.mono);
+
+    let registered_at = controller.tip().registration_offset(id);
+    let offset = Offset(request.current_metadata_offset);
+    let (current, next) = next_life(controller, id, request, registered_at);
+    let mut records = Vec::new();
+    if current != next {
+        match next {
+            Life::Fenced | Life::ShutdownNow => leadership::fence(controller, id, &mut records),
+            Life::Unfenced => leadership::unfence(controller, id, epoch, &mut records),
+            Life::ControlledShutdown => {
+                leadership::enter_controlled_shutdown(controller, id, epoch, &mut records)
+            }
+        }
+    }
+    controller.sessions.touch(id, next.is_fenced(), offset);
+    directories(controller, id, request, &mut records);
+    if next == Life::ControlledShutdown {
+        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        controller.sessions.enter_controlled_shutdown(id, at.next_offset.plus(count - 1));
+    }
+    let reply = BrokerHeartbeatResponse {
+        is_caught_up: offset >= registered_at,
+        is_fenced: next.is_fenced(),
+        should_shut_down: next == Life::ShutdownNow,
+        ..Default::default()
+    };
+    (Records::loose(records), reply)
+}
+
+/// Kafka's table of states: what the broker is, and what its wishes make of it.
+fn next_life(
+    controller: &Controller,
+    id: NodeId,
+    request: &BrokerHeartbeatRequest,
+    registered_at: Offset,
+) -> (Life, Life) {
+    let caught_up = Offset(request.current_metadata_offset) >= registered_at;
+    let leads = || leadership::leads_any(controller.image(), id);
+    let sessions = &controller.sessions;
+    if let Some(shutdown_offset) = sessions.controlled_shutdown_offset(id) {
+        let all_know =
+            sessions.lowest_active_offset().is_none_or(|lowest| shutdown_offset <= lowest);
+        let next = if !leads() && all_know { Life::ShutdownNow } else { Life::ControlledShutdown };
+        return (Life::ControlledShutdown, next);
+    }
+    if sessions.is_fenced(id) {
+        let next = match (request.want_shut_down, request.want_fence) {
+            (true, _) => Life::ShutdownNow,
+            (false, false) if caught_up => Life::Unfenced,
+            (false, _) => Life::Fenced,
+        };
+        return (Life::Fenced, next);
+    }
+    let next = match (request.want_shut_down, request.want_fence) {
+        (true, true) => Life::ShutdownNow,
+        (false, true) => Life::Fenced,
+        (true, false) if leads() => Life::ControlledShutdown,
+        (true, false) => Life::ShutdownNow,
+        (false, false) => Life::Unfenced,
+    };
+    (Life::Unfenced, next)
+}
+
+/// Directories that broke since, and those that take no new replicas.
+fn directories(
+    controller: &Controller,
+    id: NodeId,
+    request: &BrokerHeartbeatRequest,
+    records: &mut Vec<MetadataRecord<'static>>,
+) {
+    let version = controller.metadata_version();
+    let Some(broker) = controller.image().cluster.broker(id) else { return };
+    let change = |log_dirs: Vec<Uuid>, cordoned_log_dirs| {
+        MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
+            broker_id: id.0,
+            broker_epoch: request.broker_epoch,
+            log_dirs,
+            cordoned_log_dirs,
+            ..Default::default()
+        })
+    };
+    let is_offline = |directory: &Uuid| request.offline_log_dirs.contains(directory);
+    if version.supports_directory_assignment() && broker.directories.iter().any(is_offline) {
+        let lost: Vec<Uuid> = broker.directories.iter().copied().filter(is_offline).collect();
+        leadership::leave_directories(controller, id, &lost, records);
+        records.push(change(
+            broker.directories.iter().copied().filter(|dir| !is_offline(dir)).collect(),
+            None,
+        ));
+    }
+    if version.supports_cordoned_log_dirs()
+        && let Some(cordoned) = &request.cordoned_log_dirs
+    {
+        let mut sorted = cordoned.clone();
+        sorted.sort_unstable();
+        if broker.cordoned_directories.as_deref() != Some(&sorted) {
+            records.push(change(Vec::new(), Some(cordoned.clone())));
+        }
+    }
+}
