@@ -16,6 +16,7 @@ pub mod error;
 pub mod group;
 pub mod key;
 pub mod keys;
+pub mod manual;
 pub mod properties;
 pub mod topic;
 pub mod value;

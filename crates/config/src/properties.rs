@@ -22,16 +22,17 @@ pub struct Properties {
 }
 
 impl Properties {
-    /// Reads a file's bytes. They are UTF-8; a file that is not is taken as ISO-8859-1, as Java takes every file.
+    /// Reads a file's bytes as ISO-8859-1, which is what Java takes every such file for: a directory whose name is
+    /// written in UTF-8 has the same wrong name on disk under Kafka, and must be found again.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PropertiesError> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::parse(text),
-            Err(_) => Self::parse(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>()),
+        if bytes.len() > MAX_BYTES {
+            return Err(PropertiesError::TooLong { bytes: bytes.len() });
         }
+        Self::parse(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>())
     }
 
     pub fn parse(text: &str) -> Result<Self, PropertiesError> {
-        if text.len() > MAX_BYTES {
+        if text.len() > 2 * MAX_BYTES {
             return Err(PropertiesError::TooLong { bytes: text.len() });
         }
         let mut properties = Self::default();
@@ -127,7 +128,7 @@ impl Iterator for LogicalLines<'_> {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {
-        loop {
+        'line: loop {
             let first = self.natural()?.trim_start_matches(is_white);
             if first.is_empty() || first.starts_with(['#', '!']) {
                 continue;
@@ -135,15 +136,17 @@ impl Iterator for LogicalLines<'_> {
             let mut line = Line { text: first.to_owned(), number: self.number };
             while continues(&line.text) {
                 line.text.pop();
-                match self.natural() {
-                    Some(more) => line.text.push_str(more.trim_start_matches(is_white)),
-                    None => break,
+                if self.rest.is_empty() {
+                    break;
                 }
+                if line.text.is_empty() {
+                    // Nothing is continued: what follows may be a comment again.
+                    continue 'line;
+                }
+                let more = self.natural().unwrap_or_default();
+                line.text.push_str(more.trim_start_matches(is_white));
             }
-            // A lone escaped end of line makes a blank line, which Java skips as well.
-            if !line.text.is_empty() {
-                return Some(line);
-            }
+            return Some(line);
         }
     }
 }

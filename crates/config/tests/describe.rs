@@ -52,11 +52,11 @@ fn check(file: &str, set: &Dynamic, fixture: &str) {
     let file = BrokerConfig::parse(&properties).expect("valid");
     let layers = Layers { file: &file, cluster: &set.cluster, broker: &set.broker };
     let resources = [
-        ("broker", describe::broker(&layers).unwrap()),
+        ("broker", describe::broker(&layers).expect("valid")),
         ("cluster", describe::cluster(&layers)),
-        ("topic", describe::topic(&layers, &set.topic).unwrap()),
-        ("group", describe::group(&layers, &set.group).unwrap()),
-        ("metrics", describe::client_metrics(&set.metrics).unwrap()),
+        ("topic", describe::topic(&layers, &set.topic).expect("valid")),
+        ("group", describe::group(&layers, &set.group).expect("valid")),
+        ("metrics", describe::client_metrics(&set.metrics).expect("valid")),
     ];
     let mut ours = Vec::new();
     for (resource, entries) in &resources {
