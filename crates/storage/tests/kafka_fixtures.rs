@@ -1,5 +1,6 @@
 //! Directories that Apache Kafka wrote: opened, recovered, compared with what Kafka answered, and written again by us
 //! from the same batches, byte for byte.
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The log against a naive model of it: random histories of appends, rolls, truncations, deletions, flushes and
 //! restarts, clean, unclean and torn.
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod common;
 
