@@ -40,4 +40,5 @@ SUITES = [
     Suite("kafka-go", (install.go_clients,), [GO, "kafka-go"]),
     Suite("kafkajs", (install.node_clients,), ["node", HERE / "node" / "suite.js"],
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
+    Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
 ]

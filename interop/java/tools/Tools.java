@@ -68,7 +68,7 @@ public final class Tools {
     }
 
     static String mask(String text) {
-        text = text.replace(BOOTSTRAP, "SERVER").replaceAll("\\[[A-Z]+://127[^\\]]*\\]", "[ENDPOINT]").replaceAll("[A-Za-z0-9_-]{22}", "ID")
+        text = text.replace(BOOTSTRAP, "SERVER").replaceAll("\\b" + BOOTSTRAP.replaceAll(".*:", "") + "\\b", "PORT").replaceAll("\\[[A-Z]+://127[^\\]]*\\]", "[ENDPOINT]").replaceAll("[A-Za-z0-9_-]{22}", "ID")
             .replaceAll("\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d[,.]\\d+", "TIME").replaceAll("127\\.0\\.0\\.1:\\d+", "SERVER");
         return text.replaceAll("\\s+", " ").strip();
     }
@@ -150,7 +150,7 @@ public final class Tools {
     static void check(String name, Callable<Object> body) {
         try {
             Object detail = body.call();
-            String text = detail instanceof Result r ? r.shown() : String.valueOf(detail);
+            String text = detail instanceof Result r ? r.shown() : mask(String.valueOf(detail));
             REPORT.println("ok " + name + " " + text);
         } catch (Throwable e) {
             failed++;
