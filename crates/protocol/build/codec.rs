@@ -36,6 +36,9 @@ pub fn emit_decode(m: &Message, s: &Structure, out: &mut String, lifetime: &str,
                 condition(f.versions, flexible).map_or(String::new(), |c| format!(" if {c}"));
             let tag = f.tag.expect("tagged");
             let _ = writeln!(arms, "{tag}{guard} => {{ {} }}", read_statement(f));
+            if !guard.is_empty() {
+                let _ = writeln!(arms, "{tag} => return Err(r.invalid_tag(tag)),");
+            }
         }
         let call = if arms.is_empty() {
             "r.unknown_tags()?".to_owned()

@@ -13,7 +13,8 @@ pub enum DecodeError {
     UnexpectedNull { at: usize },
     #[error("at byte {at}: a variable-length integer that is too long")]
     InvalidVarint { at: usize },
-    #[error("before byte {at}: tag {tag} is longer or shorter than it says")]
+    /// Its value is shorter than its length says, or this version does not have it.
+    #[error("before byte {at}: invalid tagged field {tag}")]
     InvalidTag { at: usize, tag: u32 },
     #[error("{count} bytes after the end")]
     TrailingBytes { count: usize },

@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
             if !known(&mut inner, tag)? {
                 unknown.push(tag, value);
             } else if !inner.rest.is_empty() {
-                return Err(DecodeError::InvalidTag { at: self.position(), tag });
+                return Err(self.invalid_tag(tag));
             }
         }
         Ok(unknown)
@@ -268,6 +268,11 @@ impl<'a> Reader<'a> {
     #[cold]
     pub(crate) fn null(&self) -> DecodeError {
         DecodeError::UnexpectedNull { at: self.position() }
+    }
+
+    #[cold]
+    pub(crate) fn invalid_tag(&self, tag: u32) -> DecodeError {
+        DecodeError::InvalidTag { at: self.position(), tag }
     }
 
     #[cold]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use protocol::messages::api_versions_response::ApiVersionsResponse;
+use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use protocol::messages::produce_request::ProduceRequest;
@@ -162,8 +163,19 @@ fn unknown_tags_are_kept_in_their_place() {
     assert!(matches!(long, DecodeError::InvalidTag { tag: 1, .. }), "{long:?}");
     let short = refuse(&[1, 1, 2, 0, 0]);
     assert!(matches!(short, DecodeError::Truncated { needed: 8, .. }), "{short:?}");
+    // A tag that a later version knows is not an unknown one.
+    let request = FetchRequest { unknown_tags: one_tag(1), ..Default::default() };
+    let bytes = encode_to_vec(&request, 12).unwrap();
+    let early = decode_exact::<FetchRequest<'_>>(&bytes, 12);
+    assert!(matches!(early, Err(DecodeError::InvalidTag { tag: 1, .. })), "{early:?}");
     let many = refuse(&[0x91, 0x4e]);
     assert!(matches!(many, DecodeError::InvalidLength { length: 10_001, .. }), "{many:?}");
+}
+
+fn one_tag(tag: u32) -> UnknownTags {
+    let mut tags = UnknownTags::default();
+    tags.push(tag, &[]);
+    tags
 }
 
 #[test]
