@@ -1,3 +1,12 @@
 //! The one binary: starts a node, formats directories, and holds the command-line tools.
 
-fn main() {}
+mod commands;
+mod tools;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> =
+        std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    commands::run(&args)
+}

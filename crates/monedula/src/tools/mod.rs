@@ -1,0 +1,52 @@
+//! Kafka's command-line tools: same arguments, output and exit codes.
+
+mod args;
+mod console_consumer;
+mod console_producer;
+mod filter;
+mod formatter;
+mod get_offsets;
+mod line_reader;
+mod log;
+mod settings;
+mod topics;
+
+use std::process::ExitCode;
+
+/// The release whose tools these are.
+pub const KAFKA_VERSION: &str = "4.4.0";
+
+type Run = fn(&[String]) -> ExitCode;
+
+const TOOLS: [(&str, &str, Run); 4] = [
+    ("topics", topics::ABOUT, topics::run),
+    ("console-producer", console_producer::ABOUT, console_producer::run),
+    ("console-consumer", console_consumer::ABOUT, console_consumer::run),
+    ("get-offsets", get_offsets::ABOUT, get_offsets::run),
+];
+
+/// The tool of that name, without `kafka-` and `.sh`.
+pub fn by_name(name: &str) -> Option<Run> {
+    TOOLS.iter().find(|(known, ..)| *known == name).map(|(.., run)| *run)
+}
+
+/// The tool that a program installed as `path` stands for: `kafka-topics.sh`, `kafka-topics`.
+pub fn by_script_name(path: &str) -> Option<Run> {
+    let file = std::path::Path::new(path).file_name()?.to_str()?;
+    by_name(file.strip_prefix("kafka-")?.trim_end_matches(".sh"))
+}
+
+/// Names, with a line each.
+pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TOOLS.iter().map(|(name, about, _)| (*name, *about))
+}
+
+/// Runs a tool's asynchronous part on this thread.
+fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let output = runtime.block_on(future);
+    // A thread that waits for standard input must not hold up the end.
+    runtime.shutdown_background();
+    Ok(output)
+}

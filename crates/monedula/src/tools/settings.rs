@@ -1,0 +1,48 @@
+//! Properties that a tool is given: files and `key=value` arguments.
+
+use std::collections::BTreeMap;
+
+use client::{Client, ClientOptions};
+use config::properties::Properties;
+
+pub type Settings = BTreeMap<String, String>;
+
+/// The properties of a file. A file that cannot be read is an error with its name.
+pub fn from_file(path: &str) -> Result<Settings, String> {
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => path.to_owned(),
+        _ => format!("{path}: {error}"),
+    })?;
+    let parsed = Properties::from_bytes(&bytes).map_err(|error| format!("{path}: {error}"))?;
+    Ok(parsed.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// `key=value` arguments; without a value it is empty.
+pub fn from_args<'a>(args: impl Iterator<Item = &'a str>) -> Settings {
+    let pair = |arg: &'a str| arg.split_once('=').unwrap_or((arg, ""));
+    args.map(pair).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// A client for administration, with the settings that concern it; others are ignored, as in Kafka.
+pub fn admin_client(servers: &str, settings: &Settings, client_id: &str) -> Result<Client, client::Error> {
+    Client::new(client_options(servers, settings, client_id)?)
+}
+
+/// The settings of connections, and the server of the command line before that of the file.
+pub fn client_options(servers: &str, settings: &Settings, client_id: &str) -> Result<ClientOptions, client::Error> {
+    let mut options = ClientOptions { client_id: client_id.to_owned(), ..Default::default() };
+    for (key, value) in settings.iter().filter(|(key, _)| key.as_str() != "bootstrap.servers") {
+        options.set(key, value)?;
+    }
+    options.bootstrap_servers = ClientOptions::bootstrap(servers)?;
+    Ok(options)
+}
+
+/// Kafka's first look at a list of servers: every one has a port.
+pub fn check_servers(servers: &str) -> Result<(), String> {
+    if servers.is_empty() {
+        return Err(String::from("Error while validating the bootstrap address\n"));
+    }
+    let valid = servers.split(',').all(|server| client::Address::parse(server.trim()).is_some());
+    if valid { Ok(()) } else { Err(String::from("Please provide valid host:port like host1:9091,host2:9092\n ")) }
+}
