@@ -4,7 +4,7 @@
 
 pub mod admin;
 pub mod backoff;
-mod cluster;
+pub mod cluster;
 pub mod consumer;
 pub mod error;
 pub mod metadata;

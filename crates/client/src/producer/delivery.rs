@@ -63,13 +63,23 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The answer when it is there already.
+    pub fn answer(&self) -> Option<Result<RecordMetadata>> {
+        let result = self.completion.result()?;
+        Some(result.as_ref().map(|stored| self.metadata(*stored)).map_err(Clone::clone))
+    }
+
     /// Waits until the record is stored or given up.
     pub async fn wait(self) -> Result<RecordMetadata> {
         let stored = self.completion.wait().await?;
+        Ok(self.metadata(stored))
+    }
+
+    fn metadata(&self, stored: Stored) -> RecordMetadata {
         let offset =
             if stored.base_offset < 0 { -1 } else { stored.base_offset.saturating_add(self.index) };
         let timestamp =
             if stored.log_append_time < 0 { self.timestamp } else { stored.log_append_time };
-        Ok(RecordMetadata { partition: self.partition, offset, timestamp })
+        RecordMetadata { partition: self.partition.clone(), offset, timestamp }
     }
 }

@@ -3,7 +3,7 @@
 //! Start reading at [`accumulator`] (what waits, without time or I/O of its own), then `sender`.
 
 pub mod accumulator;
-mod delivery;
+pub mod delivery;
 mod options;
 mod partitioner;
 mod request;

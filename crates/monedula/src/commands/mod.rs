@@ -22,7 +22,11 @@ pub fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("--version" | "-V" | "version") => {
-            println!("monedula {} (Apache Kafka {})", env!("CARGO_PKG_VERSION"), tools::KAFKA_VERSION);
+            println!(
+                "monedula {} (Apache Kafka {})",
+                env!("CARGO_PKG_VERSION"),
+                tools::KAFKA_VERSION
+            );
             ExitCode::SUCCESS
         }
         Some(name) => match tools::by_name(name) {

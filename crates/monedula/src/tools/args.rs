@@ -48,7 +48,9 @@ impl Args {
             if word == "--" {
                 break;
             }
-            let Some(token) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else { continue };
+            let Some(token) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
+                continue;
+            };
             if token.is_empty() {
                 continue;
             }
@@ -69,7 +71,8 @@ impl Args {
                 },
                 Takes::MaybeValue(_) => inline.or_else(|| {
                     let mut ahead = words.clone();
-                    let next = ahead.next().filter(|next| !next.starts_with('-') || next.as_str() == "-");
+                    let next =
+                        ahead.next().filter(|next| !next.starts_with('-') || next.as_str() == "-");
                     let next = next.cloned();
                     if next.is_some() {
                         words = ahead;
@@ -92,7 +95,9 @@ impl Args {
         let mut values = self.values(name);
         let first = values.next();
         if values.next().is_some() {
-            return Err(format!("Found multiple arguments for option {name}, but you asked for only one"));
+            return Err(format!(
+                "Found multiple arguments for option {name}, but you asked for only one"
+            ));
         }
         Ok(first)
     }
@@ -100,7 +105,10 @@ impl Args {
     /// All values of an option.
     pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         debug_assert!(self.table.iter().any(|opt| opt.name == name), "{name} is not in the table");
-        self.given.iter().filter(move |(known, _)| *known == name).filter_map(|(_, value)| value.as_deref())
+        self.given
+            .iter()
+            .filter(move |(known, _)| *known == name)
+            .filter_map(|(_, value)| value.as_deref())
     }
 
     /// The value as a number.
@@ -124,7 +132,9 @@ impl Args {
             return Ok(());
         }
         match others.iter().find(|other| self.has(other)) {
-            Some(other) => Err(format!("Option \"[{name}]\" can't be used with option \"[{other}]\"")),
+            Some(other) => {
+                Err(format!("Option \"[{name}]\" can't be used with option \"[{other}]\""))
+            }
             None => Ok(()),
         }
     }

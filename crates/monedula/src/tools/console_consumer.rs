@@ -17,7 +17,8 @@ use super::formatter::Formatter;
 use super::settings::{self, Settings};
 use super::{KAFKA_VERSION, block_on, log};
 
-pub const ABOUT: &str = "This tool helps to read data from Kafka topics and outputs it to standard output.";
+pub const ABOUT: &str =
+    "This tool helps to read data from Kafka topics and outputs it to standard output.";
 
 const FORMATTER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";
 
@@ -29,14 +30,26 @@ const OPTIONS: &[Opt] = &[
     value("topic", "topic", "Topic to read."),
     value("include", "regex", "Regular expression for the topics to read."),
     value("partition", "partition", "Partition to read, from its end on unless --offset is given."),
-    value("offset", "offset", "With --partition: a number, 'earliest' or 'latest'. Default: latest."),
+    value(
+        "offset",
+        "offset",
+        "With --partition: a number, 'earliest' or 'latest'. Default: latest.",
+    ),
     value("group", "group", "Consumer group to read with."),
     flag("from-beginning", "Start with the first record instead of the next to come."),
     value("max-messages", "number", "Stop after so many records."),
     value("timeout-ms", "ms", "Stop when no record comes for so long."),
     flag("skip-message-on-error", "Go on after a record that cannot be printed."),
-    value("isolation-level", "level", "read_committed or read_uncommitted. Default: read_uncommitted."),
-    value("formatter", "class", "How records are printed: the class name of one of Kafka's formatters."),
+    value(
+        "isolation-level",
+        "level",
+        "read_committed or read_uncommitted. Default: read_uncommitted.",
+    ),
+    value(
+        "formatter",
+        "class",
+        "How records are printed: the class name of one of Kafka's formatters.",
+    ),
     value(
         "formatter-property",
         "key=value",
@@ -96,7 +109,9 @@ pub fn run(words: &[String]) -> ExitCode {
     match failure {
         Failure::Usage(text) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
         Failure::Plain(text) => eprintln!("{text}"),
-        Failure::Running(text) => log::error(format!("Unknown error when running consumer: {text}")),
+        Failure::Running(text) => {
+            log::error(format!("Unknown error when running consumer: {text}"))
+        }
     }
     ExitCode::FAILURE
 }
@@ -122,7 +137,8 @@ fn execute(words: &[String]) -> Result<ExitCode, Failure> {
         for (key, value) in &plan.settings {
             options.set(key, value).map_err(wrong)?;
         }
-        let client_options = settings::client_options(&servers, &plan.settings, "console-consumer").map_err(wrong)?;
+        let client_options = settings::client_options(&servers, &plan.settings, "console-consumer")
+            .map_err(wrong)?;
         let client = Client::new(client_options).map_err(wrong)?;
         Ok(read(client, options, &plan).await)
     })?
@@ -146,14 +162,20 @@ fn check(args: &Args) -> Result<(), Failure> {
         return refuse("The partition is required when offset is specified.");
     }
     args.check_required(&["bootstrap-server"]).map_err(Failure::Usage)?;
-    for (old, new) in [("consumer-property", "command-property"), ("consumer.config", "command-config")] {
+    for (old, new) in
+        [("consumer-property", "command-property"), ("consumer.config", "command-config")]
+    {
         if args.has(old) && args.has(new) {
             return refuse(&format!("Options --{old} and --{new} cannot be specified together."));
         }
     }
-    for (old, new) in [("consumer-property", "command-property"), ("consumer.config", "command-config")] {
+    for (old, new) in
+        [("consumer-property", "command-property"), ("consumer.config", "command-config")]
+    {
         if args.has(old) {
-            println!("Option --{old} is deprecated and will be removed in a future version. Use --{new} instead.");
+            println!(
+                "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+            );
         }
     }
     Ok(())
@@ -162,7 +184,9 @@ fn check(args: &Args) -> Result<(), Failure> {
 fn plan(args: &Args) -> Result<Plan, Failure> {
     let mut settings = file(args, "command-config")?;
     settings.extend(file(args, "consumer.config")?);
-    let mut extra = settings::from_args(args.values("command-property").chain(args.values("consumer-property")));
+    let mut extra = settings::from_args(
+        args.values("command-property").chain(args.values("consumer-property")),
+    );
     check_group(args, &settings, &extra)?;
     settings.append(&mut extra);
     let from_beginning = args.has("from-beginning");
@@ -212,7 +236,9 @@ fn file(args: &Args, name: &str) -> Result<Settings, Failure> {
 
 fn check_group(args: &Args, from_file: &Settings, extra: &Settings) -> Result<(), Failure> {
     let mut groups: Vec<&str> = args.value("group")?.into_iter().collect();
-    groups.extend([from_file, extra].into_iter().filter_map(|s| s.get("group.id").map(String::as_str)));
+    groups.extend(
+        [from_file, extra].into_iter().filter_map(|s| s.get("group.id").map(String::as_str)),
+    );
     groups.sort_unstable();
     groups.dedup();
     if groups.len() > 1 {
@@ -225,9 +251,9 @@ fn check_group(args: &Args, from_file: &Settings, extra: &Settings) -> Result<()
     }
     match groups.first() {
         None => Ok(()),
-        Some(_) if args.has("partition") => {
-            Err(Failure::Usage(String::from("Options group and partition cannot be specified together.")))
-        }
+        Some(_) if args.has("partition") => Err(Failure::Usage(String::from(
+            "Options group and partition cannot be specified together.",
+        ))),
         Some(group) => Err(Failure::Plain(format!(
             "Consumer groups are not built in yet, so '{group}' cannot be joined: leave the group out to read all \
              partitions of the topic, or read one with --partition and --offset"
@@ -238,7 +264,11 @@ fn check_group(args: &Args, from_file: &Settings, extra: &Settings) -> Result<()
 fn start(args: &Args, settings: &Settings) -> Result<Start, Failure> {
     let Some(offset) = args.value("offset")? else {
         let reset = settings.get("auto.offset.reset").map(String::as_str);
-        let earliest = if args.has("partition") { args.has("from-beginning") } else { reset == Some("earliest") };
+        let earliest = if args.has("partition") {
+            args.has("from-beginning")
+        } else {
+            reset == Some("earliest")
+        };
         return Ok(Start::At(if earliest { OffsetSpec::Earliest } else { OffsetSpec::Latest }));
     };
     match offset.to_lowercase().as_str() {
@@ -265,12 +295,16 @@ fn formatter(args: &Args) -> Result<Formatter, Failure> {
         );
     }
     let mut settings = file(args, "formatter-config")?;
-    for (option, key) in [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")] {
+    for (option, key) in
+        [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")]
+    {
         if let Some(class) = args.value(option)?.filter(|class| !class.is_empty()) {
             settings.insert(key.to_owned(), class.to_owned());
         }
     }
-    settings.extend(settings::from_args(args.values("formatter-property").chain(args.values("property"))));
+    settings.extend(settings::from_args(
+        args.values("formatter-property").chain(args.values("property")),
+    ));
     Formatter::new(args.value("formatter")?.unwrap_or(FORMATTER), &settings).map_err(Failure::Usage)
 }
 
@@ -317,7 +351,8 @@ async fn read(client: Client, options: ConsumerOptions, plan: &Plan) -> ExitCode
 /// The number of the signal that asks to end.
 async fn signal() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         // Without handlers the signals end the process by themselves.
         return std::future::pending().await;
@@ -328,8 +363,14 @@ async fn signal() -> u8 {
     }
 }
 
-async fn print_records(client: Client, options: ConsumerOptions, plan: &Plan, count: &mut u64) -> End {
-    let wants_position = matches!(plan.source, Source::Partition(_)) || options.offset_reset != OffsetReset::None;
+async fn print_records(
+    client: Client,
+    options: ConsumerOptions,
+    plan: &Plan,
+    count: &mut u64,
+) -> End {
+    let wants_position =
+        matches!(plan.source, Source::Partition(_)) || options.offset_reset != OffsetReset::None;
     let create = options.allow_auto_create_topics;
     let max_age = Duration::from_millis(client.options().metadata_max_age_ms);
     let mut consumer = Consumer::new(client.clone(), options);
@@ -340,19 +381,27 @@ async fn print_records(client: Client, options: ConsumerOptions, plan: &Plan, co
         if next_look.is_some_and(|at| at <= Instant::now()) {
             match discover(&client, &plan.source, create).await {
                 Ok(found) if !found.is_empty() && !wants_position => {
-                    return End::Failed(String::from("Undefined offset with no reset policy for partitions"));
+                    return End::Failed(String::from(
+                        "Undefined offset with no reset policy for partitions",
+                    ));
                 }
                 Ok(found) => {
-                    let pause = if found.is_empty() { Duration::from_millis(DISCOVERY_MS) } else { max_age };
+                    let pause = if found.is_empty() {
+                        Duration::from_millis(DISCOVERY_MS)
+                    } else {
+                        max_age
+                    };
                     consumer.add(found.into_iter().map(|tp| (tp, plan.start)));
-                    next_look = (!matches!(plan.source, Source::Partition(_))).then(|| Instant::now() + pause);
+                    next_look = (!matches!(plan.source, Source::Partition(_)))
+                        .then(|| Instant::now() + pause);
                 }
                 Err(error) => return End::Failed(error.to_string()),
             }
         }
         let idle_until = plan.timeout.and_then(|timeout| last_record.checked_add(timeout));
         let until = [idle_until, next_look].into_iter().flatten().min();
-        let wait = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        let wait =
+            until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         let records = match consumer.poll(wait).await {
             Ok(records) => records,
             Err(error) => {
@@ -392,7 +441,11 @@ async fn print_records(client: Client, options: ConsumerOptions, plan: &Plan, co
 }
 
 /// The partitions that exist now. A topic that does not exist yet has none.
-async fn discover(client: &Client, source: &Source, create: bool) -> client::Result<Vec<TopicPartition>> {
+async fn discover(
+    client: &Client,
+    source: &Source,
+    create: bool,
+) -> client::Result<Vec<TopicPartition>> {
     let topics = match source {
         Source::Partition(tp) => return Ok(vec![tp.clone()]),
         Source::Topic(topic) => Topics::Named(vec![Arc::clone(topic)]),
@@ -414,7 +467,8 @@ async fn discover(client: &Client, source: &Source, create: bool) -> client::Res
         Source::Partition(_) => false,
     };
     let topics = metadata.topics.values().filter(|topic| wanted(&topic.name, topic.internal));
-    let partitions =
-        topics.flat_map(|t| t.partitions.iter().map(|p| TopicPartition::new(Arc::clone(&t.name), p.index)));
+    let partitions = topics.flat_map(|t| {
+        t.partitions.iter().map(|p| TopicPartition::new(Arc::clone(&t.name), p.index))
+    });
     Ok(partitions.collect())
 }

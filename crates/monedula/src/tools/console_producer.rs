@@ -28,16 +28,28 @@ const OPTIONS: &[Opt] = &[
         takes: Takes::MaybeValue("codec"),
         help: "none, gzip, snappy, lz4 or zstd; gzip when no name follows.",
     },
-    value("batch-size", "bytes", "Bytes collected for a partition before they are sent. Default: 16384."),
+    value(
+        "batch-size",
+        "bytes",
+        "Bytes collected for a partition before they are sent. Default: 16384.",
+    ),
     value("max-partition-memory-bytes", "bytes", "The same as --batch-size, and before it."),
-    value("message-send-max-retries", "number", "How often a batch is sent again (retries). Default: 3."),
+    value(
+        "message-send-max-retries",
+        "number",
+        "How often a batch is sent again (retries). Default: 3.",
+    ),
     value("retry-backoff-ms", "ms", "Pause before a batch is sent again. Default: 100."),
     value("timeout", "ms", "Longest wait for a batch to fill (linger.ms). Default: 1000."),
     value("request-required-acks", "acks", "0, 1, or -1 (all). Default: -1."),
     value("request-timeout-ms", "ms", "Longest wait for an answer. Default: 1500."),
     value("metadata-expiry-ms", "ms", "Age at which metadata is asked for again. Default: 300000."),
     value("max-block-ms", "ms", "Longest wait for metadata and for room. Default: 60000."),
-    value("max-memory-bytes", "bytes", "Bytes of records that may wait (buffer.memory). Default: 33554432."),
+    value(
+        "max-memory-bytes",
+        "bytes",
+        "Bytes of records that may wait (buffer.memory). Default: 33554432.",
+    ),
     value("socket-buffer-size", "bytes", "Accepted without effect: the system sizes the buffer."),
     value("line-reader", "class", "Class that reads lines. Only Kafka's own is known."),
     value(
@@ -106,8 +118,9 @@ fn execute(words: &[String]) -> Result<(), Failure> {
     settings::check_servers(servers).map_err(Failure::Usage)?;
     for (old, new) in RENAMED {
         if args.has(old) && args.has(new) {
-            let (first, second) = if old == "property" { (new, old) } else { (new, old) };
-            return Err(Failure::Usage(format!("Options --{first} and --{second} cannot be specified together.")));
+            return Err(Failure::Usage(format!(
+                "Options --{new} and --{old} cannot be specified together."
+            )));
         }
         if args.has(old) {
             println!(
@@ -120,7 +133,8 @@ fn execute(words: &[String]) -> Result<(), Failure> {
         return Err(Failure::Plain(format!("{class}: only {READER} is built in")));
     }
     let mut reader_settings = file(&args, "reader-config")?;
-    reader_settings.extend(settings::from_args(args.values("reader-property").chain(args.values("property"))));
+    reader_settings
+        .extend(settings::from_args(args.values("reader-property").chain(args.values("property"))));
     let reader = LineReader::new(&reader_settings)?;
     let settings = producer_settings(&args)?;
     let topic: Arc<str> = args.value("topic")?.unwrap_or_default().into();
@@ -147,7 +161,9 @@ fn file(args: &Args, name: &str) -> Result<Settings, Failure> {
 fn producer_settings(args: &Args) -> Result<Settings, Failure> {
     let mut settings = file(args, "command-config")?;
     settings.extend(file(args, "producer.config")?);
-    settings.extend(settings::from_args(args.values("command-property").chain(args.values("producer-property"))));
+    settings.extend(settings::from_args(
+        args.values("command-property").chain(args.values("producer-property")),
+    ));
     let codec = match (args.has("compression-codec"), args.value("compression-codec")?) {
         (false, _) => "none",
         (true, None | Some("")) => "gzip",
@@ -179,7 +195,10 @@ fn producer_settings(args: &Args) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn producer_options(servers: &str, settings: &Settings) -> Result<(Client, ProducerOptions), Failure> {
+fn producer_options(
+    servers: &str,
+    settings: &Settings,
+) -> Result<(Client, ProducerOptions), Failure> {
     let mut options = ProducerOptions::default();
     // The level of a compression counts only once its type is known.
     if let Some(codec) = settings.get("compression.type") {
@@ -218,10 +237,15 @@ async fn send_lines(
                 topic: Arc::clone(topic),
                 key: parsed.key.map(bytes),
                 value: parsed.value.map(bytes),
-                headers: parsed.headers.into_iter().map(|(key, value)| (key, value.map(bytes))).collect(),
+                headers: parsed
+                    .headers
+                    .into_iter()
+                    .map(|(key, value)| (key, value.map(bytes)))
+                    .collect(),
                 ..Default::default()
             };
-            let (key, value) = (record.key.as_ref().map(Bytes::len), record.value.as_ref().map(Bytes::len));
+            let (key, value) =
+                (record.key.as_ref().map(Bytes::len), record.value.as_ref().map(Bytes::len));
             let delivery = producer.send(record).await;
             if sync {
                 delivery?.wait().await?;
@@ -259,7 +283,8 @@ fn report(topic: &str, sent: Sent) -> Result<(), Failure> {
             _ => return Ok(()),
         },
     };
-    let size = |size: Option<usize>| size.map_or(String::from("null"), |size| format!("{size} bytes"));
+    let size =
+        |size: Option<usize>| size.map_or(String::from("null"), |size| format!("{size} bytes"));
     let (key, value) = (size(sent.key), size(sent.value));
     log::error(format!(
         "Error when sending message to topic {topic} with key: {key}, value: {value} with error: {error}"
@@ -336,7 +361,8 @@ impl Splitter {
 
     fn take(&mut self) -> String {
         let line = std::mem::take(&mut self.rest);
-        String::from_utf8(line).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+        String::from_utf8(line)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
     }
 }
 

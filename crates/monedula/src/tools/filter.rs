@@ -71,7 +71,9 @@ impl Rule {
         let partitions = match partitions {
             None | Some("") => Partitions::Range(0, i32::MAX),
             Some(range) => match range.split_once('-') {
-                Some((from, until)) => Partitions::Range(number(from, 0)?, number(until, i32::MAX)?),
+                Some((from, until)) => {
+                    Partitions::Range(number(from, 0)?, number(until, i32::MAX)?)
+                }
                 None => Partitions::Set(vec![number(range, 0)?]),
             },
         };

@@ -17,7 +17,8 @@ pub enum Formatter {
 impl Formatter {
     pub fn new(class: &str, settings: &Settings) -> Result<Self, String> {
         let name = class.rsplit('.').next().unwrap_or_default();
-        let known = class.starts_with("org.apache.kafka.tools.consumer.") || class.starts_with("kafka.tools.");
+        let known = class.starts_with("org.apache.kafka.tools.consumer.")
+            || class.starts_with("kafka.tools.");
         match name {
             // The logging one prints as the default and repeats everything in the log at level INFO, which is off.
             "DefaultMessageFormatter" | "LoggingMessageFormatter" if known => {
@@ -52,13 +53,19 @@ impl Deserializer {
     fn new(class: &str) -> Result<Self, String> {
         let name = class.strip_prefix("org.apache.kafka.common.serialization.");
         Ok(match name {
-            Some("ByteArrayDeserializer" | "BytesDeserializer" | "ByteBufferDeserializer") => Self::Bytes,
+            Some("ByteArrayDeserializer" | "BytesDeserializer" | "ByteBufferDeserializer") => {
+                Self::Bytes
+            }
             Some("StringDeserializer") => Self::Text,
             Some("ShortDeserializer") => Self::Short,
             Some("IntegerDeserializer") => Self::Integer,
             Some("LongDeserializer") => Self::Long,
             Some("UUIDDeserializer") => Self::Uuid,
-            _ => return Err(format!("Unable to instantiate a deserializer from {class}: it is not built in")),
+            _ => {
+                return Err(format!(
+                    "Unable to instantiate a deserializer from {class}: it is not built in"
+                ));
+            }
         })
     }
 
@@ -106,9 +113,11 @@ impl DefaultFormatter {
         let on = |key: &str, default: bool| {
             settings.get(key).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"))
         };
-        let text = |key: &str, default: &str| settings.get(key).map_or(default, String::as_str).to_owned();
-        let deserializer =
-            |key: &str| settings.get(key).map_or(Ok(Deserializer::Bytes), |class| Deserializer::new(class));
+        let text =
+            |key: &str, default: &str| settings.get(key).map_or(default, String::as_str).to_owned();
+        let deserializer = |key: &str| {
+            settings.get(key).map_or(Ok(Deserializer::Bytes), |class| Deserializer::new(class))
+        };
         Ok(Self {
             timestamp: on("print.timestamp", false),
             partition: on("print.partition", false),
@@ -144,7 +153,9 @@ impl DefaultFormatter {
         for (column, _) in columns.iter().enumerate().filter(|(_, shown)| **shown) {
             match column {
                 0 => match record.timestamp_type {
-                    Some(records::TimestampType::CreateTime) => write!(out, "CreateTime:{}", record.timestamp)?,
+                    Some(records::TimestampType::CreateTime) => {
+                        write!(out, "CreateTime:{}", record.timestamp)?
+                    }
                     Some(records::TimestampType::LogAppendTime) => {
                         write!(out, "LogAppendTime:{}", record.timestamp)?;
                     }
@@ -179,7 +190,12 @@ impl DefaultFormatter {
         Ok(())
     }
 
-    fn write_field(&self, field: Option<&[u8]>, deserializer: Deserializer, out: &mut impl Write) -> io::Result<()> {
+    fn write_field(
+        &self,
+        field: Option<&[u8]>,
+        deserializer: Deserializer,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         match field {
             Some(bytes) => deserializer.write(bytes, out),
             None => deserializer.write(self.null_literal.as_bytes(), out),

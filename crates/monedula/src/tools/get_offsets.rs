@@ -22,7 +22,11 @@ const OPTIONS: &[Opt] = &[
         "Patterns of the form TOPIC[:PARTITION]: a regular expression for the topic (any when empty), and a number, \
          FROM-UNTIL (until is exclusive), FROM- or -UNTIL.",
     ),
-    value("topic", "topic", "Topics as a regular expression. All topics when missing. Not with --topic-partitions."),
+    value(
+        "topic",
+        "topic",
+        "Topics as a regular expression. All topics when missing. Not with --topic-partitions.",
+    ),
     value("partitions", "ids", "Partition numbers, comma-separated. Not with --topic-partitions."),
     value(
         "time",
@@ -81,7 +85,8 @@ fn execute(words: &[String]) -> Result<ExitCode, String> {
     };
     let exclude_internal = args.has("exclude-internal-topics");
     block_on(async {
-        let client = settings::admin_client(servers, &settings, "GetOffsetShell").map_err(|e| e.to_string())?;
+        let client = settings::admin_client(servers, &settings, "GetOffsetShell")
+            .map_err(|e| e.to_string())?;
         print_offsets(&Admin::new(client), &rules, spec, exclude_internal).await
     })??;
     Ok(ExitCode::SUCCESS)
@@ -119,7 +124,12 @@ fn rules(args: &Args) -> Result<Vec<Rule>, String> {
     Ok(vec![Rule::of(args.value("topic")?, &partitions)?])
 }
 
-async fn print_offsets(admin: &Admin, rules: &[Rule], spec: OffsetSpec, exclude_internal: bool) -> Result<(), String> {
+async fn print_offsets(
+    admin: &Admin,
+    rules: &[Rule],
+    spec: OffsetSpec,
+    exclude_internal: bool,
+) -> Result<(), String> {
     let listed = admin.list_topics().await.map_err(|error| error.to_string())?;
     let names: Vec<Arc<str>> = listed
         .into_iter()
@@ -129,22 +139,31 @@ async fn print_offsets(admin: &Admin, rules: &[Rule], spec: OffsetSpec, exclude_
         .collect();
     let mut wanted = Vec::new();
     if !names.is_empty() {
-        for (name, description) in admin.describe_topics(&names, 2000).await.map_err(|e| e.to_string())? {
+        for (name, description) in
+            admin.describe_topics(&names, 2000).await.map_err(|e| e.to_string())?
+        {
             let partitions = description.map_err(|error| error.to_string())?.partitions;
             let indexes = partitions.iter().map(|p| p.metadata.index);
-            let allowed = indexes.filter(|index| rules.iter().any(|rule| rule.allows(&name, *index)));
-            wanted.extend(allowed.map(|index| (TopicPartition::new(Arc::clone(&name), index), spec)));
+            let allowed =
+                indexes.filter(|index| rules.iter().any(|rule| rule.allows(&name, *index)));
+            wanted
+                .extend(allowed.map(|index| (TopicPartition::new(Arc::clone(&name), index), spec)));
         }
     }
     if wanted.is_empty() {
-        return Err(String::from("Could not match any topic-partitions with the specified filters"));
+        return Err(String::from(
+            "Could not match any topic-partitions with the specified filters",
+        ));
     }
     let answers = admin.list_offsets(&wanted, false).await.map_err(|error| error.to_string())?;
     // Kafka sorts by the text of the partition: t-10 comes before t-2.
-    let sorted: BTreeMap<String, _> = answers.into_iter().map(|(tp, answer)| (tp.to_string(), (tp, answer))).collect();
+    let sorted: BTreeMap<String, _> =
+        answers.into_iter().map(|(tp, answer)| (tp.to_string(), (tp, answer))).collect();
     for (text, (tp, answer)) in sorted {
         match answer {
-            Ok(listed) if listed.offset >= 0 => println!("{}:{}:{}", tp.topic, tp.partition, listed.offset),
+            Ok(listed) if listed.offset >= 0 => {
+                println!("{}:{}:{}", tp.topic, tp.partition, listed.offset)
+            }
             Ok(_) => {}
             Err(error) => {
                 eprintln!("Skip getting offsets for topic-partition {text} due to error: {error}");

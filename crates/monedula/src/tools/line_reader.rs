@@ -28,8 +28,10 @@ pub struct Parsed {
 impl LineReader {
     /// Errors are Kafka's texts.
     pub fn new(settings: &Settings) -> Result<Self, String> {
-        let on = |key: &str| settings.get(key).is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
-        let text = |key: &str, default: &str| settings.get(key).map_or(default, String::as_str).to_owned();
+        let on =
+            |key: &str| settings.get(key).is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
+        let text =
+            |key: &str, default: &str| settings.get(key).map_or(default, String::as_str).to_owned();
         let key_separator = text("key.separator", "\t");
         let headers_delimiter = text("headers.delimiter", "\t");
         let headers_separator = text("headers.separator", ",");
@@ -38,8 +40,14 @@ impl LineReader {
         let marker = null_marker.as_deref();
         let equal = [
             (headers_delimiter == headers_separator, "headers.delimiter and headers.separator"),
-            (headers_delimiter == headers_key_separator, "headers.delimiter and headers.key.separator"),
-            (headers_separator == headers_key_separator, "headers.separator and headers.key.separator"),
+            (
+                headers_delimiter == headers_key_separator,
+                "headers.delimiter and headers.key.separator",
+            ),
+            (
+                headers_separator == headers_key_separator,
+                "headers.separator and headers.key.separator",
+            ),
             (marker == Some(&key_separator), "null.marker and key.separator"),
             (marker == Some(&headers_separator), "null.marker and headers.separator"),
             (marker == Some(&headers_delimiter), "null.marker and headers.delimiter"),
@@ -54,7 +62,8 @@ impl LineReader {
             key_separator,
             parse_headers: on("parse.headers"),
             headers_delimiter,
-            headers_separator: pattern.map_err(|e| format!("headers.separator={headers_separator}: {e}"))?,
+            headers_separator: pattern
+                .map_err(|e| format!("headers.separator={headers_separator}: {e}"))?,
             headers_key_separator,
             ignore_error: on("ignore.error"),
             null_marker,
@@ -63,7 +72,11 @@ impl LineReader {
 
     /// The line numbered `number`, from 1 on.
     pub fn parse(&self, line: &str, number: u64) -> Result<Parsed, String> {
-        let cut = |enabled: bool, rest: &str, separator: &str, what: &str| -> Result<Option<(String, usize)>, String> {
+        let cut = |enabled: bool,
+                   rest: &str,
+                   separator: &str,
+                   what: &str|
+         -> Result<Option<(String, usize)>, String> {
             if !enabled {
                 return Ok(None);
             }
@@ -73,10 +86,11 @@ impl LineReader {
                 None => Err(format!("No {what} found on line number {number}: '{line}'")),
             }
         };
-        let (headers, rest) = match cut(self.parse_headers, line, &self.headers_delimiter, "headers delimiter")? {
-            Some((headers, end)) => (Some(headers), &line[end..]),
-            None => (None, line),
-        };
+        let (headers, rest) =
+            match cut(self.parse_headers, line, &self.headers_delimiter, "headers delimiter")? {
+                Some((headers, end)) => (Some(headers), &line[end..]),
+                None => (None, line),
+            };
         let (key, value) = match cut(self.parse_key, rest, &self.key_separator, "key separator")? {
             Some((key, end)) => (Some(key), &rest[end..]),
             None => (None, rest),
@@ -86,7 +100,11 @@ impl LineReader {
             Some(headers) => self.headers(&headers, number)?,
             None => Vec::new(),
         };
-        Ok(Parsed { key: key.filter(present), value: Some(value.to_owned()).filter(present), headers })
+        Ok(Parsed {
+            key: key.filter(present),
+            value: Some(value.to_owned()).filter(present),
+            headers,
+        })
     }
 
     fn headers(&self, text: &str, number: u64) -> Result<Vec<(String, Option<String>)>, String> {
@@ -100,7 +118,9 @@ impl LineReader {
                 if self.ignore_error {
                     return Ok((pair.to_owned(), None));
                 }
-                return Err(format!("No header key separator found in pair '{pair}' on line number {number}"));
+                return Err(format!(
+                    "No header key separator found in pair '{pair}' on line number {number}"
+                ));
             };
             let (key, value) = (&pair[..at], &pair[at + self.headers_key_separator.len()..]);
             let marker = self.null_marker.as_deref();

@@ -24,12 +24,20 @@ pub fn from_args<'a>(args: impl Iterator<Item = &'a str>) -> Settings {
 }
 
 /// A client for administration, with the settings that concern it; others are ignored, as in Kafka.
-pub fn admin_client(servers: &str, settings: &Settings, client_id: &str) -> Result<Client, client::Error> {
+pub fn admin_client(
+    servers: &str,
+    settings: &Settings,
+    client_id: &str,
+) -> Result<Client, client::Error> {
     Client::new(client_options(servers, settings, client_id)?)
 }
 
 /// The settings of connections, and the server of the command line before that of the file.
-pub fn client_options(servers: &str, settings: &Settings, client_id: &str) -> Result<ClientOptions, client::Error> {
+pub fn client_options(
+    servers: &str,
+    settings: &Settings,
+    client_id: &str,
+) -> Result<ClientOptions, client::Error> {
     let mut options = ClientOptions { client_id: client_id.to_owned(), ..Default::default() };
     for (key, value) in settings.iter().filter(|(key, _)| key.as_str() != "bootstrap.servers") {
         options.set(key, value)?;
@@ -44,5 +52,9 @@ pub fn check_servers(servers: &str) -> Result<(), String> {
         return Err(String::from("Error while validating the bootstrap address\n"));
     }
     let valid = servers.split(',').all(|server| client::Address::parse(server.trim()).is_some());
-    if valid { Ok(()) } else { Err(String::from("Please provide valid host:port like host1:9091,host2:9092\n ")) }
+    if valid {
+        Ok(())
+    } else {
+        Err(String::from("Please provide valid host:port like host1:9091,host2:9092\n "))
+    }
 }

@@ -48,7 +48,10 @@ fn values() {
     let unreadable = "Cannot parse argument 'x' of option partitions";
     assert_eq!(args.number::<i32>("partitions"), Err(unreadable.to_owned()));
     assert_eq!(args.check_required(&["topic"]), Ok(()));
-    assert_eq!(args.check_required(&["list"]), Err("Missing required argument \"[list]\"".to_owned()));
+    assert_eq!(
+        args.check_required(&["list"]),
+        Err("Missing required argument \"[list]\"".to_owned())
+    );
     let both = "Option \"[topic]\" can't be used with option \"[partitions]\"";
     assert_eq!(args.check_alone("topic", &["list", "partitions"]), Err(both.to_owned()));
 }

@@ -21,7 +21,9 @@ fn record() -> ConsumerRecord {
 
 fn check(properties: &[&str], record: &ConsumerRecord, expected: &str) {
     let settings = super::super::settings::from_args(properties.iter().copied());
-    let formatter = Formatter::new("org.apache.kafka.tools.consumer.DefaultMessageFormatter", &settings).unwrap();
+    let formatter =
+        Formatter::new("org.apache.kafka.tools.consumer.DefaultMessageFormatter", &settings)
+            .unwrap();
     let mut out = Vec::new();
     formatter.write(record, &mut out).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), expected, "{properties:?}");
@@ -41,16 +43,25 @@ fn columns() {
     check(&marks, &record(), "k|-#");
     check(&["print.headers=true", "headers.separator=;"], &record(), "h:v;i:null\tnull\n");
     let bare = ConsumerRecord { headers: Vec::new(), timestamp_type: None, ..record() };
-    check(&["print.headers=true", "print.timestamp=true"], &bare, "NO_TIMESTAMP\tNO_HEADERS\tnull\n");
+    check(
+        &["print.headers=true", "print.timestamp=true"],
+        &bare,
+        "NO_TIMESTAMP\tNO_HEADERS\tnull\n",
+    );
 }
 
 #[test]
 fn deserializers() {
     let class = "org.apache.kafka.common.serialization.LongDeserializer";
-    let number = ConsumerRecord { value: Some(Bytes::from_static(&[0, 0, 0, 0, 0, 0, 1, 2])), ..record() };
+    let number =
+        ConsumerRecord { value: Some(Bytes::from_static(&[0, 0, 0, 0, 0, 0, 1, 2])), ..record() };
     check(&[&format!("value.deserializer={class}")], &number, "258\n");
-    let settings = super::super::settings::from_args(["value.deserializer=no.such.Class"].into_iter());
+    let settings =
+        super::super::settings::from_args(["value.deserializer=no.such.Class"].into_iter());
     let unknown = Formatter::new("kafka.tools.DefaultMessageFormatter", &settings).unwrap_err();
     assert!(unknown.contains("no.such.Class"), "{unknown}");
-    assert_eq!(Formatter::new("no.such.Formatter", &Settings::new()).unwrap_err(), "no.such.Formatter");
+    assert_eq!(
+        Formatter::new("no.such.Formatter", &Settings::new()).unwrap_err(),
+        "no.such.Formatter"
+    );
 }

@@ -39,13 +39,22 @@ fn lines() {
     check(&[HEADERS], "v", Err("No headers delimiter found on line number 3: 'v'"));
     check(&[HEADERS, KEY, NULL], "NULL\tNULL\tNULL", Ok((None, None, &[])));
     check(&[HEADERS, NULL], "x:NULL\tv", Ok((None, Some("v"), &[("x", None)])));
-    let null_key = "Header keys should not be equal to the null marker 'NULL' as they can't be null";
+    let null_key =
+        "Header keys should not be equal to the null marker 'NULL' as they can't be null";
     check(&[HEADERS, NULL], "NULL:x\tv", Err(null_key));
 }
 
 #[test]
 fn separators_that_clash() {
-    check(&[("headers.delimiter", ",")], "", Err("headers.delimiter and headers.separator may not be equal"));
+    check(
+        &[("headers.delimiter", ",")],
+        "",
+        Err("headers.delimiter and headers.separator may not be equal"),
+    );
     check(&[("null.marker", "\t")], "", Err("null.marker and key.separator may not be equal"));
-    check(&[("headers.key.separator", ",")], "", Err("headers.separator and headers.key.separator may not be equal"));
+    check(
+        &[("headers.key.separator", ",")],
+        "",
+        Err("headers.separator and headers.key.separator may not be equal"),
+    );
 }

@@ -21,7 +21,8 @@ pub async fn create(admin: &Admin, args: &Args) -> Result<(), Failure> {
              To avoid issues it is best to use either, but not both."
         );
     }
-    let factor = replicas.map(i16::try_from).transpose().ok().filter(|factor| factor.is_none_or(|f| f >= 1));
+    let factor =
+        replicas.map(i16::try_from).transpose().ok().filter(|factor| factor.is_none_or(|f| f >= 1));
     let Some(factor) = factor else {
         let text = format!("The replication factor must be between 1 and {} inclusive", i16::MAX);
         return Err(Failure::Executing(text));
@@ -39,7 +40,9 @@ pub async fn create(admin: &Admin, args: &Args) -> Result<(), Failure> {
     for (_, result) in admin.create_topics(&[topic], false).await? {
         match result {
             Ok(_) => println!("Created topic {name}."),
-            Err(error) if args.has("if-not-exists") && error.code() == Some(ErrorCode::TopicAlreadyExists) => {}
+            Err(error)
+                if args.has("if-not-exists")
+                    && error.code() == Some(ErrorCode::TopicAlreadyExists) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -97,7 +100,8 @@ fn assignments(args: &Args) -> Result<BTreeMap<i32, Vec<i32>>, Failure> {
         let mut replicas: Vec<i32> = Vec::new();
         let mut repeated: Vec<String> = Vec::new();
         for broker in brokers.split(':').map(str::trim) {
-            let id = broker.parse::<i32>().map_err(|_| format!("For input string: \"{broker}\""))?;
+            let id =
+                broker.parse::<i32>().map_err(|_| format!("For input string: \"{broker}\""))?;
             if replicas.contains(&id) {
                 repeated.push(id.to_string());
             }
@@ -105,10 +109,16 @@ fn assignments(args: &Args) -> Result<BTreeMap<i32, Vec<i32>>, Failure> {
         }
         if !repeated.is_empty() {
             let list = repeated.join(",");
-            return Err(format!("Partition replica lists may not contain duplicate entries: {list}").into());
+            return Err(format!(
+                "Partition replica lists may not contain duplicate entries: {list}"
+            )
+            .into());
         }
         if assignments.get(&0).is_some_and(|first| first.len() != replicas.len()) {
-            return Err(format!("Partition {index} has different replication factor: {replicas:?}").into());
+            return Err(format!(
+                "Partition {index} has different replication factor: {replicas:?}"
+            )
+            .into());
         }
         assignments.insert(index, replicas);
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use base::{NodeId, Uuid};
 use client::Admin;
-use client::admin::{ConfigEntry, ConfigResource, ConfigSource, DescribedPartition, ReassignedPartition, TopicDescription};
+use client::admin::{
+    ConfigEntry, ConfigResource, ConfigSource, DescribedPartition, ReassignedPartition,
+    TopicDescription,
+};
 
 use super::{Failure, chosen, listed, must_exist};
 use crate::tools::args::Args;
@@ -66,10 +69,12 @@ async fn descriptions(admin: &Admin, args: &Args) -> Result<Vec<TopicDescription
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = args.number("partition-size-limit-per-response")?.unwrap_or(PARTITIONS_PER_ANSWER);
+        let limit =
+            args.number("partition-size-limit-per-response")?.unwrap_or(PARTITIONS_PER_ANSWER);
         admin.describe_topics(&names, limit).await?
     };
-    let topics: client::Result<Vec<TopicDescription>> = found.into_iter().map(|(_, topic)| topic).collect();
+    let topics: client::Result<Vec<TopicDescription>> =
+        found.into_iter().map(|(_, topic)| topic).collect();
     Ok(topics?)
 }
 
@@ -77,7 +82,9 @@ async fn descriptions(admin: &Admin, args: &Args) -> Result<Vec<TopicDescription
 async fn reassignments(admin: &Admin, topics: &[TopicDescription]) -> Reassignments {
     let asked: Vec<(String, Vec<i32>)> = topics
         .iter()
-        .map(|topic| (topic.name.to_string(), topic.partitions.iter().map(|p| p.metadata.index).collect()))
+        .map(|topic| {
+            (topic.name.to_string(), topic.partitions.iter().map(|p| p.metadata.index).collect())
+        })
         .collect();
     let found = admin.list_reassignments(&asked).await.unwrap_or_default();
     found.into_iter().map(|moving| ((moving.topic.clone(), moving.partition), moving)).collect()
@@ -103,8 +110,10 @@ impl Report {
             under_min_isr: args.has("under-min-isr-partitions"),
             at_min_isr: args.has("at-min-isr-partitions"),
         };
-        report.topics =
-            !(report.under_replicated || report.unavailable || report.under_min_isr || report.at_min_isr);
+        report.topics = !(report.under_replicated
+            || report.unavailable
+            || report.under_min_isr
+            || report.at_min_isr);
         report
     }
 
@@ -131,7 +140,10 @@ fn min_isr(config: &[ConfigEntry]) -> usize {
 }
 
 /// Replicas apart from those that a move adds, as long as it goes on.
-fn replication_factor(partition: &DescribedPartition, moving: Option<&ReassignedPartition>) -> usize {
+fn replication_factor(
+    partition: &DescribedPartition,
+    moving: Option<&ReassignedPartition>,
+) -> usize {
     let replicas = &partition.metadata.replicas;
     let in_progress = |moving: &&ReassignedPartition| {
         let changing = moving.removing.iter().chain(&moving.adding);
@@ -143,14 +155,22 @@ fn replication_factor(partition: &DescribedPartition, moving: Option<&Reassigned
     }
 }
 
-fn print_topic(topic: &TopicDescription, config: &[ConfigEntry], moving: &Reassignments, only_overridden: bool) {
-    let own: Vec<&ConfigEntry> = config.iter().filter(|entry| entry.source != ConfigSource::Default).collect();
+fn print_topic(
+    topic: &TopicDescription,
+    config: &[ConfigEntry],
+    moving: &Reassignments,
+    only_overridden: bool,
+) {
+    let own: Vec<&ConfigEntry> =
+        config.iter().filter(|entry| entry.source != ConfigSource::Default).collect();
     if only_overridden && own.is_empty() {
         return;
     }
     let Some(first) = topic.partitions.first() else { return };
     let moving = moving.get(&(topic.name.to_string(), first.metadata.index));
-    let value = |entry: &&ConfigEntry| format!("{}={}", entry.name, entry.value.as_deref().unwrap_or("null"));
+    let value = |entry: &&ConfigEntry| {
+        format!("{}={}", entry.name, entry.value.as_deref().unwrap_or("null"))
+    };
     let configs: Vec<String> = own.iter().map(value).collect();
     let id = if topic.id.is_zero() { String::new() } else { format!("\tTopicId: {}", topic.id) };
     println!(
@@ -162,11 +182,19 @@ fn print_topic(topic: &TopicDescription, config: &[ConfigEntry], moving: &Reassi
     );
 }
 
-fn partition_line(topic: &Arc<str>, partition: &DescribedPartition, moving: Option<&ReassignedPartition>) -> String {
+fn partition_line(
+    topic: &Arc<str>,
+    partition: &DescribedPartition,
+    moving: Option<&ReassignedPartition>,
+) -> String {
     let metadata = &partition.metadata;
     let leader = metadata.leader.map_or(String::from("none"), |id| id.to_string());
     let moving = moving.map_or(String::new(), |moving| {
-        format!("\tAdding Replicas: {}\tRemoving Replicas: {}", joined(&moving.adding), joined(&moving.removing))
+        format!(
+            "\tAdding Replicas: {}\tRemoving Replicas: {}",
+            joined(&moving.adding),
+            joined(&moving.removing)
+        )
     });
     let elr = |ids: &Option<Vec<NodeId>>| ids.as_deref().map_or(String::from("N/A"), joined);
     format!(

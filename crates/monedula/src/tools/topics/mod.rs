@@ -53,7 +53,9 @@ pub fn run(words: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             match failure {
-                Failure::Executing(text) => println!("Error while executing topic command : {text}"),
+                Failure::Executing(text) => {
+                    println!("Error while executing topic command : {text}")
+                }
                 Failure::Plain(text) => eprintln!("{text}"),
                 Failure::Usage(text) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
             }
@@ -81,8 +83,10 @@ fn execute(words: &[String]) -> Result<(), Failure> {
     };
     let servers = args.value("bootstrap-server")?.unwrap_or_default();
     block_on(async {
-        let client = settings::admin_client(servers, &settings, "adminclient-1")
-            .map_err(|error| Failure::Plain(format!("Failed to create new KafkaAdminClient\n{error}")))?;
+        let client =
+            settings::admin_client(servers, &settings, "adminclient-1").map_err(|error| {
+                Failure::Plain(format!("Failed to create new KafkaAdminClient\n{error}"))
+            })?;
         let admin = Admin::new(client);
         if args.has("create") {
             create::create(&admin, &args).await

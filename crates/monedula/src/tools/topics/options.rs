@@ -20,28 +20,55 @@ pub const OPTIONS: &[Opt] = &[
         "With --create and --alter: number of partitions; the cluster's default when missing. More partitions change \
          which one a key belongs to.",
     ),
-    value("replication-factor", "number", "With --create: replicas of each partition; the cluster's default when missing."),
+    value(
+        "replication-factor",
+        "number",
+        "With --create: replicas of each partition; the cluster's default when missing.",
+    ),
     value(
         "replica-assignment",
         "id:id,id:id,...",
         "With --create and --alter: the brokers of each partition, partitions apart by commas, brokers by colons.",
     ),
-    flag("under-replicated-partitions", "With --describe: only partitions that lack replicas in sync."),
+    flag(
+        "under-replicated-partitions",
+        "With --describe: only partitions that lack replicas in sync.",
+    ),
     flag("unavailable-partitions", "With --describe: only partitions without a leader that lives."),
-    flag("under-min-isr-partitions", "With --describe: only partitions with fewer replicas in sync than their minimum."),
-    flag("at-min-isr-partitions", "With --describe: only partitions with exactly their minimum of replicas in sync."),
+    flag(
+        "under-min-isr-partitions",
+        "With --describe: only partitions with fewer replicas in sync than their minimum.",
+    ),
+    flag(
+        "at-min-isr-partitions",
+        "With --describe: only partitions with exactly their minimum of replicas in sync.",
+    ),
     flag("topics-with-overrides", "With --describe: only topics with settings of their own."),
-    flag("if-exists", "With --alter, --delete, --describe: no error when the topic does not exist."),
+    flag(
+        "if-exists",
+        "With --alter, --delete, --describe: no error when the topic does not exist.",
+    ),
     flag("if-not-exists", "With --create: no error when the topic exists."),
-    flag("exclude-internal", "With --list, --describe: leave out the topics that Kafka keeps for itself."),
-    value("partition-size-limit-per-response", "number", "With --describe: most partitions in one answer of the server."),
+    flag(
+        "exclude-internal",
+        "With --list, --describe: leave out the topics that Kafka keeps for itself.",
+    ),
+    value(
+        "partition-size-limit-per-response",
+        "number",
+        "With --describe: most partitions in one answer of the server.",
+    ),
     HELP,
     VERSION,
 ];
 
 const ACTIONS: [&str; 5] = ["alter", "create", "describe", "list", "delete"];
-const REPORTS: [&str; 4] =
-    ["under-replicated-partitions", "under-min-isr-partitions", "at-min-isr-partitions", "unavailable-partitions"];
+const REPORTS: [&str; 4] = [
+    "under-replicated-partitions",
+    "under-min-isr-partitions",
+    "at-min-isr-partitions",
+    "unavailable-partitions",
+];
 
 /// Options that do not go together, by what follows the message.
 pub enum Refused {

@@ -1,0 +1,173 @@
+//! What waits to be sent: batching, order, sequences, deadlines.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, too, may fail loudly
+
+use std::sync::Arc;
+
+use base::{MonoMs, NodeId, ProducerEpoch, ProducerId, TopicPartition};
+use bytes::Bytes;
+use client::Error;
+use client::producer::accumulator::{Accumulator, Batch, Identity, Limits, size_upper_bound};
+use client::producer::delivery::Stored;
+use client::producer::{Delivery, ProducerRecord};
+use records::{BatchHeader, Codec};
+
+const LIMITS: Limits =
+    Limits { batch_size: 300, linger_ms: 10, delivery_timeout_ms: 1000, codec: Codec::None };
+const IDENTITY: Identity = Identity { id: ProducerId(9), epoch: ProducerEpoch(0) };
+const STORED: Stored = Stored { base_offset: 100, log_append_time: -1 };
+
+fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+fn append(accumulator: &mut Accumulator, now: u64, partition: i32, bytes: usize) -> Delivery {
+    let record = ProducerRecord {
+        topic: "t".into(),
+        value: Some(Bytes::from(vec![7; bytes])),
+        ..Default::default()
+    };
+    accumulator.append(MonoMs(now), tp(partition), 5, &record, bytes as u32).unwrap().delivery
+}
+
+/// The partitions that can leave now, by node: 0 to 9 are led by node 1, the rest by nobody.
+fn ready(accumulator: &Accumulator, now: u64, hurried: bool) -> (Vec<i32>, Option<u64>) {
+    let leader = |tp: &TopicPartition| (tp.partition.get() < 10).then_some(NodeId(1));
+    let ready = accumulator.ready(MonoMs(now), hurried, leader);
+    let found = ready.partitions.get(&NodeId(1)).into_iter().flatten();
+    let mut found: Vec<i32> = found.map(|tp| tp.partition.get()).collect();
+    found.sort_unstable();
+    (found, ready.look_again.map(|at| at.0))
+}
+
+fn drain(accumulator: &mut Accumulator, partitions: &[i32]) -> Vec<Batch> {
+    let partitions: Vec<TopicPartition> = partitions.iter().copied().map(tp).collect();
+    accumulator.drain(MonoMs(0), &partitions, 1 << 20, true)
+}
+
+/// Base sequences of batches.
+fn sequences(batches: &mut [Batch]) -> Vec<i32> {
+    let built =
+        batches.iter_mut().map(|b| BatchHeader::parse(b.build(Some(IDENTITY)).unwrap()).unwrap());
+    built.map(|header| header.base_sequence).collect()
+}
+
+#[test]
+fn a_batch_leaves_when_it_is_full_or_old_or_hurried() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    append(&mut accumulator, 100, 0, 50);
+    assert_eq!(ready(&accumulator, 100, false), (vec![], Some(110)));
+    assert_eq!(ready(&accumulator, 100, true), (vec![0], None));
+    assert_eq!(ready(&accumulator, 110, false), (vec![0], None));
+    append(&mut accumulator, 100, 1, 280);
+    assert_eq!(ready(&accumulator, 101, false), (vec![1], Some(110)));
+    // Too large for the rest of the first batch: a second one, so the first is full.
+    append(&mut accumulator, 101, 0, 280);
+    assert_eq!(ready(&accumulator, 101, false), (vec![0, 1], None));
+    append(&mut accumulator, 101, 12, 280);
+    let leaderless = accumulator.ready(MonoMs(101), false, |_| None).leaderless;
+    assert_eq!(leaderless, [Arc::from("t")]);
+}
+
+#[test]
+fn answers_reach_the_records_and_free_their_memory() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    let (first, second) = (append(&mut accumulator, 0, 0, 20), append(&mut accumulator, 0, 0, 30));
+    let mut batches = drain(&mut accumulator, &[0]);
+    assert_eq!((batches.len(), accumulator.in_flight(), accumulator.is_empty()), (1, 1, false));
+    let batch = batches.remove(0);
+    assert!(first.answer().is_none());
+    assert_eq!(accumulator.complete(batch, Ok(STORED)), 50);
+    let offset = |delivery: Delivery| delivery.answer().unwrap().unwrap().offset;
+    assert_eq!((offset(first), offset(second)), (100, 101));
+    assert_eq!((accumulator.in_flight(), accumulator.is_empty()), (0, true));
+}
+
+#[test]
+fn a_request_holds_one_batch_per_partition_and_its_limit_of_bytes() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    for partition in [0, 0, 1, 2] {
+        append(&mut accumulator, 0, partition, 200);
+    }
+    let partitions: Vec<TopicPartition> = [0, 1, 2].into_iter().map(tp).collect();
+    let drained = accumulator.drain(MonoMs(0), &partitions, 600, false);
+    let drained: Vec<i32> = drained.iter().map(|b| b.partition.partition.get()).collect();
+    assert_eq!(drained, [0, 1]);
+    // One that is larger than the limit leaves alone.
+    assert_eq!(accumulator.drain(MonoMs(0), &partitions[2..], 10, false).len(), 1);
+}
+
+#[test]
+fn batches_that_come_back_keep_their_order_and_sequences() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    for _ in 0..4 {
+        append(&mut accumulator, 0, 0, 250);
+    }
+    let mut sent: Vec<Batch> = (0..3).flat_map(|_| drain(&mut accumulator, &[0])).collect();
+    assert_eq!(sequences(&mut sent), [0, 1, 2]);
+    let [first, second, third] = <[Batch; 3]>::try_from(sent).unwrap();
+    assert!(accumulator.is_first_in_flight(&first) && !accumulator.is_first_in_flight(&second));
+    // They fail in another order than they left.
+    accumulator.put_back(second, MonoMs(0), Error::Closed);
+    assert!(drain(&mut accumulator, &[0]).is_empty(), "one before it is still under way");
+    accumulator.put_back(first, MonoMs(0), Error::Closed);
+    accumulator.put_back(third, MonoMs(50), Error::Closed);
+    assert_eq!(ready(&accumulator, 49, true), (vec![], Some(50)));
+    // One at a time until all that come again are answered.
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let mut batches = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20, true);
+        let more = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20, true);
+        seen.push((sequences(&mut batches), batches[0].attempts, more.len()));
+        for batch in batches.into_iter().chain(more) {
+            accumulator.complete(batch, Ok(STORED));
+        }
+    }
+    let expected = [(vec![0], 1, 0), (vec![1], 1, 0), (vec![2], 1, 1)];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_new_identity_counts_from_zero() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    for _ in 0..3 {
+        append(&mut accumulator, 0, 0, 250);
+    }
+    let mut sent: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
+    assert_eq!(sequences(&mut sent), [0, 1]);
+    let [given_up, back] = <[Batch; 2]>::try_from(sent).unwrap();
+    accumulator.complete(given_up, Err(Error::Closed));
+    accumulator.put_back(back, MonoMs(0), Error::Closed);
+    accumulator.restart_sequences();
+    let mut batches: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
+    assert_eq!(sequences(&mut batches), [0, 1]);
+}
+
+#[test]
+fn what_waits_too_long_is_given_up() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    let old = append(&mut accumulator, 0, 0, 30);
+    let young = append(&mut accumulator, 500, 1, 30);
+    assert_eq!(accumulator.expire(MonoMs(999)), (0, false));
+    assert_eq!(accumulator.expire(MonoMs(1000)), (30, false));
+    let error = old.answer().unwrap().unwrap_err();
+    assert!(matches!(error, Error::DeliveryTimeout { count: 1, after_ms: 1000, .. }), "{error}");
+    assert!(young.answer().is_none());
+    // One that left before leaves a gap in the sequences when it is given up.
+    let batch = drain(&mut accumulator, &[1]).remove(0);
+    accumulator.put_back(batch, MonoMs(0), Error::Closed);
+    assert_eq!(accumulator.expire(MonoMs(1500)), (30, true));
+}
+
+#[test]
+fn the_size_of_a_record_is_kafkas_upper_bound() {
+    let check =
+        |record: ProducerRecord, expected: usize| assert_eq!(size_upper_bound(&record), expected);
+    // 61 for the batch, 21 for the record, a byte each for the missing key and the number of headers.
+    let value = |n: usize| Some(Bytes::from(vec![0; n]));
+    check(ProducerRecord { value: value(36), ..Default::default() }, 121);
+    check(ProducerRecord { value: value(64), ..Default::default() }, 61 + 21 + 1 + 2 + 64 + 1);
+    let headers = vec![("ab".to_owned(), value(3)), (String::new(), None)];
+    let record = ProducerRecord { key: value(1), value: None, headers, ..Default::default() };
+    check(record, 61 + 21 + 2 + 1 + 1 + (3 + 4) + (1 + 1));
+}
