@@ -10,6 +10,8 @@ mod rules;
 pub use broker::{AlterKind, Preflight, preflight, preflight_loggers};
 pub use names::check_topic_name;
 
+use std::collections::BTreeSet;
+
 use crate::error::ConfigError;
 use crate::key::{ConfigType, Default};
 use crate::keys;
@@ -169,7 +171,8 @@ pub fn replacement(
             changes.push(Change { name: (*key).to_owned(), value: value.map(str::to_owned) });
         }
     }
-    for key in current.keys().filter(|key| !new.iter().any(|(name, _)| name == key)) {
+    let kept: BTreeSet<&str> = new.iter().map(|(name, _)| *name).collect();
+    for key in current.keys().filter(|key| !kept.contains(key.as_str())) {
         changes.push(Change { name: key.clone(), value: None });
     }
     check(rules, resource, name, current, &changes)?;

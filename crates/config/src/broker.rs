@@ -7,7 +7,7 @@ pub mod quorum;
 mod sections;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::NodeId;
 
@@ -199,12 +199,12 @@ impl BrokerConfig {
         cluster: &Overrides,
         broker: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut properties: Vec<(String, String)> =
-            self.given.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let mut properties: BTreeMap<&str, &str> = self.given.iter().collect();
         for (name, value) in cluster.iter().chain(broker) {
-            let same = synonyms::of_broker(name);
-            properties.retain(|(key, _)| !same.contains(&key.as_str()));
-            properties.push((name.clone(), value.clone()));
+            for same in synonyms::of_broker(name) {
+                properties.remove(same);
+            }
+            properties.insert(name, value);
         }
         Self::parse(&properties.into_iter().collect())
     }

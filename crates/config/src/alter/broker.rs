@@ -153,7 +153,8 @@ fn validate(
     order: &[&str],
 ) -> Result<(), ConfigError> {
     let refuse_all = |what: &str, wrong: &dyn Fn(&str) -> bool| {
-        let recorded = after.keys().map(String::as_str).filter(|name| !order.contains(name));
+        let asked: BTreeSet<&str> = order.iter().copied().collect();
+        let recorded = after.keys().map(String::as_str).filter(|name| !asked.contains(name));
         let wrong: Vec<&str> = order.iter().copied().chain(recorded).filter(|n| wrong(n)).collect();
         match wrong.first() {
             None => Ok(()),
