@@ -5,4 +5,5 @@
 pub mod authorizer;
 pub mod clock;
 pub mod fetch;
+pub mod lifecycle;
 pub mod quorum;

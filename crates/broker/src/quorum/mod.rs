@@ -6,6 +6,7 @@ mod batches;
 mod commit;
 mod config;
 pub(crate) mod control;
+mod controller;
 mod driver;
 mod error;
 mod handle;
@@ -18,6 +19,7 @@ pub(crate) mod state_file;
 mod wire;
 
 pub use config::QuorumConfig;
+pub use controller::ControllerHandle;
 pub use error::QuorumError;
 pub use handle::{QuorumHandle, QuorumStatus, SubmitError};
 pub use machine::{At, Decision, Machine, Random};

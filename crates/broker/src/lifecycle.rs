@@ -1,0 +1,186 @@
+//! The life of this broker in the eyes of the controller: register, catch up, be unfenced, send heartbeats, leave.
+//!
+//! [`Steps`] decides what to say next and what an answer means, without clock or network; [`start`] is the task that
+//! says it.
+
+mod steps;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base::{BrokerEpoch, DirectoryId};
+use metadata::Image;
+use parking_lot::Mutex;
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
+use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
+use tokio::sync::{Notify, watch};
+
+pub use steps::{LifecycleConfig, Stage};
+use steps::{Say, Steps};
+
+use crate::quorum::SubmitError;
+
+/// The way to the active controller.
+pub trait ControllerChannel: Send + Sync + 'static {
+    fn register(
+        &self,
+        request: BrokerRegistrationRequest<'static>,
+    ) -> impl Future<Output = Result<BrokerRegistrationResponse, SubmitError>> + Send;
+
+    fn heartbeat(
+        &self,
+        request: BrokerHeartbeatRequest,
+    ) -> impl Future<Output = Result<BrokerHeartbeatResponse, SubmitError>> + Send;
+}
+
+/// What the rest of the broker tells the lifecycle and learns from it. Cheap to clone.
+#[derive(Clone)]
+pub struct Lifecycle {
+    wishes: Arc<Mutex<Wishes>>,
+    changed: Arc<Notify>,
+    stage: watch::Receiver<(Stage, BrokerEpoch)>,
+}
+
+#[derive(Default)]
+struct Wishes {
+    ready: bool,
+    leave: bool,
+    stop: bool,
+    register_again: bool,
+    offline: Vec<DirectoryId>,
+    cordoned: Vec<DirectoryId>,
+}
+
+impl Lifecycle {
+    pub fn stage(&self) -> Stage {
+        self.stage.borrow().0
+    }
+
+    /// None before the first registration.
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        self.stage.borrow().1
+    }
+
+    /// Waits until the broker has read the metadata log up to its registration. False: it never will.
+    pub async fn caught_up(&self) -> bool {
+        self.reached(|stage| matches!(stage, Stage::Recovery | Stage::Running)).await
+    }
+
+    /// The broker has loaded its logs and may serve.
+    pub fn ready_to_unfence(&self) {
+        self.wish(|wishes| wishes.ready = true);
+    }
+
+    /// Waits until the controller has unfenced the broker. False: it never will.
+    pub async fn unfenced(&self) -> bool {
+        self.reached(|stage| stage == Stage::Running).await
+    }
+
+    /// Asks the controller to move leaderships away and to let the broker go.
+    pub fn begin_controlled_shutdown(&self) {
+        self.wish(|wishes| wishes.leave = true);
+    }
+
+    /// Waits until the controller lets the broker go, or there is nobody to ask.
+    pub async fn released(&self) {
+        self.reached(|stage| matches!(stage, Stage::ShuttingDown | Stage::Failed)).await;
+    }
+
+    /// Log directories that have failed so far.
+    pub fn set_offline_dirs(&self, dirs: Vec<DirectoryId>) {
+        self.wish(|wishes| wishes.offline = dirs);
+    }
+
+    /// Log directories that take no new partitions.
+    pub fn set_cordoned_dirs(&self, dirs: Vec<DirectoryId>) {
+        self.wish(|wishes| wishes.cordoned = dirs);
+    }
+
+    /// The controller must learn anew what this broker is: after a change of `metadata.version`.
+    pub fn register_again(&self) {
+        self.wish(|wishes| wishes.register_again = true);
+    }
+
+    /// Ends the task at once.
+    pub fn stop(&self) {
+        self.wish(|wishes| wishes.stop = true);
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.wishes.lock());
+        self.changed.notify_one();
+    }
+
+    async fn reached(&self, wanted: impl Fn(Stage) -> bool) -> bool {
+        let mut stage = self.stage.clone();
+        let end = |stage: Stage| matches!(stage, Stage::ShuttingDown | Stage::Failed);
+        match stage.wait_for(|(stage, _)| wanted(*stage) || end(*stage)).await {
+            Ok(reached) => wanted(reached.0),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Starts the task. `image` tells how far this broker has read the metadata log.
+pub fn start(
+    config: LifecycleConfig,
+    channel: impl ControllerChannel,
+    image: Arc<ArcSwap<Image>>,
+) -> Lifecycle {
+    let steps = Steps::new(config);
+    let (sender, stage) = watch::channel((steps.stage(), steps.broker_epoch()));
+    let lifecycle = Lifecycle { wishes: Arc::default(), changed: Arc::new(Notify::new()), stage };
+    tokio::spawn(run(steps, channel, image, lifecycle.clone(), sender));
+    lifecycle
+}
+
+async fn run(
+    mut steps: Steps,
+    channel: impl ControllerChannel,
+    image: Arc<ArcSwap<Image>>,
+    lifecycle: Lifecycle,
+    stage: watch::Sender<(Stage, BrokerEpoch)>,
+) {
+    let registration_deadline =
+        tokio::time::sleep(Duration::from_millis(steps.registration_timeout_ms()));
+    tokio::pin!(registration_deadline);
+    loop {
+        let stop = {
+            let mut wishes = lifecycle.wishes.lock();
+            steps.wish(wishes.ready, wishes.leave);
+            steps.set_dirs(&wishes.offline, &wishes.cordoned);
+            if std::mem::take(&mut wishes.register_again) {
+                steps.register_again();
+            }
+            wishes.stop
+        };
+        if stop {
+            steps.end();
+        }
+        let said = steps.next(image.load().provenance.offset);
+        let wait_ms = match said {
+            None => {
+                stage.send_replace((steps.stage(), steps.broker_epoch()));
+                return;
+            }
+            Some(Say::Register(request)) => steps.on_registration(channel.register(request).await),
+            Some(Say::Heartbeat(request)) => steps.on_heartbeat(channel.heartbeat(request).await),
+        };
+        stage.send_if_modified(|known| {
+            let now = (steps.stage(), steps.broker_epoch());
+            std::mem::replace(known, now) != now
+        });
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+            () = lifecycle.changed.notified() => {}
+            () = &mut registration_deadline, if !steps.was_registered() => {
+                tracing::error!("unable to register with the controller quorum in time");
+                steps.fail();
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The controller of this project as the quorum's machine, and as the broker's counterpart.
+
+use base::Offset;
+use controller::{Controller, ControllerReply, ControllerRequest, ControllerTimer};
+use metadata::{Image, ReplayError};
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
+use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
+use protocol::metadata_records::MetadataRecord;
+
+use super::{At, Decision, Machine, QuorumHandle, Random, SubmitError};
+use crate::lifecycle::ControllerChannel;
+
+/// The way to the active controller of this node.
+pub type ControllerHandle = QuorumHandle<ControllerRequest, ControllerReply>;
+
+/// The version in which this broker registers: the newest.
+const REGISTRATION_VERSION: i16 = 4;
+
+struct Numbers<'a>(Random<'a>);
+
+impl controller::Random for Numbers<'_> {
+    fn next_u64(&mut self) -> u64 {
+        (self.0)()
+    }
+}
+
+fn place(at: At) -> controller::At {
+    controller::At { now: at.now, next_offset: at.next_offset }
+}
+
+impl Machine for Controller {
+    type Request = ControllerRequest;
+    type Reply = ControllerReply;
+    type Timer = ControllerTimer;
+
+    fn activate(&mut self, at: At, bootstrap: Vec<MetadataRecord<'static>>) -> Decision<Self> {
+        Controller::activate(self, place(at), bootstrap)
+    }
+
+    fn resign(&mut self, committed: Image) {
+        // The driver drops all timers by itself.
+        Controller::resign(self, committed);
+    }
+
+    fn handle(&mut self, at: At, request: ControllerRequest, random: Random<'_>) -> Decision<Self> {
+        Controller::handle(self, place(at), request, &mut Numbers(random))
+    }
+
+    fn on_timer(&mut self, at: At, timer: ControllerTimer, random: Random<'_>) -> Decision<Self> {
+        let request = ControllerRequest::Timer(timer);
+        Controller::handle(self, place(at), request, &mut Numbers(random))
+    }
+
+    fn replay(&mut self, record: &MetadataRecord<'_>, offset: Offset) -> Result<(), ReplayError> {
+        Controller::replay(self, record, offset)
+    }
+
+    fn reset(&mut self, committed: Image) {
+        Controller::reset(self, committed);
+    }
+
+    fn tip(&self) -> &Image {
+        self.image()
+    }
+}
+
+impl ControllerChannel for ControllerHandle {
+    async fn register(
+        &self,
+        request: BrokerRegistrationRequest<'static>,
+    ) -> Result<BrokerRegistrationResponse, SubmitError> {
+        let request = ControllerRequest::BrokerRegistration(request, REGISTRATION_VERSION);
+        match self.submit(request).await? {
+            ControllerReply::BrokerRegistration(reply) => Ok(reply),
+            other => unreachable!("asked for a registration, answered by {other:?}"),
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        request: BrokerHeartbeatRequest,
+    ) -> Result<BrokerHeartbeatResponse, SubmitError> {
+        match self.submit(ControllerRequest::BrokerHeartbeat(request)).await? {
+            ControllerReply::BrokerHeartbeat(reply) => Ok(reply),
+            other => unreachable!("asked by a heartbeat, answered by {other:?}"),
+        }
+    }
+}
