@@ -19,7 +19,7 @@ pub(crate) fn records(controller: &Controller, bootstrap: Vec<MetadataRecord<'st
         let reason = Some("Controller failover".into());
         records.push(AbortTransactionRecord { reason, ..Default::default() }.into());
     }
-    if controller.image().features.metadata_version.is_some() {
+    if controller.state.settled().image.features.metadata_version.is_some() {
         return Records::atomic(records);
     }
     let level = |name: &str| {

@@ -285,7 +285,9 @@ pub(crate) fn effective_for_new_topic(
             source::DEFAULT
         }
     };
-    let entries = values.iter().map(|(name, value)| CreatableTopicConfigs {
+    let internal = |name: &str| config::keys::TOPIC.get(name).is_some_and(|key| key.internal);
+    let shown = values.iter().filter(|(name, _)| !internal(name));
+    let entries = shown.map(|(name, value)| CreatableTopicConfigs {
         name: name.into(),
         value: value.describe().map(Into::into),
         read_only: false,

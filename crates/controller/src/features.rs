@@ -86,7 +86,11 @@ pub(crate) fn handle(
             ..Default::default()
         }
     });
-    let reply = UpdateFeaturesResponse { results: results.collect(), ..Default::default() };
+    let reply = UpdateFeaturesResponse {
+        error_message: None,
+        results: results.collect(),
+        ..Default::default()
+    };
     (Records::atomic(all), reply)
 }
 

@@ -101,6 +101,11 @@ impl State {
         Self { tip: Tip::new(image), transaction: Transaction::default() }
     }
 
+    /// The state that an abort of an open transaction leads to; without one the tip.
+    pub(crate) fn settled(&self) -> &Tip {
+        self.transaction.saved().unwrap_or(&self.tip)
+    }
+
     pub(crate) fn in_transaction(&self) -> bool {
         self.transaction.is_open()
     }

@@ -27,6 +27,10 @@ impl<S> Transaction<S> {
     }
 
     /// The state before the open transaction.
+    pub fn saved(&self) -> Option<&S> {
+        self.saved.as_ref()
+    }
+
     pub fn saved_mut(&mut self) -> Option<&mut S> {
         self.saved.as_mut()
     }

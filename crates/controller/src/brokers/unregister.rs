@@ -5,6 +5,7 @@ use protocol::ErrorCode;
 use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
 
+use crate::error::ApiError;
 use crate::handle::{Controller, Records};
 use crate::partitions::leadership;
 
@@ -13,9 +14,10 @@ pub(crate) fn handle(
     request: &UnregisterBrokerRequest,
 ) -> (Records, UnregisterBrokerResponse<'static>) {
     let Some(broker) = controller.image().cluster.broker(NodeId(request.broker_id)) else {
-        // Kafka sends the code alone.
-        let error_code = ErrorCode::BrokerIdNotRegistered.code();
-        let refused = UnregisterBrokerResponse { error_code, ..Default::default() };
+        let message = format!("Broker ID {} is not currently registered", request.broker_id);
+        let error = ApiError::new(ErrorCode::BrokerIdNotRegistered, message);
+        let (error_code, error_message) = error.fields();
+        let refused = UnregisterBrokerResponse { error_code, error_message, ..Default::default() };
         return (Records::none(), refused);
     };
     let mut records = Vec::new();

@@ -56,6 +56,7 @@ pub(crate) fn alter(
     }
     let reply = AlterPartitionReassignmentsResponse {
         allow_replication_factor_change: request.allow_replication_factor_change,
+        error_message: None,
         responses,
         ..Default::default()
     };
@@ -169,7 +170,10 @@ pub(crate) fn list(
         }
     };
     let topics = topics.into_iter().filter(|topic| !topic.partitions.is_empty()).collect();
-    (Records::none(), ListPartitionReassignmentsResponse { topics, ..Default::default() })
+    (
+        Records::none(),
+        ListPartitionReassignmentsResponse { error_message: None, topics, ..Default::default() },
+    )
 }
 
 fn ongoing(topic: &Topic, asked: impl Fn(i32) -> bool) -> OngoingTopicReassignment<'static> {

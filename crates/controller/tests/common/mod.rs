@@ -65,7 +65,7 @@ impl TestContext {
             given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let node = BrokerConfig::load(None, &given).unwrap();
         let mut settings = Settings::new(CLUSTER_ID, Arc::new(node), vec![NodeId(1)]);
-        settings.features = Settings::all_features(true);
+        settings.features = Settings::all_features(false);
         let controller = Controller::new(settings, Image::default());
         let mut cx = Self { controller, log: Vec::new(), now_ms: 1_000, random: Seeded(7) };
         let at = cx.at();
