@@ -23,8 +23,8 @@ pub enum LogWork {
 #[must_use]
 pub struct FlushWork {
     files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
-    /// The directory, when files in it are new.
-    dir: Option<PathBuf>,
+    /// The directory when files in it are new, its parent when it is new itself.
+    dirs: Vec<PathBuf>,
     disk: Arc<dyn Disk>,
     upto: i64,
     rewrites: u64,
@@ -58,7 +58,7 @@ impl FlushWork {
         for (path, file) in &self.files {
             file.sync_data().map_err(LogError::io("sync", path))?;
         }
-        if let Some(dir) = &self.dir {
+        for dir in &self.dirs {
             self.disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         }
         Ok(())
@@ -162,9 +162,12 @@ impl Log {
             )?;
         }
         self.add_snapshots(upto, &mut files)?;
+        let dir = self.files.dir();
+        let parent = dir.parent().filter(|_| std::mem::take(&mut self.new_dir));
+        let dirs = new_files.then_some(dir).into_iter().chain(parent);
         Ok(Some(FlushWork {
             files,
-            dir: new_files.then(|| self.files.dir().to_path_buf()),
+            dirs: dirs.map(|dir| dir.to_path_buf()).collect(),
             disk: Arc::clone(self.files.disk()),
             upto,
             rewrites: self.rewrites,

@@ -12,7 +12,7 @@ use super::error::{LogError, Result};
 use super::files::LogFiles;
 use super::head::{BatchHead, HEAD_LEN};
 use super::producers::ProducerState;
-use super::recovery::{OnFault, Recovery, rebuild_producers};
+use super::recovery::{OnFault, Recovered, Recovery, rebuild_producers};
 use super::scan::Broken;
 use super::segment::{FileLengths, Segment};
 use super::{Log, names};
@@ -54,7 +54,11 @@ impl Log {
         options: OpenOptions,
         now: WallMs,
     ) -> Result<Self> {
-        pool.disk().create_dir(&dir).map_err(LogError::io("create", &dir))?;
+        let disk = pool.disk();
+        let new_dir = disk.stat(&dir).map_err(LogError::io("look at", &dir))?.is_none();
+        if new_dir {
+            disk.create_dir(&dir).map_err(LogError::io("create", &dir))?;
+        }
         let files = LogFiles::new(Arc::clone(pool), dir);
         tidy_up(&files)?;
         let listed = list(&files)?;
@@ -74,6 +78,7 @@ impl Log {
             recovery_point: options.recovery_point.0.max(0),
             last_flush: now,
             rewrites: 0,
+            new_dir,
             work: Vec::new(),
             failure: None,
         };
@@ -152,14 +157,14 @@ impl Log {
         Ok(None)
     }
 
-    /// Reads all of a segment, with the producers' state at its start. Gives the bytes that are not valid.
+    /// Reads all of a segment, with the producers' state at its start.
     fn recover_segment(
         &mut self,
         segment: &mut Segment,
         on_fault: OnFault,
         start: i64,
         now: WallMs,
-    ) -> Result<u64> {
+    ) -> Result<Recovered> {
         let before: &[Segment] = &self.segments;
         let before = before
             .get(..before.partition_point(|other| other.base_offset < segment.base_offset))
@@ -174,9 +179,9 @@ impl Log {
             epochs: &mut self.epochs,
             producers: Some(producers),
         };
-        let left = recovery.recover(segment, on_fault)?;
+        let recovered = recovery.recover(segment, on_fault)?;
         self.producers.take_snapshot(&self.files)?;
-        Ok(left)
+        Ok(recovered)
     }
 
     /// Builds the offset and time index of a segment anew; its log stays as it is.
@@ -205,14 +210,19 @@ impl Log {
         Ok(())
     }
 
-    /// Recovers the segments from the recovery point on; what follows a fault goes.
+    /// Recovers the segments from the recovery point on; what follows a fault goes. So does what follows a hole: the
+    /// file of a later segment may have reached the disk before the records of an earlier one. (Kafka keeps that hole.)
+    /// Compaction leaves holes of its own, so compacted logs keep theirs.
     fn recover(&mut self, start: i64, now: WallMs) -> Result<()> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for slot in first..self.segments.len() {
             let Some(mut segment) = self.take_segment(slot) else { break };
-            let left = self.recover_segment(&mut segment, OnFault::Cut, start, now);
+            let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
             self.segments.insert(slot, segment);
-            if left? > 0 {
+            let recovered = recovered?;
+            let next = self.segments.get(slot + 1);
+            let hole = next.is_some_and(|next| next.base_offset > recovered.end);
+            if recovered.left > 0 || (hole && !self.config.compact) {
                 let gone = self.segments.split_off(slot + 1);
                 self.remove_segments(gone)?;
                 break;

@@ -64,6 +64,8 @@ pub struct Log {
     last_flush: WallMs,
     /// Counts what makes a flush that is under way meaningless.
     rewrites: u64,
+    /// The directory was created and its parent not synced since.
+    new_dir: bool,
     work: Vec<LogWork>,
     failure: Option<String>,
 }

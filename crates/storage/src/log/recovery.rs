@@ -22,6 +22,15 @@ pub(super) enum OnFault {
     Keep,
 }
 
+/// What a segment was found to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Recovered {
+    /// The offset after the last valid batch.
+    pub end: i64,
+    /// Bytes after it.
+    pub left: u64,
+}
+
 /// What recovery works on.
 pub(super) struct Recovery<'a> {
     pub name: &'a TopicPartition,
@@ -33,9 +42,8 @@ pub(super) struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Reads a whole segment, checks every batch, builds its indexes anew. Gives the bytes after the last valid batch,
-    /// which are gone with [`OnFault::Cut`].
-    pub fn recover(&mut self, segment: &mut Segment, on_fault: OnFault) -> Result<u64> {
+    /// Reads a whole segment, checks every batch, builds its indexes anew.
+    pub fn recover(&mut self, segment: &mut Segment, on_fault: OnFault) -> Result<Recovered> {
         let files = self.files;
         segment.clear_indexes(files)?;
         if self.producers.is_some() {
@@ -71,7 +79,7 @@ impl Recovery<'_> {
         }
         let keep = if on_fault == OnFault::Cut { valid } else { segment.size };
         segment.finish_recovery(files, keep)?;
-        Ok(left)
+        Ok(Recovered { end: last.saturating_add(1), left })
     }
 
     fn take(&mut self, segment: &mut Segment, batch: &AnyBatch<'_>, placed: Placed) -> Result<()> {

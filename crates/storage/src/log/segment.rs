@@ -301,13 +301,40 @@ impl Segment {
         self.suspect.load(Ordering::Relaxed)
     }
 
-    /// The largest timestamp, read from the time index when it is not known yet.
+    /// The largest timestamp. When it is not known yet, the time index has it, unless that does not fit the log: data
+    /// must not be deleted for a damaged index.
     pub fn max_timestamp(&self, files: &LogFiles) -> Result<TimestampOffset> {
         if let Some(known) = self.max_timestamp.get() {
             return Ok(*known);
         }
-        let last = self.time_index.last(files)?;
-        Ok(*self.max_timestamp.get_or_init(|| last))
+        let mut max = self.time_index.last(files)?;
+        if !self.has_timestamp(files, &max)? {
+            self.distrust_indexes();
+            max = self.scan_max_timestamp(files, 0, self.no_timestamp())?;
+        }
+        Ok(*self.max_timestamp.get_or_init(|| max))
+    }
+
+    fn no_timestamp(&self) -> TimestampOffset {
+        TimestampOffset { timestamp: -1, offset: self.base_offset }
+    }
+
+    /// The batch that a time index ends with has this largest timestamp; without an entry, the first batch has none.
+    fn has_timestamp(&self, files: &LogFiles, max: &TimestampOffset) -> Result<bool> {
+        if self.size == 0 {
+            return Ok(true);
+        }
+        if max.timestamp < 0 {
+            return Ok(self.first_timestamp(files)?.is_none_or(|first| first < 0));
+        }
+        let start = self.start_for(files, max.offset)?;
+        let mut heads = Heads::new(files, self.base_offset, start, self.size);
+        while let Ok(Some(placed)) = heads.next()? {
+            if placed.head.last_offset >= max.offset {
+                return Ok(placed.head.max_timestamp == max.timestamp);
+            }
+        }
+        Ok(false)
     }
 
     /// The largest timestamp, or the last modification where the records have none: what retention counts from.
@@ -363,8 +390,7 @@ impl Segment {
         self.offset_index.clear(files)?;
         self.time_index.clear(files)?;
         self.first_timestamp = OnceLock::new();
-        self.max_timestamp =
-            OnceLock::from(TimestampOffset { timestamp: -1, offset: self.base_offset });
+        self.max_timestamp = OnceLock::from(self.no_timestamp());
         self.bytes_since_entry = 0;
         self.tail.clear();
         Ok(())
@@ -407,14 +433,19 @@ impl Segment {
         }
         self.bytes_since_entry = 0;
         self.tail.retain(|batch| batch.position < found.map_or(u64::MAX, |found| found.position));
-        self.max_timestamp = OnceLock::from(self.scan_max_timestamp(files)?);
+        let max = self.time_index.last(files)?;
+        let start = self.start_for(files, max.offset)?;
+        self.max_timestamp = OnceLock::from(self.scan_max_timestamp(files, start, max)?);
         Ok(before - self.size)
     }
 
-    /// The largest timestamp by the time index and the batches after its last entry.
-    fn scan_max_timestamp(&self, files: &LogFiles) -> Result<TimestampOffset> {
-        let mut max = self.time_index.last(files)?;
-        let start = self.start_for(files, max.offset)?;
+    /// The largest timestamp by what is known and the batches from a position on.
+    fn scan_max_timestamp(
+        &self,
+        files: &LogFiles,
+        start: u64,
+        mut max: TimestampOffset,
+    ) -> Result<TimestampOffset> {
         let mut heads = Heads::new(files, self.base_offset, start, self.size);
         while let Ok(Some(placed)) = heads.next()? {
             if placed.head.max_timestamp > max.timestamp {

@@ -189,10 +189,16 @@ pub fn read_all(log: &Log, from: i64) -> Vec<(i64, i64, Vec<u8>)> {
 
 /// Does everything that a log has left to be done.
 pub fn run_work(log: &mut Log) {
+    run_work_on(log).unwrap();
+}
+
+/// The same on a disk that may fail.
+pub fn run_work_on(log: &mut Log) -> Result<(), LogError> {
     for work in log.take_work() {
         match work {
-            LogWork::Flush(flush) => log.complete_flush(flush.run(), NOW).unwrap(),
-            LogWork::Remove(remove) => remove.run().unwrap(),
+            LogWork::Flush(flush) => log.complete_flush(flush.run(), NOW)?,
+            LogWork::Remove(remove) => remove.run()?,
         }
     }
+    Ok(())
 }
