@@ -1,9 +1,21 @@
 //! The node: one handler file per API key, drivers of the pure cores, partitions, fetch sessions, start-up and shutdown.
 //!
-//! Must not know: the client and the applications.
+//! Must not know: the client and the applications. Start reading at [`node`] and [`request`].
 
+mod apply;
 pub mod authorizer;
 pub mod clock;
+mod configs;
 pub mod fetch;
-pub mod lifecycle;
+pub mod format;
+mod forward;
+mod handlers;
+mod lifecycle;
+pub mod node;
+pub mod partitions;
+mod producer_ids;
 pub mod quorum;
+mod request;
+mod topics;
+
+pub use node::{RunningNode, StartError, start};

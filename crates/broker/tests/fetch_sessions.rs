@@ -1,7 +1,7 @@
 //! Fetch sessions: life, errors, what incremental responses tell, eviction.
 #![allow(clippy::unwrap_used)]
 
-use base::{MonoMs, Offset, PartitionIndex, Uuid};
+use base::{LeaderEpoch, MonoMs, Offset, PartitionIndex, Uuid};
 use broker::fetch::session::{
     Context, PartitionAnswer, PartitionKey, PartitionRequest, Session, SessionError,
     SessionRequest, Sessions, TopicKey, next_epoch,
@@ -15,8 +15,8 @@ fn partition(offset: i64) -> PartitionRequest {
     PartitionRequest {
         fetch_offset: Offset(offset),
         log_start: Offset::NONE,
-        current_leader_epoch: -1,
-        last_fetched_epoch: -1,
+        current_leader_epoch: LeaderEpoch::NONE,
+        last_fetched_epoch: LeaderEpoch::NONE,
         bytes_max: 1 << 20,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use base::{MonoMs, Offset, PartitionIndex, TopicId};
+use base::{LeaderEpoch, MonoMs, Offset, PartitionIndex, TopicId};
 
 /// A session that was not used for so long may be evicted by any new one (Kafka's `FETCH_SESSION_MIN_EVICT_MS`).
 pub const EVICTION_MS_MIN: u64 = 120_000;
@@ -30,8 +30,8 @@ pub type PartitionKey = (TopicKey, PartitionIndex);
 pub struct PartitionRequest {
     pub fetch_offset: Offset,
     pub log_start: Offset,
-    pub current_leader_epoch: i32,
-    pub last_fetched_epoch: i32,
+    pub current_leader_epoch: LeaderEpoch,
+    pub last_fetched_epoch: LeaderEpoch,
     pub bytes_max: i32,
 }
 

@@ -1,8 +1,10 @@
 //! What `monedula` can do: its own commands, one file each, and Kafka's tools by their names.
 
 mod help;
+mod start;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use crate::tools;
 
@@ -11,6 +13,7 @@ const BAD_USAGE: u8 = 2;
 
 /// Runs what the arguments name. `args[0]` is the name of the program: one like `kafka-topics.sh` is that tool.
 pub fn run(args: &[String]) -> ExitCode {
+    let began = Instant::now();
     let program = args.first().map_or("monedula", String::as_str);
     if let Some(tool) = tools::by_script_name(program) {
         return tool(args.get(1..).unwrap_or_default());
@@ -29,6 +32,7 @@ pub fn run(args: &[String]) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
+        Some("start") => start::run(rest, began),
         Some(name) => match tools::by_name(name) {
             Some(tool) => tool(rest),
             None => {

@@ -1,0 +1,179 @@
+//! Makes the node what committed metadata says: partitions on disk and led, settings in force.
+//!
+//! Runs on the quorum's thread, in the order of the log, before handlers see the new image.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+
+use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
+use metadata::{
+    ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update,
+};
+use replication::LeaderConfig;
+use storage::dirs::{LogEntry, NewLog};
+use tracing::{error, info};
+
+use crate::configs;
+use crate::node::Node;
+use crate::partitions::Partition;
+use crate::topics::is_internal;
+
+/// `file.delete.delay.ms` of a partition that was never served.
+const DELETE_DELAY_MS: u64 = 60_000;
+
+/// The broker among the quorum's publishers.
+pub struct BrokerPublisher {
+    node: Weak<Node>,
+}
+
+impl BrokerPublisher {
+    pub fn new(node: &Arc<Node>) -> Self {
+        Self { node: Arc::downgrade(node) }
+    }
+}
+
+impl Publisher for BrokerPublisher {
+    fn name(&self) -> &'static str {
+        "broker"
+    }
+
+    fn publish(&mut self, update: &Update) {
+        let Some(node) = self.node.upgrade() else { return };
+        apply_broker_configs(&node, update);
+        apply_partitions(&node, update);
+        apply_topic_configs(&node, update);
+    }
+}
+
+/// Dynamic settings of this broker, or of all.
+fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
+    let own = node.config().node_id.to_string();
+    let concerns = |kind, name: &str| {
+        kind == ConfigResourceType::Broker && (name == configs::CLUSTER_DEFAULT || name == own)
+    };
+    if !update.delta.configs.iter().any(|resource| concerns(resource.kind, &resource.name)) {
+        return;
+    }
+    match configs::with_dynamic(&node.static_config, &update.after) {
+        Ok(config) => {
+            node.config.store(Arc::new(config));
+            info!("dynamic configuration of the broker changed");
+            for partition in node.partitions.all() {
+                refresh(node, &update.after, &partition);
+            }
+        }
+        Err(error) => error!("the dynamic configuration cannot be used, the old one holds: {error}"),
+    }
+}
+
+fn apply_topic_configs(node: &Arc<Node>, update: &Update) {
+    let topics: BTreeSet<&str> = update
+        .delta
+        .configs
+        .iter()
+        .filter(|resource| resource.kind == ConfigResourceType::Topic)
+        .map(|resource| &*resource.name)
+        .collect();
+    for name in topics {
+        let Some(topic) = update.after.topics.by_name(name) else { continue };
+        for (index, _) in topic.partitions() {
+            if let Some(partition) = node.partitions.get(topic.id, index) {
+                refresh(node, &update.after, &partition);
+            }
+        }
+    }
+}
+
+fn refresh(node: &Node, image: &Image, partition: &Partition) {
+    let settings = configs::partition_settings(&node.config(), image, partition.topic());
+    partition.set_settings(settings, node.clock.mono());
+}
+
+fn apply_partitions(node: &Arc<Node>, update: &Update) {
+    let id = node.config().node_id;
+    let LocalReplicaChanges { deletes, leaders, followers, .. } = update.local_changes(id);
+    for gone in deletes {
+        delete(node, &gone);
+    }
+    for local in leaders {
+        if let Some(partition) = host(node, update, &local) {
+            lead(node, &partition, &local);
+        }
+    }
+    for local in followers {
+        // This node holds a replica that it does not lead (no leader is elected, say): the log is kept, nothing is served.
+        if let Some(partition) = host(node, update, &local) {
+            partition.resign(false);
+        }
+    }
+}
+
+fn delete(node: &Node, gone: &LocalPartition<'_>) {
+    let id = TopicIdPartition { topic_id: gone.topic.id, partition: gone.index };
+    let name = TopicPartition { topic: Arc::clone(&gone.topic.name), partition: gone.index };
+    let mut settings = None;
+    if let Some(partition) = node.partitions.remove(id) {
+        partition.resign(true);
+        settings = Some(partition.settings());
+    }
+    let delay_ms = settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
+    node.logs.delete([name], delay_ms, node.clock.wall());
+    node.note_deleted();
+}
+
+/// The hosted partition; its log is made where there is none yet.
+fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option<Arc<Partition>> {
+    if let Some(partition) = node.partitions.get(local.topic.id, local.index) {
+        return Some(partition);
+    }
+    let id = TopicIdPartition { topic_id: local.topic.id, partition: local.index };
+    let name = TopicPartition { topic: Arc::clone(&local.topic.name), partition: local.index };
+    let settings = configs::partition_settings(&node.config(), &update.after, &local.topic.name);
+    let directory = local.partition.directory(node.config().node_id);
+    let wanted = directory.filter(|id| is_real(*id));
+    let before = update.before.topics.partition(local.topic.id, local.index);
+    let new = NewLog {
+        partition: &name,
+        topic_id: local.topic.id,
+        config: Arc::clone(&settings.log),
+        target: wanted,
+        is_new: before.is_none() && !update.before.is_empty(),
+    };
+    match node.logs.get_or_create(&new, node.clock.wall()) {
+        Ok(LogEntry { log, .. }) => {
+            log.write().set_config(Arc::clone(&settings.log));
+            let partition = Partition::new(id, Arc::clone(&local.topic.name), log, settings);
+            let partition = Arc::new(partition);
+            node.partitions.insert(Arc::clone(&partition));
+            Some(partition)
+        }
+        Err(error) => {
+            error!(partition = %name, "the log cannot be opened, the partition is not served: {error}");
+            None
+        }
+    }
+}
+
+/// A directory, not one of the reserved ids for "not chosen yet", "lost" and "before directories had ids".
+fn is_real(id: DirectoryId) -> bool {
+    ![Uuid::DIR_UNASSIGNED, Uuid::DIR_LOST, Uuid::DIR_MIGRATING].contains(&id)
+}
+
+fn lead(node: &Node, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
+    let config = LeaderConfig {
+        node_id: node.config().node_id,
+        leader_epoch: local.partition.leader_epoch,
+        epoch_start: Offset::NONE,
+        replicas: local.partition.replicas.to_vec(),
+        isr: local.partition.isr.to_vec(),
+        min_insync_replicas: partition.settings().min_insync_replicas,
+    };
+    let (topic, index) = (partition.topic(), local.index);
+    if let Err(error) = partition.lead(config, node.clock.mono()) {
+        error!(partition = %format_args!("{topic}-{index}"), "cannot lead: {error}");
+        return;
+    }
+    if is_internal(topic) {
+        info!(partition = %format_args!("{topic}-{index}"), "leading");
+    }
+}

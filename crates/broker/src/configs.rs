@@ -1,0 +1,78 @@
+//! Configuration as the broker uses it: the image's overrides over the static file, for topics and for the node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use config::{BrokerConfig, ConfigError, TopicConfig};
+use metadata::{ConfigResource, ConfigResourceType, Image};
+use protocol::ErrorCode;
+use tracing::error;
+
+use crate::authorizer::{Operation, Resource};
+use crate::partitions::settings::PartitionSettings;
+use crate::request::RequestContext;
+
+/// The name of the resource that holds for all brokers.
+pub const CLUSTER_DEFAULT: &str = "";
+
+/// What the metadata log says of one resource.
+pub fn overrides(image: &Image, kind: ConfigResourceType, name: &str) -> BTreeMap<String, String> {
+    let resource = ConfigResource::new(kind, name);
+    let entries = image.configs.entries(&resource);
+    entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// The node's configuration with what was set dynamically, for this node and for all.
+pub fn with_dynamic(base: &BrokerConfig, image: &Image) -> Result<BrokerConfig, ConfigError> {
+    let id = base.node_id.to_string();
+    let cluster = overrides(image, ConfigResourceType::Broker, CLUSTER_DEFAULT);
+    let own = overrides(image, ConfigResourceType::Broker, &id);
+    base.with_dynamic(&cluster, &own)
+}
+
+/// What holds for a topic. Values were checked when they were set; should one be unreadable all the same, the topic falls back to
+/// the node's defaults and the log says so.
+pub fn topic(broker: &BrokerConfig, image: &Image, name: &str) -> TopicConfig {
+    let own = overrides(image, ConfigResourceType::Topic, name);
+    broker.topic(&own).unwrap_or_else(|e| {
+        error!(topic = name, "the topic's configuration cannot be used, defaults hold: {e}");
+        broker.topic_defaults.clone()
+    })
+}
+
+pub fn partition_settings(
+    broker: &BrokerConfig,
+    image: &Image,
+    name: &str,
+) -> Arc<PartitionSettings> {
+    Arc::new(PartitionSettings::new(&topic(broker, image, name)))
+}
+
+/// Why the asker may not change the settings of a resource.
+pub fn may_alter(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
+    refused(context, kind, name, Operation::AlterConfigs)
+}
+
+/// Why the asker may not see the settings of a resource.
+pub fn may_describe(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
+    refused(context, kind, name, Operation::DescribeConfigs)
+}
+
+fn refused(
+    context: &RequestContext,
+    kind: i8,
+    name: &str,
+    operation: Operation,
+) -> Option<ErrorCode> {
+    let (resource, error) = match ConfigResourceType::from_code(kind) {
+        ConfigResourceType::Topic => (Resource::Topic(name), ErrorCode::TopicAuthorizationFailed),
+        ConfigResourceType::Group => (Resource::Group(name), ErrorCode::GroupAuthorizationFailed),
+        ConfigResourceType::Broker
+        | ConfigResourceType::BrokerLogger
+        | ConfigResourceType::ClientMetrics => {
+            (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed)
+        }
+        ConfigResourceType::Unknown => return None, // answered as invalid by whoever looks it up
+    };
+    (!context.allows(operation, resource)).then_some(error)
+}

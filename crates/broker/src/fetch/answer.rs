@@ -1,0 +1,363 @@
+//! One pass over the partitions of a fetch: what each has, under the limits of the request, and the response made of it.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use base::{PartitionIndex, TopicId};
+use net::{Chunk, FileRegion, Response};
+use protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
+};
+use protocol::{ErrorCode, Records};
+use storage::DiskFile;
+use storage::log::FileSlice;
+use tracing::warn;
+
+use super::Source;
+use super::session::{PartitionAnswer, PartitionKey, PartitionRequest, TopicKey};
+use crate::authorizer::{Operation, Resource};
+use crate::partitions::{Partition, ReadRequest, ReadResult};
+use crate::request::RequestContext;
+
+/// Ranges up to this size are copied into the response, so that header and records leave in one system call.
+const INLINE_BYTES_MAX: u32 = 16 * 1024;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub bytes_max: usize,
+    pub bytes_min: usize,
+    pub read_committed: bool,
+}
+
+/// What was read, still to be turned into a response.
+pub struct Answer {
+    pub(super) source: Source,
+    pub(super) limits: Limits,
+    pub(super) entries: Vec<Entry>,
+    pub(super) bytes: usize,
+    /// Something must be told at once, whatever the bytes.
+    urgent: bool,
+}
+
+pub(super) struct Entry {
+    place: u64,
+    key: PartitionKey,
+    pub partition: Option<Arc<Partition>>,
+    pub result: Result<ReadResult, ErrorCode>,
+}
+
+impl Answer {
+    pub fn read(context: &RequestContext, source: Source, limits: Limits) -> Self {
+        let mut answer = Self { source, limits, entries: Vec::new(), bytes: 0, urgent: false };
+        answer.read_again(context);
+        answer
+    }
+
+    pub(super) fn read_again(&mut self, context: &RequestContext) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.clear();
+        let mut pass = Pass { context, limits: self.limits, bytes: 0, urgent: false, readable: false };
+        match &self.source {
+            Source::Partitions(partitions) => {
+                for (place, (key, request)) in partitions.iter().enumerate() {
+                    entries.push(pass.entry(place as u64, key, request));
+                }
+            }
+            Source::Session { session, .. } => {
+                for (place, key, request) in session.get().partitions() {
+                    entries.push(pass.entry(place, key, request));
+                }
+            }
+        }
+        self.bytes = pass.bytes;
+        self.urgent = pass.urgent || !pass.readable;
+        self.entries = entries;
+    }
+
+    /// Enough for the client, or something that cannot wait.
+    pub fn is_complete(&self) -> bool {
+        self.urgent || self.bytes >= self.limits.bytes_min
+    }
+
+    pub fn into_response(self, context: &RequestContext) -> Option<Response> {
+        let Self { mut source, entries, .. } = self;
+        let mut response = FetchResponse::default();
+        let mut regions: Vec<Option<Chunk>> = Vec::new();
+        let mut elsewhere = false;
+        for entry in entries {
+            let (key, place) = (entry.key.clone(), entry.place);
+            let data = entry.into_data(context, &mut regions, &mut elsewhere);
+            if let Source::Session { session, incremental } = &mut source {
+                let told = PartitionAnswer {
+                    has_records: data.records.as_ref().is_some_and(|r| !r.is_empty()),
+                    failed: data.error_code != 0,
+                    high_watermark: data.high_watermark,
+                    log_start: data.log_start_offset,
+                    must_tell: data.diverging_epoch.epoch >= 0,
+                };
+                if !session.get_mut().answer(place, told) && *incremental {
+                    continue;
+                }
+            }
+            push(&mut response.responses, key.0, data);
+        }
+        if elsewhere && context.version >= 16 {
+            response.node_endpoints = node_endpoints(context);
+        }
+        if let Source::Session { session, .. } = &source {
+            response.session_id = session.get().id();
+        }
+        context.encode(&response, &mut regions)
+    }
+}
+
+/// The state of one pass: what is left of the limits.
+struct Pass<'a> {
+    context: &'a RequestContext,
+    limits: Limits,
+    bytes: usize,
+    urgent: bool,
+    /// Some partition is known, so that waiting can make sense.
+    readable: bool,
+}
+
+impl Pass<'_> {
+    fn entry(&mut self, place: u64, key: &PartitionKey, request: &PartitionRequest) -> Entry {
+        let (partition, result) = match self.find(key) {
+            Err(error) => (None, Err(error)),
+            Ok(partition) => {
+                self.readable = true;
+                let result = self.read(&partition, request);
+                (Some(partition), result)
+            }
+        };
+        Entry { place, key: key.clone(), partition, result }
+    }
+
+    fn find(&mut self, (topic, index): &PartitionKey) -> Result<Arc<Partition>, ErrorCode> {
+        let node = &self.context.node;
+        let image = node.image();
+        let id = match topic {
+            TopicKey::Id(id) => *id,
+            TopicKey::Name(name) => {
+                if !self.context.allows(Operation::Read, Resource::Topic(name)) {
+                    return Err(ErrorCode::TopicAuthorizationFailed);
+                }
+                image.topics.id_of(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
+            }
+        };
+        if let Some(partition) = node.partitions.get(id, *index) {
+            let resource = Resource::Topic(partition.topic());
+            return match self.context.allows(Operation::Read, resource) {
+                true => Ok(partition),
+                false => Err(ErrorCode::TopicAuthorizationFailed),
+            };
+        }
+        if image.topics.by_id(id).is_none() {
+            return Err(ErrorCode::UnknownTopicId);
+        }
+        if image.topics.partition(id, *index).is_none() {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        self.urgent = true;
+        Err(ErrorCode::NotLeaderOrFollower)
+    }
+
+    fn read(
+        &mut self,
+        partition: &Arc<Partition>,
+        request: &PartitionRequest,
+    ) -> Result<ReadResult, ErrorCode> {
+        let left = self.limits.bytes_max.saturating_sub(self.bytes);
+        let asked = ReadRequest {
+            offset: request.fetch_offset,
+            leader_epoch: request.current_leader_epoch,
+            last_fetched_epoch: request.last_fetched_epoch,
+            bytes_max: left.min(request.bytes_max.max(0) as usize) as u32,
+            whole_batch: self.bytes == 0,
+            read_committed: self.limits.read_committed,
+        };
+        match partition.read(&asked) {
+            Ok(mut result) => {
+                if let Some(data) = &mut result.data {
+                    // Part of a first batch is of no use when others have data: it comes whole next time.
+                    if data.first_batch_incomplete {
+                        data.records = None;
+                    }
+                    self.bytes += data.len();
+                }
+                self.urgent |= result.diverging.is_some();
+                Ok(result)
+            }
+            Err(error) => {
+                self.urgent = true;
+                let code = error.code();
+                if code == ErrorCode::KafkaStorageError || code == ErrorCode::CorruptMessage {
+                    let (topic, index) = (partition.topic(), partition.id().partition);
+                    warn!(partition = %format_args!("{topic}-{index}"), "read failed: {error}");
+                }
+                Err(code)
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn into_data(
+        self,
+        context: &RequestContext,
+        regions: &mut Vec<Option<Chunk>>,
+        elsewhere: &mut bool,
+    ) -> PartitionData<'static> {
+        let index = self.key.1;
+        let result = match self.result {
+            Ok(result) => result,
+            Err(error) => {
+                let mut failed = failure(index, error);
+                if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
+                    && let Some(leader) = current_leader(context, &self.key)
+                {
+                    *elsewhere = true;
+                    failed.current_leader = leader;
+                }
+                return failed;
+            }
+        };
+        let (records, aborted) = match result.data {
+            Some(data) => (data.records, data.aborted),
+            None => (None, None),
+        };
+        let aborted = aborted.map(|aborted| {
+            let row = |txn: storage::log::AbortedTxn| AbortedTransaction {
+                producer_id: txn.producer_id.get(),
+                first_offset: txn.first_offset,
+                ..Default::default()
+            };
+            aborted.into_iter().map(row).collect()
+        });
+        let records = match records.map(|slice| into_records(slice, regions)).transpose() {
+            Ok(records) => records.unwrap_or_else(|| Records::borrowed(&[])),
+            Err(error) => {
+                warn!("read failed: {error}");
+                return failure(index, ErrorCode::KafkaStorageError);
+            }
+        };
+        let mut data = PartitionData {
+            partition_index: index.get(),
+            high_watermark: result.high_watermark.get(),
+            last_stable_offset: result.last_stable_offset.get(),
+            log_start_offset: result.log_start.get(),
+            aborted_transactions: aborted,
+            records: Some(records),
+            ..Default::default()
+        };
+        if let Some((epoch, end)) = result.diverging {
+            data.diverging_epoch = EpochEndOffset {
+                epoch: epoch.get(),
+                end_offset: end.get(),
+                ..Default::default()
+            };
+        }
+        data
+    }
+}
+
+fn failure(index: PartitionIndex, error: ErrorCode) -> PartitionData<'static> {
+    PartitionData {
+        partition_index: index.get(),
+        error_code: error.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted_transactions: None,
+        records: Some(Records::borrowed(&[])),
+        ..Default::default()
+    }
+}
+
+/// Batches as bytes when there are few, else as a range of their file.
+fn into_records(
+    slice: FileSlice,
+    regions: &mut Vec<Option<Chunk>>,
+) -> io::Result<Records<'static>> {
+    if slice.len <= INLINE_BYTES_MAX {
+        return Ok(slice.read()?.into());
+    }
+    let (slot, len) = (regions.len() as u32, slice.len);
+    let file: Arc<dyn FileRegion> = Arc::new(Region(slice.file));
+    regions.push(Some(Chunk::File { file, position: slice.position, len: len as usize }));
+    Ok(Records::External { slot, len })
+}
+
+/// A segment's file as the network sees it.
+struct Region(Arc<dyn DiskFile>);
+
+impl FileRegion for Region {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.fd()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+}
+
+/// Partitions of one topic that follow each other share an entry, as in Kafka's responses.
+fn push(
+    responses: &mut Vec<FetchableTopicResponse<'static>>,
+    topic: TopicKey,
+    data: PartitionData<'static>,
+) {
+    let (name, topic_id) = match topic {
+        TopicKey::Id(id) => (String::new(), id),
+        TopicKey::Name(name) => (String::from(name), TopicId::ZERO),
+    };
+    if let Some(last) = responses.last_mut()
+        && last.topic_id == topic_id
+        && last.topic == name
+    {
+        last.partitions.push(data);
+        return;
+    }
+    responses.push(FetchableTopicResponse {
+        topic: name.into(),
+        topic_id,
+        partitions: vec![data],
+        ..Default::default()
+    });
+}
+
+fn current_leader(
+    context: &RequestContext,
+    (topic, index): &PartitionKey,
+) -> Option<LeaderIdAndEpoch> {
+    let image = context.node.image();
+    let topic = match topic {
+        TopicKey::Id(id) => image.topics.by_id(*id)?,
+        TopicKey::Name(name) => image.topics.by_name(name)?,
+    };
+    let partition = topic.partition(*index)?;
+    Some(LeaderIdAndEpoch {
+        leader_id: partition.leader.get(),
+        leader_epoch: partition.leader_epoch.get(),
+        ..Default::default()
+    })
+}
+
+fn node_endpoints(context: &RequestContext) -> Vec<NodeEndpoint<'static>> {
+    let image = context.node.image();
+    let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+    let endpoints = brokers.filter_map(|broker| {
+        let endpoint = broker.endpoint(&context.connection.listener)?;
+        Some(NodeEndpoint {
+            node_id: broker.id.get(),
+            host: endpoint.host.to_string().into(),
+            port: endpoint.port.into(),
+            rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
+            ..Default::default()
+        })
+    });
+    endpoints.collect()
+}

@@ -1,0 +1,85 @@
+//! A consumer that waits for bytes: registered at its partitions, completed when enough has come, when something must be told
+//! (a leader change, an error), or at its deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use tokio::sync::Notify;
+
+/// Shared by the waiting request and the partitions that may complete it.
+#[derive(Debug)]
+pub struct FetchWaiter {
+    missing_bytes: AtomicI64,
+    wanted_bytes: i64,
+    done: AtomicBool,
+    notify: Notify,
+}
+
+impl FetchWaiter {
+    /// Completes once `missing_bytes` more bytes are readable.
+    pub fn new(missing_bytes: i64) -> Arc<Self> {
+        Arc::new(Self {
+            missing_bytes: AtomicI64::new(missing_bytes),
+            wanted_bytes: missing_bytes,
+            done: AtomicBool::new(false),
+            notify: Notify::new(),
+        })
+    }
+
+    /// More can be read now.
+    pub fn add_bytes(&self, bytes: i64) {
+        if self.missing_bytes.fetch_sub(bytes, Ordering::AcqRel) <= bytes {
+            self.complete();
+        }
+    }
+
+    /// There is something to tell, whatever the bytes.
+    pub fn complete(&self) {
+        if !self.done.swap(true, Ordering::AcqRel) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Nothing has come since it was made.
+    pub fn is_untouched(&self) -> bool {
+        let missing = self.missing_bytes.load(Ordering::Acquire);
+        missing == self.wanted_bytes && !self.done.load(Ordering::Acquire)
+    }
+
+    /// Returns when the wait is over.
+    pub async fn completed(&self) {
+        // `notify_one` leaves a permit, so that completion between registration and this call is not lost.
+        self.notify.notified().await;
+    }
+}
+
+/// The waiters at one partition.
+#[derive(Debug, Default)]
+pub struct Waiters(Vec<Arc<FetchWaiter>>);
+
+impl Waiters {
+    pub fn add(&mut self, waiter: &Arc<FetchWaiter>) {
+        self.0.push(Arc::clone(waiter));
+    }
+
+    pub fn remove(&mut self, waiter: &Arc<FetchWaiter>) {
+        if let Some(at) = self.0.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            self.0.swap_remove(at);
+        }
+        if self.0.is_empty() {
+            self.0 = Vec::new(); // an idle partition holds no memory for this
+        }
+    }
+
+    pub fn add_bytes(&self, bytes: i64) {
+        for waiter in &self.0 {
+            waiter.add_bytes(bytes);
+        }
+    }
+
+    pub fn complete_all(&self) {
+        for waiter in &self.0 {
+            waiter.complete();
+        }
+    }
+}

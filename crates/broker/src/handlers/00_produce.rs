@@ -1,0 +1,333 @@
+//! Produce (0), versions 3-13: appends one batch per partition.
+//!
+//! v5 answers the log's start, v7 allows zstd, v8 adds record errors and a message, v10 the current leader where this node is not it
+//! (KIP-951), v13 names topics by id. acks=0 has no response; an error then closes the connection, as the only way to tell.
+//!
+//! The appends are the ordered part of the request; waiting for acks=all is not, the connection goes on meanwhile. The records
+//! stay in the frame: each partition's slice is validated, given its offsets and written in place.
+
+use std::sync::Arc;
+
+use base::{NodeId, PartitionIndex, TopicId};
+use bytes::BytesMut;
+use net::{Frame, Handled};
+use protocol::ErrorCode;
+use protocol::messages::produce_request::ProduceRequest;
+use protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceResponse, TopicProduceResponse,
+};
+use records::validate::check_produce;
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use crate::authorizer::{Operation, Resource};
+use crate::partitions::{AppendFailure, Appended};
+use crate::request::{Handler, HandlerFuture, RequestContext};
+
+pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run };
+
+fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
+    Box::pin(async move { produce(context, frame) })
+}
+
+/// One partition of the request; the records are `range` of the frame's body.
+struct Part {
+    index: i32,
+    range: Option<(usize, usize)>,
+}
+
+struct TopicPart {
+    name: Option<String>,
+    id: TopicId,
+    parts: Vec<Part>,
+}
+
+/// What is owed for one partition: at `topics[topic].partition_responses[partition]`.
+struct Owed {
+    topic: usize,
+    partition: usize,
+    committed: oneshot::Receiver<()>,
+}
+
+type Response = ProduceResponse<'static>;
+type PartitionResponse = PartitionProduceResponse<'static>;
+
+fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
+    let request: ProduceRequest<'_> = match context.decode(&frame) {
+        Ok(request) => request,
+        Err(closing) => return closing,
+    };
+    let acks = request.acks;
+    let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
+    let transactional_id = request.transactional_id.map(|id| id.into_owned());
+    let start = frame.bytes.as_ptr() as usize;
+    let topics: Vec<TopicPart> = request
+        .topic_data
+        .into_iter()
+        .map(|topic| TopicPart {
+            name: (context.version < 13).then(|| topic.name.into_owned()),
+            id: topic.topic_id,
+            parts: topic
+                .partition_data
+                .into_iter()
+                .map(|data| {
+                    let records = data.records.as_ref().and_then(protocol::Records::bytes);
+                    let range = records.map(|r| (r.as_ptr() as usize - start, r.len()));
+                    Part { index: data.index, range }
+                })
+                .collect(),
+        })
+        .collect();
+    let refused = if let Some(id) = &transactional_id
+        && !context.allows(Operation::Write, Resource::TransactionalId(id))
+    {
+        Some(ErrorCode::TransactionalIdAuthorizationFailed)
+    } else if !(-1..=1).contains(&acks) {
+        Some(ErrorCode::InvalidRequiredAcks)
+    } else {
+        None
+    };
+
+    let mut appending = Appending {
+        context: &context,
+        frame: frame.bytes,
+        taken: 0,
+        all: acks == -1,
+        now: context.node.clock.now(),
+        timeout_ms,
+        owed: Vec::new(),
+        elsewhere: false,
+        failed: false,
+    };
+    let mut response = Response::default();
+    for topic in topics {
+        let answered = appending.topic(topic, refused, response.responses.len());
+        response.responses.push(answered);
+    }
+    let Appending { owed, elsewhere, failed, .. } = appending;
+    if elsewhere && context.version >= 10 {
+        response.node_endpoints = node_endpoints(&context);
+    }
+    if acks == 0 {
+        if failed {
+            debug!(peer = %context.connection.peer, "connection closed: a produce with acks=0 failed");
+            return Handled::Close;
+        }
+        return Handled::Now(None);
+    }
+    if owed.is_empty() {
+        return context.respond(&response);
+    }
+    Handled::Later(Box::pin(wait(context, response, owed, timeout_ms)))
+}
+
+struct Appending<'a> {
+    context: &'a RequestContext,
+    frame: BytesMut,
+    /// Bytes of the original frame that were split off already.
+    taken: usize,
+    all: bool,
+    now: base::time::Now,
+    timeout_ms: u64,
+    owed: Vec<Owed>,
+    /// Some partition is led by another node.
+    elsewhere: bool,
+    failed: bool,
+}
+
+impl Appending<'_> {
+    fn topic(
+        &mut self,
+        topic: TopicPart,
+        refused: Option<ErrorCode>,
+        position: usize,
+    ) -> TopicProduceResponse<'static> {
+        let image = self.context.node.image();
+        let known = match &topic.name {
+            Some(name) => image.topics.by_name(name),
+            None => image.topics.by_id(topic.id),
+        };
+        let (topic_id, topic_name) = match known {
+            Some(known) => (known.id, Some(Arc::clone(&known.name))),
+            None => (topic.id, topic.name.as_deref().map(Arc::from)),
+        };
+        let error = refused.or_else(|| match &topic_name {
+            Some(name) if !self.context.allows(Operation::Write, Resource::Topic(name)) => {
+                Some(ErrorCode::TopicAuthorizationFailed)
+            }
+            _ if known.is_some() => None,
+            _ if topic.name.is_some() => Some(ErrorCode::UnknownTopicOrPartition),
+            _ => Some(ErrorCode::UnknownTopicId),
+        });
+        let mut partition_responses = Vec::with_capacity(topic.parts.len());
+        for part in topic.parts {
+            let records = part.range.map(|(at, len)| self.take(at, len));
+            let answered = match (error, records) {
+                (Some(error), _) => failure(part.index, error),
+                (None, None) => failure(part.index, ErrorCode::InvalidRecord),
+                (None, Some(records)) => {
+                    let place = (position, partition_responses.len());
+                    let name = topic_name.as_deref().unwrap_or("");
+                    self.partition(name, topic_id, part.index, records, place)
+                }
+            };
+            self.failed |= answered.error_code != 0;
+            partition_responses.push(answered);
+        }
+        TopicProduceResponse {
+            name: topic.name.unwrap_or_default().into(),
+            topic_id: topic.id,
+            partition_responses,
+            ..Default::default()
+        }
+    }
+
+    /// The records of a partition, split off the frame: they come in its order.
+    fn take(&mut self, at: usize, len: usize) -> BytesMut {
+        let skip = at.saturating_sub(self.taken).min(self.frame.len());
+        let mut rest = self.frame.split_off(skip);
+        let len = len.min(rest.len());
+        self.frame = rest.split_off(len);
+        self.taken = at + len;
+        rest
+    }
+
+    fn partition(
+        &mut self,
+        name: &str,
+        topic_id: TopicId,
+        index: i32,
+        records: BytesMut,
+        place: (usize, usize),
+    ) -> PartitionResponse {
+        let shown = format_args!("{name}-{index}").to_string();
+        if let Err(fault) = check_produce(self.context.version, &records) {
+            debug!(partition = shown, "refused: {}", fault.text(&shown));
+            return PartitionResponse {
+                error_message: Some(fault.to_string().into()),
+                ..failure(index, fault.error_code())
+            };
+        }
+        let node = &self.context.node;
+        let image = node.image();
+        let Some(registered) = image.topics.partition(topic_id, PartitionIndex(index)) else {
+            return failure(index, ErrorCode::UnknownTopicOrPartition);
+        };
+        let Some(partition) = node.partitions.get(topic_id, PartitionIndex(index)) else {
+            self.elsewhere = true;
+            return not_leader(index, registered);
+        };
+        let deadline = self.now.mono.plus_ms(self.timeout_ms);
+        match partition.append(records, self.all, self.now, deadline) {
+            Ok(appended) => self.appended(index, appended, place),
+            Err(error) => {
+                let answer = self.refused(&shown, index, &error);
+                if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
+                    self.elsewhere = true;
+                    return not_leader(index, registered);
+                }
+                if error.code() == ErrorCode::KafkaStorageError {
+                    warn!(partition = shown, "append failed: {error}");
+                }
+                answer
+            }
+        }
+    }
+
+    fn appended(
+        &mut self,
+        index: i32,
+        appended: Appended,
+        (topic, partition): (usize, usize),
+    ) -> PartitionResponse {
+        self.context.node.note_appended();
+        if let Some(committed) = appended.committed {
+            self.owed.push(Owed { topic, partition, committed });
+        }
+        PartitionResponse {
+            index,
+            base_offset: appended.first_offset.get(),
+            log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
+            log_start_offset: appended.log_start_offset.get(),
+            ..Default::default()
+        }
+    }
+
+    fn refused(&self, shown: &str, index: i32, error: &AppendFailure) -> PartitionResponse {
+        let mut answer = failure(index, error.code());
+        if let AppendFailure::Batch(fault) = error {
+            debug!(partition = shown, "refused: {}", fault.text(&shown));
+            answer.error_message = fault.response_message(&shown).map(Into::into);
+            let errors = fault.record_errors(&shown).into_iter();
+            answer.record_errors = errors
+                .map(|(batch_index, message)| BatchIndexAndErrorMessage {
+                    batch_index,
+                    batch_index_error_message: Some(message.into()),
+                    ..Default::default()
+                })
+                .collect();
+        }
+        answer
+    }
+}
+
+fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
+    PartitionResponse {
+        index,
+        error_code: error.code(),
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..Default::default()
+    }
+}
+
+/// Tells who leads instead (KIP-951).
+fn not_leader(index: i32, registered: &metadata::Partition) -> PartitionResponse {
+    PartitionResponse {
+        current_leader: LeaderIdAndEpoch {
+            leader_id: registered.leader.get(),
+            leader_epoch: registered.leader_epoch.get(),
+            ..Default::default()
+        },
+        ..failure(index, ErrorCode::NotLeaderOrFollower)
+    }
+}
+
+fn node_endpoints(context: &RequestContext) -> Vec<NodeEndpoint<'static>> {
+    let image = context.node.image();
+    let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+    let endpoints = brokers.filter_map(|broker| {
+        let endpoint = broker.endpoint(&context.connection.listener)?;
+        Some(NodeEndpoint {
+            node_id: NodeId::get(broker.id),
+            host: endpoint.host.to_string().into(),
+            port: endpoint.port.into(),
+            rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
+            ..Default::default()
+        })
+    });
+    endpoints.collect()
+}
+
+/// The part of a request with acks=all that waits: until all its partitions are committed, or the time is over.
+async fn wait(
+    context: Arc<RequestContext>,
+    mut response: Response,
+    owed: Vec<Owed>,
+    timeout_ms: u64,
+) -> Option<net::Response> {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(timeout_ms);
+    for Owed { topic, partition, committed } in owed {
+        let error = match tokio::time::timeout_at(deadline, committed).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(_closed)) => ErrorCode::NotLeaderOrFollower,
+            Err(_elapsed) => ErrorCode::RequestTimedOut,
+        };
+        let topic = response.responses.get_mut(topic)?;
+        let answer = topic.partition_responses.get_mut(partition)?;
+        *answer = failure(answer.index, error);
+    }
+    context.encode(&response, &mut [])
+}

@@ -1,0 +1,65 @@
+//! OffsetForLeaderEpoch (23), versions 2-4: where an epoch ends in the leader's log (KIP-101, KIP-320), so that a client or follower
+//! notices that its own log has diverged.
+
+use base::{LeaderEpoch, PartitionIndex};
+use protocol::ErrorCode;
+use protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
+use protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
+
+use crate::authorizer::{Operation, Resource};
+use crate::request::RequestContext;
+
+crate::handler!(OffsetForLeaderEpoch, OffsetForLeaderEpochRequest<'_>, handle);
+
+async fn handle(
+    context: &RequestContext,
+    request: OffsetForLeaderEpochRequest<'_>,
+) -> OffsetForLeaderEpochResponse<'static> {
+    let topics = request.topics.iter().map(|topic| {
+        let allowed = context.allows(Operation::Describe, Resource::Topic(&topic.topic));
+        let partitions = topic.partitions.iter().map(|asked| {
+            let index = PartitionIndex(asked.partition);
+            let current = LeaderEpoch(asked.current_leader_epoch);
+            let wanted = LeaderEpoch(asked.leader_epoch);
+            let found = if allowed {
+                end_offset(context, &topic.topic, index, current, wanted)
+            } else {
+                Err(ErrorCode::TopicAuthorizationFailed)
+            };
+            let (epoch, end) = found.ok().flatten().unwrap_or((-1, -1));
+            EpochEndOffset {
+                error_code: found.err().map_or(0, ErrorCode::code),
+                partition: asked.partition,
+                leader_epoch: epoch,
+                end_offset: end,
+                ..Default::default()
+            }
+        });
+        OffsetForLeaderTopicResult {
+            topic: topic.topic.to_string().into(),
+            partitions: partitions.collect(),
+            ..Default::default()
+        }
+    });
+    OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
+}
+
+/// The largest epoch of our log up to `wanted` and where it ends; `None` when all of ours are newer.
+fn end_offset(
+    context: &RequestContext,
+    topic: &str,
+    index: PartitionIndex,
+    current: LeaderEpoch,
+    wanted: LeaderEpoch,
+) -> Result<Option<(i32, i64)>, ErrorCode> {
+    let node = &context.node;
+    let image = node.image();
+    let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let found = partition.as_leader(current, |log| Ok(log.end_offset_for_epoch(wanted)));
+    let found = found.map_err(|error| error.code())?;
+    Ok(found.map(|(epoch, end)| (epoch.get(), end.get())))
+}

@@ -1,0 +1,30 @@
+//! DescribeQuorum (55), versions 0-2: leader, epoch, voters and observers of the metadata log.
+
+use protocol::ErrorCode;
+use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
+use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
+
+use crate::authorizer::{Operation, Resource};
+use crate::quorum::{QuorumRequest, QuorumResponse};
+use crate::request::RequestContext;
+
+crate::handler!(DescribeQuorum, DescribeQuorumRequest<'_>, handle);
+
+async fn handle(
+    context: &RequestContext,
+    request: DescribeQuorumRequest<'_>,
+) -> DescribeQuorumResponse<'static> {
+    let failed = |error: ErrorCode| DescribeQuorumResponse {
+        error_code: error.code(),
+        error_message: (context.version >= 2).then(|| error.message().into()),
+        ..Default::default()
+    };
+    if !context.allows(Operation::Describe, Resource::Cluster) {
+        return failed(ErrorCode::ClusterAuthorizationFailed);
+    }
+    let asked = QuorumRequest::DescribeQuorum(request.into_owned(), context.version);
+    match context.node.quorum.ask(asked).await {
+        Ok(QuorumResponse::DescribeQuorum(response)) => response,
+        _ => failed(ErrorCode::UnknownServerError),
+    }
+}

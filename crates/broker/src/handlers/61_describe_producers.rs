@@ -1,0 +1,73 @@
+//! DescribeProducers (61), version 0: the producers whose sequences a partition remembers.
+
+use base::{LeaderEpoch, Offset, PartitionIndex};
+use protocol::ErrorCode;
+use protocol::messages::describe_producers_request::DescribeProducersRequest;
+use protocol::messages::describe_producers_response::{
+    DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+};
+
+use crate::authorizer::{Operation, Resource};
+use crate::request::RequestContext;
+use crate::topics::is_valid_name;
+
+crate::handler!(DescribeProducers, DescribeProducersRequest<'_>, handle);
+
+async fn handle(
+    context: &RequestContext,
+    request: DescribeProducersRequest<'_>,
+) -> DescribeProducersResponse<'static> {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partition_indexes.iter().map(|index| {
+            let described = if !is_valid_name(&topic.name) {
+                Err(ErrorCode::InvalidTopicException)
+            } else if !context.allows(Operation::Read, Resource::Topic(&topic.name)) {
+                Err(ErrorCode::TopicAuthorizationFailed)
+            } else {
+                describe(context, &topic.name, PartitionIndex(*index))
+            };
+            match described {
+                Ok(active_producers) => PartitionResponse {
+                    partition_index: *index,
+                    active_producers,
+                    ..Default::default()
+                },
+                Err(error) => PartitionResponse {
+                    partition_index: *index,
+                    error_code: error.code(),
+                    ..Default::default()
+                },
+            }
+        });
+        TopicResponse {
+            name: topic.name.to_string().into(),
+            partitions: partitions.collect(),
+            ..Default::default()
+        }
+    });
+    DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn describe(
+    context: &RequestContext,
+    topic: &str,
+    index: PartitionIndex,
+) -> Result<Vec<ProducerState>, ErrorCode> {
+    let node = &context.node;
+    let image = node.image();
+    let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let active = partition.as_leader(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
+    let active = active.map_err(|error| error.code())?;
+    let row = |producer: storage::log::ActiveProducer| ProducerState {
+        producer_id: producer.producer_id.get(),
+        producer_epoch: producer.producer_epoch.get().into(),
+        last_sequence: producer.last_sequence,
+        last_timestamp: producer.last_timestamp,
+        coordinator_epoch: producer.coordinator_epoch,
+        current_txn_start_offset: producer.txn_start_offset.map_or(-1, Offset::get),
+        ..Default::default()
+    };
+    Ok(active.into_iter().map(row).collect())
+}

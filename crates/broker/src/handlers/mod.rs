@@ -1,0 +1,109 @@
+//! One file per API key, and the list of those that are served: what is in the list is announced, nothing else.
+
+use protocol::{ApiKey, Listener};
+
+use crate::request::Handler;
+
+#[path = "00_produce.rs"]
+mod produce;
+#[path = "01_fetch.rs"]
+mod fetch;
+#[path = "02_list_offsets.rs"]
+mod list_offsets;
+#[path = "03_metadata.rs"]
+mod metadata;
+#[path = "18_api_versions.rs"]
+pub mod api_versions;
+#[path = "19_create_topics.rs"]
+mod create_topics;
+#[path = "20_delete_topics.rs"]
+mod delete_topics;
+#[path = "21_delete_records.rs"]
+mod delete_records;
+#[path = "22_init_producer_id.rs"]
+mod init_producer_id;
+#[path = "23_offset_for_leader_epoch.rs"]
+mod offset_for_leader_epoch;
+#[path = "32_describe_configs.rs"]
+mod describe_configs;
+#[path = "33_alter_configs.rs"]
+mod alter_configs;
+#[path = "35_describe_log_dirs.rs"]
+mod describe_log_dirs;
+#[path = "37_create_partitions.rs"]
+mod create_partitions;
+#[path = "43_elect_leaders.rs"]
+mod elect_leaders;
+#[path = "44_incremental_alter_configs.rs"]
+mod incremental_alter_configs;
+#[path = "45_alter_partition_reassignments.rs"]
+mod alter_partition_reassignments;
+#[path = "46_list_partition_reassignments.rs"]
+mod list_partition_reassignments;
+#[path = "55_describe_quorum.rs"]
+mod describe_quorum;
+#[path = "57_update_features.rs"]
+mod update_features;
+#[path = "60_describe_cluster.rs"]
+mod describe_cluster;
+#[path = "61_describe_producers.rs"]
+mod describe_producers;
+#[path = "62_broker_registration.rs"]
+mod broker_registration;
+#[path = "63_broker_heartbeat.rs"]
+mod broker_heartbeat;
+#[path = "64_unregister_broker.rs"]
+mod unregister_broker;
+#[path = "67_allocate_producer_ids.rs"]
+mod allocate_producer_ids;
+#[path = "70_controller_registration.rs"]
+mod controller_registration;
+#[path = "74_list_config_resources.rs"]
+mod list_config_resources;
+#[path = "75_describe_topic_partitions.rs"]
+mod describe_topic_partitions;
+
+static HANDLERS: &[Handler] = &[
+    produce::HANDLER,
+    fetch::HANDLER,
+    list_offsets::HANDLER,
+    metadata::HANDLER,
+    api_versions::HANDLER,
+    create_topics::HANDLER,
+    delete_topics::HANDLER,
+    delete_records::HANDLER,
+    init_producer_id::HANDLER,
+    offset_for_leader_epoch::HANDLER,
+    describe_configs::HANDLER,
+    alter_configs::HANDLER,
+    describe_log_dirs::HANDLER,
+    create_partitions::HANDLER,
+    elect_leaders::HANDLER,
+    incremental_alter_configs::HANDLER,
+    alter_partition_reassignments::HANDLER,
+    list_partition_reassignments::HANDLER,
+    describe_quorum::HANDLER,
+    update_features::HANDLER,
+    describe_cluster::HANDLER,
+    describe_producers::HANDLER,
+    broker_registration::HANDLER,
+    broker_heartbeat::HANDLER,
+    unregister_broker::HANDLER,
+    allocate_producer_ids::HANDLER,
+    controller_registration::HANDLER,
+    list_config_resources::HANDLER,
+    describe_topic_partitions::HANDLER,
+];
+
+/// The handler of an API on one side of the node.
+pub fn find(api: ApiKey, side: Listener) -> Option<&'static Handler> {
+    HANDLERS.iter().find(|handler| handler.api == api && api.listeners().contains(&side))
+}
+
+/// What is announced on one side, by API key.
+pub fn served(side: Listener) -> impl Iterator<Item = &'static Handler> {
+    let mut served: Vec<_> =
+        HANDLERS.iter().filter(|handler| handler.api.listeners().contains(&side)).collect();
+    served.sort_by_key(|handler| handler.api.code());
+    served.into_iter()
+}

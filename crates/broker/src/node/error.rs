@@ -1,0 +1,44 @@
+//! Why a node does not start: what is wrong, with which key or file, and what to do.
+
+use base::DirectoryId;
+use net::server::BindError;
+use storage::dirs::DirError;
+
+use crate::format::FormatError;
+use crate::quorum::QuorumError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A legal configuration that this release cannot run.
+    #[error("{key}={value} is not supported yet: {expected}")]
+    Unsupported { key: &'static str, value: String, expected: &'static str },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Directory(#[from] DirError),
+    #[error("cannot create the log directory {}: {source}", path.display())]
+    Create { path: std::path::PathBuf, source: std::io::Error },
+    #[error("cannot format the log directories: {0}")]
+    Format(#[from] FormatError),
+    #[error("the metadata directory {0} is not among the formatted ones")]
+    NoMetadataDirectory(String),
+    #[error("the metadata quorum does not start: {0}")]
+    Quorum(#[from] QuorumError),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+    #[error("the quorum stopped while the node was starting{}", .0.as_deref().map(|r| format!(": {r}")).unwrap_or_default())]
+    QuorumStopped(Option<String>),
+    #[error("this node does not become the active controller within {0} ms")]
+    NoController(u64),
+    #[error("the controller does not take this broker's registration")]
+    NotRegistered,
+    #[error("directory id {0} is reserved")]
+    ReservedDirectory(DirectoryId),
+}
+
+impl StartError {
+    /// Whether the configuration is at fault: the process then exits with 2, and has touched no data.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Unsupported { .. })
+    }
+}

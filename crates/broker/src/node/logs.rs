@@ -1,0 +1,72 @@
+//! Loading the logs of a node, which the metadata already names.
+
+use std::sync::Arc;
+
+use base::{NodeId, TopicId, TopicPartition};
+use config::BrokerConfig;
+use metadata::Image;
+use storage::FilePool;
+use storage::dirs::{LoadOptions, LogManager};
+use storage::disk::Disk;
+use storage::log::ProducerConfig;
+use tracing::info;
+
+use super::directories::Directories;
+use super::{StartError, start};
+use crate::clock::{Clock, random_bytes};
+use crate::configs;
+
+/// Files of segments that are open at a time; more partitions than that share them.
+const OPEN_FILES_MAX: usize = 4096;
+
+pub async fn load(
+    disk: &Arc<dyn Disk>,
+    config: &BrokerConfig,
+    directories: &Directories,
+    image: &Arc<Image>,
+    clock: Clock,
+) -> Result<LogManager, StartError> {
+    let (disk, config) = (Arc::clone(disk), config.clone());
+    let (dirs, image) = (directories.data.clone(), Arc::clone(image));
+    start::blocking(move || {
+        let pool = FilePool::new(disk, OPEN_FILES_MAX);
+        let unique = Arc::new(|| u128::from_be_bytes(random_bytes()));
+        let manager = LogManager::new(pool, &dirs, producers(&config), unique)?;
+        let threads = usize::try_from(config.log.num_recovery_threads_per_data_dir).unwrap_or(1);
+        let delay_ms = config.topic_defaults.file_delete_delay_ms;
+        let options = LoadOptions {
+            config: &|topic| Arc::clone(&configs::partition_settings(&config, &image, topic).log),
+            is_stray: &|partition, id| is_stray(&image, config.node_id, partition, id),
+            threads_per_dir: threads,
+            delete_delay_ms: u64::try_from(delay_ms).unwrap_or(0),
+        };
+        let report = manager.load(&options, clock.wall())?;
+        info!(
+            logs = report.logs, recovered_dirs = report.unclean_dirs, stray = report.stray,
+            "logs loaded"
+        );
+        Ok(manager)
+    })
+    .await
+}
+
+/// What the logs remember of producers, and for how long.
+pub fn producers(config: &BrokerConfig) -> ProducerConfig {
+    ProducerConfig {
+        id_expiration_ms: config.transaction.producer_id_expiration_ms.into(),
+        max_transaction_timeout_ms: config.transaction.max_timeout_ms.into(),
+    }
+}
+
+/// Whether the metadata has no replica on this node for a log that was found.
+fn is_stray(
+    image: &Image,
+    node: NodeId,
+    partition: &TopicPartition,
+    topic_id: Option<TopicId>,
+) -> bool {
+    let Some(topic) = image.topics.by_name(&partition.topic) else { return true };
+    let registered = topic.partition(partition.partition);
+    topic_id.is_some_and(|id| id != topic.id)
+        || registered.is_none_or(|registered| !registered.replicas.contains(&node))
+}

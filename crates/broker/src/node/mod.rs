@@ -1,0 +1,196 @@
+//! A node: everything that its handlers share, its start, its upkeep and its end.
+
+mod directories;
+mod error;
+mod listeners;
+mod logs;
+mod quorum;
+mod start;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base::{BrokerEpoch, NodeId};
+use config::BrokerConfig;
+use metadata::{Image, VersionRange};
+use net::Server;
+use parking_lot::Mutex;
+use storage::dirs::{DirLock, LogManager};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::authorizer::Authorizer;
+use crate::clock::Clock;
+use crate::fetch::session::Sessions;
+use crate::lifecycle::Lifecycle;
+use crate::partitions::Partitions;
+use crate::producer_ids::ProducerIds;
+use crate::quorum::ControllerHandle;
+
+pub use error::StartError;
+pub use start::start;
+
+/// How long owed responses may take at the end.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long the controller may take to let the broker go.
+const RELEASE_MAX: Duration = Duration::from_secs(30);
+
+/// What handlers see of their node.
+pub struct Node {
+    pub cluster_id: String,
+    pub clock: Clock,
+    pub authorizer: Authorizer,
+    /// What this node can do, as ApiVersions and its registration tell.
+    pub supported_features: BTreeMap<Arc<str>, VersionRange>,
+    pub quorum: ControllerHandle,
+    pub partitions: Partitions,
+    pub logs: LogManager,
+    pub fetch_sessions: Mutex<Sessions>,
+    pub producer_ids: ProducerIds,
+    /// As given at the start.
+    pub static_config: BrokerConfig,
+    pub(crate) config: ArcSwap<BrokerConfig>,
+    image: Arc<ArcSwap<Image>>,
+    /// Something was appended since the last checkpoint of the high watermarks.
+    appended: AtomicBool,
+    /// Logs were marked for removal since the last look.
+    deleted: AtomicBool,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Node {
+    /// The configuration now, dynamic settings included.
+    pub fn config(&self) -> arc_swap::Guard<Arc<BrokerConfig>> {
+        self.config.load()
+    }
+
+    /// The cluster's metadata as this node has taken it over.
+    pub fn image(&self) -> arc_swap::Guard<Arc<Image>> {
+        self.image.load()
+    }
+
+    /// A live broker, for the fields of old responses that once named the controller.
+    pub fn some_broker(&self, image: &Image) -> NodeId {
+        let alive = image.cluster.brokers.values().find(|broker| !broker.fenced);
+        alive.map_or(NodeId::NONE, |broker| broker.id)
+    }
+
+    /// The leader of the metadata quorum.
+    pub fn controller(&self) -> NodeId {
+        self.quorum.status().leader.unwrap_or(NodeId::NONE)
+    }
+
+    pub(crate) fn note_appended(&self) {
+        if !self.appended.load(Ordering::Relaxed) {
+            self.appended.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn take_appended(&self) -> bool {
+        self.appended.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_deleted(&self) {
+        self.deleted.store(true, Ordering::Relaxed);
+    }
+
+    fn take_deleted(&self) -> bool {
+        self.deleted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The node cannot go on: it stops and exits with an error.
+    pub(crate) fn fail(&self, reason: String) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Waits until this broker's own metadata says that it is unfenced.
+    async fn wait_for_own_unfencing(&self) {
+        let id = self.static_config.node_id;
+        while !self.image().cluster.is_unfenced(id) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// A node that serves.
+pub struct RunningNode {
+    node: Arc<Node>,
+    server: Server,
+    lifecycle: Lifecycle,
+    upkeep: JoinHandle<()>,
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    _locks: Vec<DirLock>,
+}
+
+impl RunningNode {
+    pub fn id(&self) -> NodeId {
+        self.node.static_config.node_id
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.node.cluster_id
+    }
+
+    /// Names and addresses of the listeners.
+    pub fn listeners(&self) -> &[(Arc<str>, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Completes when the node cannot go on, with the reason.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.node.failure.subscribe();
+        let mut quorum = self.node.quorum.watch_status();
+        tokio::select! {
+            failed = failure.wait_for(Option::is_some) => {
+                failed.ok().and_then(|failed| failed.clone()).unwrap_or_default()
+            }
+            stopped = quorum.wait_for(|status| status.stopped) => match stopped {
+                Ok(status) => status.failure.clone().unwrap_or_else(|| "the quorum stopped".into()),
+                Err(_) => "the quorum's thread ended".into(),
+            },
+        }
+    }
+
+    /// The clean end: the controller lets the broker go, owed responses leave, logs are closed and marked clean.
+    pub async fn stop(self) {
+        let Self { node, server, lifecycle, upkeep, .. } = self;
+        let epoch = lifecycle.broker_epoch();
+        if node.config().node.controlled_shutdown_enable {
+            lifecycle.begin_controlled_shutdown();
+            if tokio::time::timeout(RELEASE_MAX, lifecycle.released()).await.is_err() {
+                warn!("the controller did not let this broker go in time");
+            }
+        }
+        lifecycle.stop();
+        server.shutdown(DRAIN_MAX).await;
+        upkeep.abort();
+        let stopped = upkeep.await;
+        if let Err(error) = stopped
+            && error.is_panic()
+        {
+            warn!("upkeep had ended before: {error}");
+        }
+        node.quorum.shutdown().await;
+        close_logs(node, epoch).await;
+        info!("stopped");
+    }
+}
+
+async fn close_logs(node: Arc<Node>, epoch: BrokerEpoch) {
+    let threads = node.config().log.num_recovery_threads_per_data_dir;
+    let threads = usize::try_from(threads).unwrap_or(1);
+    let close = move || node.logs.shut_down(epoch, threads, node.clock.wall());
+    if let Err(error) = tokio::task::spawn_blocking(close).await {
+        warn!("the logs were not closed: {error}");
+    }
+}

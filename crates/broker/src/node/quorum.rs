@@ -1,0 +1,81 @@
+//! The settings of a node's quorum and controller, from the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::BrokerConfig;
+use controller::Settings;
+use kraft::cleaning::Retention;
+use kraft::{Endpoint, ReplicaKey, VersionRange, Voter, VoterSet};
+
+use super::directories::Directories;
+use super::start;
+use crate::quorum::QuorumConfig;
+
+pub fn settings(
+    config: &BrokerConfig,
+    directories: &Directories,
+    addresses: &[(Arc<str>, SocketAddr)],
+) -> QuorumConfig {
+    let metadata = &config.metadata;
+    let positive = |value: i64| u64::try_from(value).unwrap_or(0);
+    let segment_bytes =
+        metadata.internal_metadata_log_segment_bytes.unwrap_or(metadata.log_segment_bytes);
+    QuorumConfig {
+        endpoints: endpoints(config, addresses),
+        static_voters: static_voters(config),
+        election_timeout_ms: positive(config.quorum.election_timeout_ms.into()),
+        segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: metadata.log_segment_ms,
+        retention: Retention {
+            bytes: metadata.max_retention_bytes,
+            ms: metadata.max_retention_ms,
+        },
+        snapshot_bytes: positive(metadata.log_max_record_bytes_between_snapshots),
+        snapshot_interval_ms: positive(metadata.log_max_snapshot_interval_ms),
+        idle_interval_ms: positive(metadata.max_idle_interval_ms.into()),
+        ..QuorumConfig::new(
+            config.node_id,
+            directories.cluster_id.clone(),
+            directories.metadata.clone(),
+            directories.metadata_id,
+        )
+    }
+}
+
+/// This node's controller listeners as others reach them.
+pub fn endpoints(config: &BrokerConfig, addresses: &[(Arc<str>, SocketAddr)]) -> Vec<Endpoint> {
+    let advertised = start::advertised(&config.advertised_controller_listeners, addresses);
+    let endpoint = |e: metadata::Endpoint| Endpoint {
+        name: e.name.to_string(),
+        host: e.host.to_string(),
+        port: e.port,
+    };
+    advertised.into_iter().map(endpoint).collect()
+}
+
+/// `controller.quorum.voters`; all of them listen where the first controller listener's name says.
+fn static_voters(config: &BrokerConfig) -> VoterSet {
+    let listener = config.controller_listener_names.first().cloned().unwrap_or_default();
+    let voters = config.voters.iter().map(|voter| Voter {
+        key: ReplicaKey { id: voter.id, directory_id: None },
+        endpoints: vec![Endpoint {
+            name: listener.clone(),
+            host: voter.address.host.clone(),
+            port: voter.address.port,
+        }],
+        kraft_versions: VersionRange { min: 0, max: 0 },
+    });
+    voters.collect()
+}
+
+pub fn controller_settings(
+    config: &BrokerConfig,
+    cluster_id: &str,
+    incarnation: base::Uuid,
+) -> Settings {
+    Settings {
+        own_incarnation: Some(incarnation),
+        ..Settings::new(cluster_id, Arc::new(config.clone()), vec![config.node_id])
+    }
+}

@@ -1,0 +1,141 @@
+//! What a running node does from time to time: flushes, checkpoints, retention, removals, failed directories.
+//!
+//! One task looks at the clock; what blocks runs beside the runtime's threads. An idle node wakes up once a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{MonoMs, WallMs};
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use super::Node;
+use crate::lifecycle::Lifecycle;
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// When each duty is due next.
+struct Schedule {
+    retention: MonoMs,
+    flush: MonoMs,
+    recovery_points: MonoMs,
+    log_starts: MonoMs,
+    high_watermarks: MonoMs,
+    producers: MonoMs,
+    removals: Option<WallMs>,
+}
+
+pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
+    let (node, lifecycle) = (Arc::clone(node), lifecycle.clone());
+    tokio::spawn(async move {
+        let now = node.clock.mono();
+        let mut schedule = Schedule {
+            retention: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
+            flush: now,
+            recovery_points: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
+            log_starts: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
+            high_watermarks: now,
+            producers: now,
+            removals: Some(node.clock.wall()),
+        };
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let (worker, lifecycle) = (Arc::clone(&node), lifecycle.clone());
+            let done = tokio::task::spawn_blocking(move || {
+                tick(&worker, &lifecycle, &mut schedule);
+                schedule
+            });
+            match done.await {
+                Ok(back) => schedule = back,
+                Err(panic) => {
+                    error!("upkeep of the logs ended: {panic}");
+                    return;
+                }
+            }
+        }
+    })
+}
+
+fn ms(value: impl TryInto<u64>) -> u64 {
+    value.try_into().unwrap_or(u64::MAX >> 1)
+}
+
+/// Whether a duty is due; sets when it is due again.
+fn due(at: &mut MonoMs, now: MonoMs, every_ms: u64) -> bool {
+    let due = *at <= now;
+    if due {
+        *at = now.plus_ms(every_ms.max(1));
+    }
+    due
+}
+
+fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
+    let now = node.clock.now();
+    let config = node.config();
+    let log = &config.log;
+    run_work(node, now.wall, schedule);
+    if due(&mut schedule.flush, now.mono, ms(log.flush_scheduler_interval_ms)) {
+        node.logs.flush_due(now.wall);
+    }
+    if due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)) {
+        node.logs.delete_old_segments(now.wall);
+        schedule.removals = Some(now.wall);
+    }
+    if due(&mut schedule.recovery_points, now.mono, ms(log.flush_offset_checkpoint_interval_ms)) {
+        if let Err(fault) = node.logs.sync_created() {
+            error!("new directories could not be made durable: {fault}");
+        }
+        node.logs.checkpoint_recovery_points();
+    }
+    let starts_ms = ms(log.flush_start_offset_checkpoint_interval_ms);
+    if due(&mut schedule.log_starts, now.mono, starts_ms) {
+        node.logs.checkpoint_log_starts();
+    }
+    let marks_ms = ms(config.replication.high_watermark_checkpoint_interval_ms);
+    if due(&mut schedule.high_watermarks, now.mono, marks_ms) && node.take_appended() {
+        node.logs.checkpoint_high_watermarks();
+    }
+    let expiry_ms = ms(config.transaction.producer_id_expiration_check_interval_ms);
+    if due(&mut schedule.producers, now.mono, expiry_ms) {
+        node.logs.expire_producers(now.wall);
+    }
+    failures(node, lifecycle);
+}
+
+/// What appends have left to do, and removals whose time has come.
+fn run_work(node: &Node, now: WallMs, schedule: &mut Schedule) {
+    for (_, entry) in node.logs.all() {
+        if entry.log.read().has_work() {
+            node.logs.run_work(&entry, now);
+            schedule.removals = Some(now);
+        }
+    }
+    if schedule.removals.is_some_and(|at| at <= now) || node.take_deleted() {
+        schedule.removals = node.logs.run_removals(now);
+    }
+}
+
+/// Directories that failed: their partitions are served no longer, the controller is told; without any directory left the node
+/// ends.
+fn failures(node: &Node, lifecycle: &Lifecycle) {
+    let failed = node.logs.take_failures();
+    if failed.is_empty() {
+        return;
+    }
+    for failure in &failed {
+        for name in &failure.partitions {
+            let image = node.image();
+            let Some(topic) = image.topics.by_name(&name.topic) else { continue };
+            if let Some(partition) = node.partitions.get(topic.id, name.partition) {
+                partition.resign(false);
+            }
+        }
+    }
+    let offline = node.logs.dirs().into_iter().filter(|dir| dir.failure.is_some());
+    lifecycle.set_offline_dirs(offline.filter_map(|dir| dir.id).collect());
+    if let Err(fault) = node.logs.check_any_online() {
+        node.fail(fault.to_string());
+    }
+}

@@ -1,0 +1,102 @@
+//! Appending what clients produce.
+
+use std::sync::Arc;
+
+use base::{LeaderEpoch, MonoMs, Offset, WallMs};
+use base::time::Now;
+use bytes::BytesMut;
+use protocol::ErrorCode;
+use records::AppendFault;
+use records::validate::prepare;
+use replication::Event;
+use storage::log::AppendOrigin;
+use tokio::sync::oneshot;
+
+use super::partition::{Partition, PartitionFailure};
+
+/// What a producer is answered.
+#[derive(Debug)]
+pub struct Appended {
+    pub first_offset: Offset,
+    /// Set where the topic stamps records itself.
+    pub log_append_time: Option<WallMs>,
+    pub log_start_offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+    /// With acks=all: completes when the records are committed, closes when they cannot be or the time is over.
+    pub committed: Option<oneshot::Receiver<()>>,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendFailure {
+    #[error(transparent)]
+    Batch(#[from] AppendFault),
+    #[error("fewer in-sync replicas than min.insync.replicas")]
+    NotEnoughReplicas,
+    #[error(transparent)]
+    Partition(#[from] PartitionFailure),
+}
+
+impl AppendFailure {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Batch(fault) => fault.error_code(),
+            Self::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+            Self::Partition(failure) => failure.code(),
+        }
+    }
+}
+
+impl Partition {
+    /// Validates outside the lock, then assigns offsets, checks the producer's state and writes under it. `all` is acks=all;
+    /// then the answer may have to wait, at most until `deadline`.
+    pub fn append(
+        self: &Arc<Self>,
+        bytes: BytesMut,
+        all: bool,
+        now: Now,
+        deadline: MonoMs,
+    ) -> Result<Appended, AppendFailure> {
+        let settings = self.settings();
+        self.lock().check_leader(LeaderEpoch::NONE)?;
+        let mut prepared = prepare(bytes, &settings.validation, now.wall)?;
+        let append_time = prepared.append_time();
+
+        let mut state = self.lock();
+        let leader_epoch = state.check_leader(LeaderEpoch::NONE)?;
+        if all && state.leader.as_ref().is_some_and(|leader| !leader.has_min_isr()) {
+            return Err(AppendFailure::NotEnoughReplicas);
+        }
+        let appended =
+            state.log.append_as_leader(&mut prepared, leader_epoch, AppendOrigin::Client, now.wall);
+        let info = match appended {
+            Ok(info) => info,
+            Err(error) => {
+                if error.is_disk_failure() {
+                    state.stop_serving();
+                }
+                return Err(PartitionFailure::Log(error).into());
+            }
+        };
+        let before = state.log.high_watermark();
+        let log_end = state.log.end_offset();
+        state.step(now.mono, Event::Appended { log_end });
+        let after = state.log.high_watermark();
+        if after > before {
+            state.consumers.add_bytes(info.bytes as i64);
+        }
+        let required = info.last_offset.plus(1);
+        let committed = (all && after < required).then(|| {
+            let (committed, waiting) = oneshot::channel();
+            state.producers.park(required, deadline, committed);
+            waiting
+        });
+        Ok(Appended {
+            first_offset: info.first_offset,
+            log_append_time: append_time.filter(|_| !info.duplicate),
+            log_start_offset: info.log_start_offset,
+            leader_epoch,
+            committed,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The partitions that this node hosts.
+
+mod append;
+mod partition;
+mod read;
+pub mod settings;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::{PartitionIndex, TopicId, TopicIdPartition};
+use parking_lot::RwLock;
+
+pub use append::{AppendFailure, Appended};
+pub use partition::{Partition, PartitionFailure};
+pub use read::{ReadRequest, ReadResult};
+
+/// All hosted partitions by topic id. The image says which there should be; [`crate::apply`] makes it so.
+#[derive(Default)]
+pub struct Partitions {
+    by_id: RwLock<HashMap<TopicIdPartition, Arc<Partition>>>,
+}
+
+impl Partitions {
+    pub fn get(&self, topic_id: TopicId, partition: PartitionIndex) -> Option<Arc<Partition>> {
+        self.by_id.read().get(&TopicIdPartition { topic_id, partition }).cloned()
+    }
+
+    pub fn insert(&self, partition: Arc<Partition>) {
+        self.by_id.write().insert(partition.id(), partition);
+    }
+
+    pub fn remove(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
+        self.by_id.write().remove(&id)
+    }
+
+    /// All of them now, in no order.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.read().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.read().is_empty()
+    }
+}

@@ -1,0 +1,207 @@
+//! A request's life between the socket and its handler: header, version, decoding; and the way back.
+//!
+//! A frame that is not a request that Kafka would read ends its connection with one log line, as Kafka does.
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use net::{Chunk, Connection, Frame, Handled, Response, Service};
+use protocol::messages::request_header::RequestHeader;
+use protocol::messages::response_header::ResponseHeader;
+use protocol::{ApiKey, Decode, Encode, Listener, Part, Reader, Writer};
+use tracing::{debug, info, warn};
+
+use crate::authorizer::{Operation, Principal, Resource};
+use crate::handlers;
+use crate::node::Node;
+
+/// What a handler knows of the request besides its body.
+pub struct RequestContext {
+    pub node: Arc<Node>,
+    pub connection: Arc<Connection>,
+    /// Whether it came to a broker's or a controller's listener.
+    pub side: Listener,
+    pub api: ApiKey,
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<Box<str>>,
+    pub principal: Principal,
+    /// Where the body begins in the frame.
+    body_at: usize,
+}
+
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
+
+/// One API: what is announced, and the function behind it.
+pub struct Handler {
+    pub api: ApiKey,
+    pub run: fn(Arc<RequestContext>, Frame) -> HandlerFuture,
+}
+
+impl Handler {
+    /// The versions served: all stable ones of Kafka 4.4; the unstable, too, with `unstable.api.versions.enable`.
+    pub fn versions(&self, unstable: bool) -> RangeInclusive<i16> {
+        if unstable { self.api.versions() } else { self.api.stable_versions() }
+    }
+}
+
+/// Makes a [`Handler`] of `async fn handle(&RequestContext, Request<'_>) -> Response`.
+#[macro_export]
+macro_rules! handler {
+    ($api:ident, $request:ty, $handle:path) => {
+        pub const HANDLER: $crate::request::Handler = $crate::request::Handler {
+            api: protocol::ApiKey::$api,
+            run: |context, frame| {
+                Box::pin(async move {
+                    let request: $request = match context.decode(&frame) {
+                        Ok(request) => request,
+                        Err(closing) => return closing,
+                    };
+                    let response = $handle(&context, request).await;
+                    context.respond(&response)
+                })
+            },
+        };
+    };
+}
+
+impl RequestContext {
+    pub fn allows(&self, operation: Operation, resource: Resource<'_>) -> bool {
+        self.node.authorizer.allows(&self.principal, operation, resource)
+    }
+
+    /// The bytes after the header.
+    pub fn body<'a>(&self, frame: &'a Frame) -> &'a [u8] {
+        frame.bytes.get(self.body_at..).unwrap_or_default()
+    }
+
+    /// Where the body begins in the frame.
+    pub fn body_at(&self) -> usize {
+        self.body_at
+    }
+
+    /// The body, or the end of the connection: Kafka closes on a request it cannot read. Bytes behind the body are ignored, as
+    /// Kafka does.
+    pub fn decode<'a, T: Decode<'a>>(&self, frame: &'a Frame) -> Result<T, Handled> {
+        T::decode(&mut Reader::new(self.body(frame)), self.version).map_err(|error| {
+            info!(
+                peer = %self.connection.peer, api = self.api.name(), version = self.version,
+                "connection closed: the request cannot be read: {error}"
+            );
+            Handled::Close
+        })
+    }
+
+    pub fn respond<T: Encode>(&self, body: &T) -> Handled {
+        match self.encode(body, &mut Vec::new()) {
+            Some(response) => Handled::Now(Some(response)),
+            None => Handled::Close,
+        }
+    }
+
+    /// The response; `regions` are what the body's external records stand for, by slot. `None` when it cannot be written in the
+    /// request's version, which is a mistake of ours and is logged.
+    pub fn encode<T: Encode>(&self, body: &T, regions: &mut [Option<Chunk>]) -> Option<Response> {
+        self.encode_version(body, self.version, regions)
+    }
+
+    pub(crate) fn encode_version<T: Encode>(
+        &self,
+        body: &T,
+        version: i16,
+        regions: &mut [Option<Chunk>],
+    ) -> Option<Response> {
+        let header = ResponseHeader { correlation_id: self.correlation_id, ..Default::default() };
+        let mut writer = Writer::with_capacity(256);
+        let written = header
+            .encode(&mut writer, self.api.response_header_version(version))
+            .and_then(|()| body.encode(&mut writer, version));
+        if let Err(error) = written {
+            warn!(api = self.api.name(), version, "a response cannot be written: {error}");
+            return None;
+        }
+        let mut chunks = Vec::new();
+        for part in writer.into_parts() {
+            chunks.push(match part {
+                Part::Bytes(bytes) => Chunk::Bytes(bytes),
+                Part::External { slot, len } => {
+                    let region = regions.get_mut(slot as usize).and_then(Option::take);
+                    region.filter(|region| region.len() == len as usize)?
+                }
+            });
+        }
+        Some(Response { chunks })
+    }
+}
+
+/// The service behind the listeners of one side.
+pub struct NodeService {
+    pub node: Arc<Node>,
+    pub side: Listener,
+}
+
+impl Service for NodeService {
+    async fn call(self: Arc<Self>, connection: Arc<Connection>, frame: Frame) -> Handled {
+        let context = match self.context(&connection, &frame) {
+            Ok(context) => Arc::new(context),
+            Err(reason) => {
+                info!(peer = %connection.peer, listener = %connection.listener, "connection closed: {reason}");
+                return Handled::Close;
+            }
+        };
+        debug!(
+            peer = %connection.peer, api = context.api.name(), version = context.version,
+            client = context.client_id.as_deref().unwrap_or(""), "request"
+        );
+        let Some(handler) = handlers::find(context.api, self.side) else {
+            info!(peer = %connection.peer, api = context.api.name(), "connection closed: the API is not served here");
+            return Handled::Close;
+        };
+        let unstable = self.node.config().node.unstable_api_versions_enable;
+        if !handler.versions(unstable).contains(&context.version) {
+            if context.api == ApiKey::ApiVersions {
+                return handlers::api_versions::unsupported_version(&context);
+            }
+            info!(
+                peer = %connection.peer, api = context.api.name(), version = context.version,
+                "connection closed: the version is not served"
+            );
+            return Handled::Close;
+        }
+        (handler.run)(context, frame).await
+    }
+}
+
+impl NodeService {
+    fn context(&self, connection: &Arc<Connection>, frame: &Frame) -> Result<RequestContext, String> {
+        let bytes: &[u8] = &frame.bytes;
+        let short = |at: usize| {
+            let field = bytes.get(at..at + 2).and_then(|b| b.try_into().ok());
+            field.map(i16::from_be_bytes).ok_or_else(|| "a frame without header".to_owned())
+        };
+        let (key, version) = (short(0)?, short(2)?);
+        let api = ApiKey::from_i16(key).ok_or_else(|| format!("unknown API key {key}"))?;
+        // The header of an ApiVersions request of unknown version is read as that of the newest one (KIP-511).
+        let known = api.versions().contains(&version);
+        if !known && api != ApiKey::ApiVersions {
+            return Err(format!("{} has no version {version}", api.name()));
+        }
+        let header_version = api.request_header_version(if known { version } else { *api.versions().end() });
+        let mut reader = Reader::new(bytes);
+        let header = RequestHeader::decode(&mut reader, header_version)
+            .map_err(|error| format!("the request's header cannot be read: {error}"))?;
+        Ok(RequestContext {
+            node: Arc::clone(&self.node),
+            connection: Arc::clone(connection),
+            side: self.side,
+            api,
+            version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id.map(|id| id.into_owned().into_boxed_str()),
+            principal: Principal::anonymous(),
+            body_at: reader.position(),
+        })
+    }
+}

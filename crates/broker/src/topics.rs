@@ -1,0 +1,82 @@
+//! What the broker knows of topics besides the image: legal names, internal ones, creation on first use.
+
+use protocol::ErrorCode;
+use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+
+use crate::forward;
+use crate::request::RequestContext;
+
+/// The length of the longest legal name, so that `NAME-PARTITION.UNIQUE-delete` fits a file name.
+const NAME_LEN_MAX: usize = 249;
+
+/// Topics that hold the coordinators' state, and the number of partitions and replicas that the configuration gives them.
+const INTERNAL: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
+/// Kafka's rule: 1 to 249 of letters, digits, '.', '_', '-', and neither "." nor "..".
+pub fn is_valid_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name != "." && name != ".." && name.len() <= NAME_LEN_MAX && name.chars().all(legal)
+}
+
+/// Creates topics that a client asked for and that do not exist; `missing` are (index, name) of the request's topics. Returns
+/// the error to answer where it is not the usual UNKNOWN_TOPIC_OR_PARTITION ("come again").
+pub async fn auto_create(
+    context: &RequestContext,
+    missing: &[(usize, String)],
+) -> Vec<(usize, ErrorCode)> {
+    let config = context.node.config();
+    let legal = missing.iter().filter(|(_, name)| is_valid_name(name));
+    let mut topics: Vec<CreatableTopic<'static>> = Vec::new();
+    for (_, name) in legal {
+        if topics.iter().any(|topic| topic.name == *name) {
+            continue;
+        }
+        let (partitions, replication) = match name.as_str() {
+            "__consumer_offsets" => {
+                (config.offsets.topic_num_partitions, config.offsets.topic_replication_factor)
+            }
+            "__transaction_state" => (
+                config.transaction.state_log_num_partitions,
+                config.transaction.state_log_replication_factor,
+            ),
+            "__share_group_state" => (
+                config.share_coordinator.state_topic_num_partitions,
+                config.share_coordinator.state_topic_replication_factor,
+            ),
+            _ => (-1, -1),
+        };
+        topics.push(CreatableTopic {
+            name: name.clone().into(),
+            num_partitions: partitions,
+            replication_factor: replication as i16,
+            ..Default::default()
+        });
+    }
+    if topics.is_empty() {
+        return Vec::new();
+    }
+    let request = CreateTopicsRequest {
+        topics,
+        timeout_ms: config.socket.request_timeout_ms,
+        ..Default::default()
+    };
+    let Ok(response) = forward::create_topics(context, request).await else {
+        return Vec::new();
+    };
+    let refused = response.topics.iter().filter_map(|topic| {
+        let error = ErrorCode::from_code(topic.error_code);
+        let told = match error {
+            // Clients see the new topic at their next try.
+            ErrorCode::None | ErrorCode::TopicAlreadyExists => return None,
+            ErrorCode::InvalidTopicException | ErrorCode::InvalidReplicationFactor => error,
+            _ => return None,
+        };
+        let index = missing.iter().find(|(_, name)| *name == topic.name)?.0;
+        Some((index, told))
+    });
+    refused.collect()
+}
