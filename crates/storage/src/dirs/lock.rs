@@ -1,0 +1,50 @@
+//! `.lock`: one process at a time in a log directory.
+//!
+//! Two locks on one file: `flock` keeps out a second lock of our own, in this process too; the POSIX record lock is the
+//! one that a JVM takes, so that Apache Kafka and Monedula keep each other out.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+
+use super::error::{DirError, Result};
+
+pub const FILE_NAME: &str = ".lock";
+
+/// Held for as long as this lives; the operating system lets go of it when the process dies.
+#[derive(Debug)]
+pub struct DirLock {
+    dir: PathBuf,
+    _file: File,
+}
+
+impl DirLock {
+    /// Fails with [`DirError::Locked`] while another process (or another lock of this one) holds the directory.
+    pub fn acquire(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE_NAME);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(DirError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(DirError::Locked { dir: dir.to_path_buf() });
+            }
+            Err(TryLockError::Error(source)) => return Err(DirError::io("lock", &path)(source)),
+        }
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::AGAIN | Errno::ACCESS) => {
+                return Err(DirError::Locked { dir: dir.to_path_buf() });
+            }
+            Err(errno) => return Err(DirError::io("lock", &path)(errno.into())),
+        }
+        Ok(Self { dir: dir.to_path_buf(), _file: file })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}

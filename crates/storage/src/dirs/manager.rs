@@ -1,0 +1,493 @@
+//! All logs of a broker by partition, and the directories they lie in.
+//!
+//! Every method takes `&self` and may block on the disk; none starts a thread except for loading and closing many logs
+//! at once. The broker decides when. A directory whose disk fails goes offline with all its logs and stays so; what
+//! failed is told by [`LogManager::take_failures`].
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::{DirectoryId, TopicId, TopicPartition, WallMs};
+use parking_lot::{Mutex, RwLock};
+
+use super::error::{DirError, Result};
+use super::lock::DirLock;
+use super::meta::{DirMeta, MetaEnsemble};
+use super::names::{DirKind, dir_name, marked_dir_name};
+use super::partition_metadata;
+use super::small_file;
+use super::upkeep::Removal;
+use crate::disk::{Disk, OpenMode};
+use crate::log::{Log, LogConfig, OpenOptions, ProducerConfig};
+use crate::pool::FilePool;
+
+/// One partition's log, shared by all who use it.
+pub type SharedLog = Arc<RwLock<Log>>;
+
+/// Gives 128 random bits for the names of directories on their way out.
+pub type Unique = Arc<dyn Fn() -> u128 + Send + Sync>;
+
+/// One log directory.
+pub(super) struct Dir {
+    pub path: PathBuf,
+    pub id: Option<DirectoryId>,
+    pub lock: Mutex<Option<DirLock>>,
+    /// Why it is offline.
+    pub failure: Mutex<Option<String>>,
+    /// Its last stop was clean.
+    pub was_clean: AtomicBool,
+    /// All its logs are loaded.
+    pub loaded: AtomicBool,
+    /// Held while checkpoints are collected and written, so that an older one never replaces a newer one.
+    pub checkpoints: Mutex<()>,
+}
+
+impl Dir {
+    pub fn is_online(&self) -> bool {
+        self.failure.lock().is_none()
+    }
+}
+
+/// A log and where it is.
+#[derive(Clone)]
+pub struct LogEntry {
+    pub log: SharedLog,
+    /// Unknown when the log has never had a record.
+    pub topic_id: Option<TopicId>,
+    pub(super) dir: usize,
+}
+
+/// A directory that went offline.
+#[derive(Clone, Debug)]
+pub struct DirFailure {
+    pub dir: PathBuf,
+    pub id: Option<DirectoryId>,
+    pub cause: String,
+    /// The partitions that are gone with it.
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// What is known of one configured directory.
+#[derive(Clone, Debug)]
+pub struct DirStatus {
+    pub dir: PathBuf,
+    pub id: Option<DirectoryId>,
+    /// Why it is offline.
+    pub failure: Option<String>,
+}
+
+/// A partition that is to have a log here.
+#[derive(Clone, Debug)]
+pub struct NewLog<'a> {
+    pub partition: &'a TopicPartition,
+    pub topic_id: TopicId,
+    pub config: Arc<LogConfig>,
+    /// The directory that the controller assigned; chosen here when it is unassigned, unknown or offline.
+    pub target: Option<DirectoryId>,
+    /// The partition was just created: it cannot have a log in an offline directory.
+    pub is_new: bool,
+}
+
+pub struct LogManager {
+    pub(super) pool: Arc<FilePool>,
+    pub(super) unique: Unique,
+    pub(super) producers: Mutex<ProducerConfig>,
+    pub(super) dirs: Vec<Dir>,
+    pub(super) logs: RwLock<HashMap<TopicPartition, LogEntry>>,
+    /// Replicas that are being moved to another directory.
+    pub(super) futures: RwLock<HashMap<TopicPartition, LogEntry>>,
+    /// Creating and deleting happen one at a time.
+    changes: Mutex<()>,
+    pub(super) removals: Mutex<VecDeque<Removal>>,
+    /// Directories that were created and are not yet durable.
+    pub(super) created: Mutex<Vec<PathBuf>>,
+    failures: Mutex<Vec<DirFailure>>,
+}
+
+impl LogManager {
+    /// Creates the missing directories and locks all; reads no logs yet. A directory at fault goes offline; it is an
+    /// error when none is left, when one is named twice, or when another process holds one.
+    pub fn new(
+        pool: Arc<FilePool>,
+        dirs: &[PathBuf],
+        producers: ProducerConfig,
+        unique: Unique,
+    ) -> Result<Self> {
+        let disk = Arc::clone(pool.disk());
+        let manager = Self {
+            pool,
+            unique,
+            producers: Mutex::new(producers),
+            dirs: open_dirs(disk.as_ref(), dirs)?,
+            logs: RwLock::default(),
+            futures: RwLock::default(),
+            changes: Mutex::default(),
+            removals: Mutex::default(),
+            created: Mutex::default(),
+            failures: Mutex::default(),
+        };
+        for dir in &manager.dirs {
+            if let Some(cause) = dir.failure.lock().clone() {
+                manager.failures.lock().push(DirFailure {
+                    dir: dir.path.clone(),
+                    id: dir.id,
+                    cause,
+                    partitions: Vec::new(),
+                });
+            }
+        }
+        manager.check_any_online()?;
+        Ok(manager)
+    }
+
+    /// The log of a partition.
+    pub fn get(&self, partition: &TopicPartition) -> Option<LogEntry> {
+        self.logs.read().get(partition).cloned()
+    }
+
+    /// All logs, in no order.
+    pub fn all(&self) -> Vec<(TopicPartition, LogEntry)> {
+        let logs = self.logs.read();
+        logs.iter().map(|(partition, entry)| (partition.clone(), entry.clone())).collect()
+    }
+
+    /// The replicas that are being moved here from another directory.
+    pub fn all_futures(&self) -> Vec<(TopicPartition, LogEntry)> {
+        let logs = self.futures.read();
+        logs.iter().map(|(partition, entry)| (partition.clone(), entry.clone())).collect()
+    }
+
+    pub fn dirs(&self) -> Vec<DirStatus> {
+        let status = |dir: &Dir| DirStatus {
+            dir: dir.path.clone(),
+            id: dir.id,
+            failure: dir.failure.lock().clone(),
+        };
+        self.dirs.iter().map(status).collect()
+    }
+
+    /// Ids of the directories that are online, as a broker registers them.
+    pub fn online_ids(&self) -> Vec<DirectoryId> {
+        self.dirs.iter().filter(|dir| dir.is_online()).filter_map(|dir| dir.id).collect()
+    }
+
+    pub fn has_offline_dirs(&self) -> bool {
+        self.dirs.iter().any(|dir| !dir.is_online())
+    }
+
+    /// Path and id of the directory in which a log lies.
+    pub fn dir_of(&self, entry: &LogEntry) -> Option<(&Path, Option<DirectoryId>)> {
+        self.dirs.get(entry.dir).map(|dir| (dir.path.as_path(), dir.id))
+    }
+
+    /// Directories that went offline since the last call.
+    pub fn take_failures(&self) -> Vec<DirFailure> {
+        std::mem::take(&mut self.failures.lock())
+    }
+
+    /// Applies to logs that are opened from now on; those that are open take [`Log::set_producer_config`].
+    pub fn set_producer_config(&self, config: ProducerConfig) {
+        *self.producers.lock() = config;
+    }
+
+    /// The log of a partition, created if there is none. The new directory becomes durable with
+    /// [`Self::sync_created`], or at once when the topic flushes by record count.
+    pub fn get_or_create(&self, new: &NewLog<'_>, now: WallMs) -> Result<LogEntry> {
+        let _changes = self.changes.lock();
+        if let Some(entry) = self.get(new.partition) {
+            return match entry.topic_id {
+                Some(found) if found != new.topic_id => Err(DirError::TopicId {
+                    partition: new.partition.clone(),
+                    wanted: new.topic_id,
+                    found,
+                }),
+                _ => Ok(entry),
+            };
+        }
+        if !new.is_new && self.has_offline_dirs() {
+            let dirs = self.list_dirs(|dir| !dir.is_online());
+            return Err(DirError::MaybeOffline { partition: new.partition.clone(), dirs });
+        }
+        let mut last_fault = None;
+        for index in self.candidates(new.target) {
+            match self.create_in(index, new, now) {
+                Ok(entry) => {
+                    self.logs.write().insert(new.partition.clone(), entry.clone());
+                    return Ok(entry);
+                }
+                Err(fault) if fault.is_disk_failure() => {
+                    self.fail_dir(index, fault.to_string());
+                    last_fault = Some(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last_fault.unwrap_or_else(|| self.none_online()))
+    }
+
+    fn create_in(&self, index: usize, new: &NewLog<'_>, now: WallMs) -> Result<LogEntry> {
+        let dir = self.dirs.get(index).ok_or_else(|| self.none_online())?;
+        let disk = self.pool.disk().as_ref();
+        let path = dir.path.join(dir_name(new.partition));
+        disk.create_dir(&path).map_err(DirError::io("create", &path))?;
+        partition_metadata::write_new(disk, &path, new.topic_id)?;
+        self.created.lock().push(path.clone());
+        if new.config.flush_messages < i64::MAX {
+            self.sync_created()?;
+        }
+        let options = OpenOptions {
+            config: Arc::clone(&new.config),
+            producers: *self.producers.lock(),
+            clean: true,
+            ..OpenOptions::default()
+        };
+        let log = Log::open(&self.pool, path, new.partition.clone(), options, now)?;
+        tracing::info!(partition = %new.partition, dir = %dir.path.display(), "log created");
+        let log = Arc::new(RwLock::new(log));
+        Ok(LogEntry { log, topic_id: Some(new.topic_id), dir: index })
+    }
+
+    /// Where a new log may go, the best place first: the target, else the directories with the fewest logs.
+    fn candidates(&self, target: Option<DirectoryId>) -> Vec<usize> {
+        let target = target.filter(|id| !id.is_reserved() && !id.is_zero());
+        let online = |(index, dir): (usize, &Dir)| dir.is_online().then_some(index);
+        if let Some(id) = target
+            && let Some(index) =
+                self.dirs.iter().enumerate().filter(|(_, dir)| dir.id == Some(id)).find_map(online)
+        {
+            return vec![index];
+        }
+        let mut counts: Vec<(usize, usize)> =
+            self.dirs.iter().enumerate().filter_map(online).map(|index| (0, index)).collect();
+        for logs in [&self.logs, &self.futures] {
+            for entry in logs.read().values() {
+                if let Some((count, _)) = counts.iter_mut().find(|(_, index)| *index == entry.dir) {
+                    *count += 1;
+                }
+            }
+        }
+        counts.sort_unstable();
+        counts.into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// Takes logs away: their directories are renamed at once and removed after `file.delete.delay.ms`. Gives the
+    /// partitions that had none, or whose directory's disk failed.
+    pub fn delete(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+        delay_ms: u64,
+        now: WallMs,
+    ) -> Vec<TopicPartition> {
+        self.take_away(partitions, DirKind::Delete, delay_ms, now)
+    }
+
+    /// Sets logs aside under a name that tells that nobody assigned them here; nothing is removed.
+    pub fn mark_stray(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+        now: WallMs,
+    ) -> Vec<TopicPartition> {
+        self.take_away(partitions, DirKind::Stray, 0, now)
+    }
+
+    fn take_away(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+        kind: DirKind,
+        delay_ms: u64,
+        now: WallMs,
+    ) -> Vec<TopicPartition> {
+        let _changes = self.changes.lock();
+        let mut missing = Vec::new();
+        let mut touched = vec![false; self.dirs.len()];
+        for partition in partitions {
+            let current = self.logs.write().remove(&partition);
+            let future = self.futures.write().remove(&partition);
+            if current.is_none() && future.is_none() {
+                missing.push(partition.clone());
+            }
+            for entry in [current, future].into_iter().flatten() {
+                match self.rename_away(&partition, &entry, kind) {
+                    Ok(path) => {
+                        if kind == DirKind::Delete {
+                            self.remove_later(Removal::dir(path, now, delay_ms));
+                        }
+                        if let Some(touched) = touched.get_mut(entry.dir) {
+                            *touched = true;
+                        }
+                    }
+                    Err(fault) => {
+                        self.fail_dir(entry.dir, fault.to_string());
+                        missing.push(partition.clone());
+                    }
+                }
+            }
+        }
+        for (index, _) in touched.into_iter().enumerate().filter(|(_, touched)| *touched) {
+            self.checkpoint_dir(index);
+        }
+        missing
+    }
+
+    fn rename_away(
+        &self,
+        partition: &TopicPartition,
+        entry: &LogEntry,
+        kind: DirKind,
+    ) -> Result<PathBuf> {
+        let dir = self.dirs.get(entry.dir).ok_or_else(|| self.none_online())?;
+        let target = dir.path.join(marked_dir_name(partition, kind, (self.unique)()));
+        let disk = self.pool.disk();
+        // Under the log's lock: nobody opens a file by a name that is about to change.
+        let mut log = entry.log.write();
+        disk.rename(log.dir(), &target).map_err(DirError::io("rename", log.dir()))?;
+        log.moved_to(target.clone());
+        log.fail("it was deleted".into());
+        tracing::info!(%partition, to = %target.display(), "log renamed");
+        drop(log);
+        small_file::sync_parent(disk.as_ref(), &target)?;
+        Ok(target)
+    }
+
+    /// Takes the directory of a log offline, after an operation on the log said that the disk failed.
+    pub fn fail_log(&self, entry: &LogEntry, cause: &dyn std::fmt::Display) {
+        self.fail_dir(entry.dir, cause.to_string());
+    }
+
+    /// Takes a directory offline with all its logs. Later calls for it change nothing.
+    pub(super) fn fail_dir(&self, index: usize, cause: String) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        {
+            let mut failure = dir.failure.lock();
+            if failure.is_some() {
+                return;
+            }
+            *failure = Some(cause.clone());
+        }
+        tracing::error!(dir = %dir.path.display(), cause, "log directory is offline");
+        let mut partitions = Vec::new();
+        for logs in [&self.logs, &self.futures] {
+            let mut gone = Vec::new();
+            logs.write().retain(|partition, entry| {
+                if entry.dir == index {
+                    gone.push((partition.clone(), Arc::clone(&entry.log)));
+                }
+                entry.dir != index
+            });
+            for (partition, log) in gone {
+                log.write().fail(cause.clone());
+                partitions.push(partition);
+            }
+        }
+        dir.lock.lock().take();
+        let failure = DirFailure { dir: dir.path.clone(), id: dir.id, cause, partitions };
+        self.failures.lock().push(failure);
+    }
+
+    /// Fails when no directory is online any more: the broker cannot go on.
+    pub fn check_any_online(&self) -> Result<()> {
+        if self.dirs.iter().any(Dir::is_online) { Ok(()) } else { Err(self.none_online()) }
+    }
+
+    pub(super) fn none_online(&self) -> DirError {
+        DirError::NoneOnline { dirs: self.list_dirs(|_| true) }
+    }
+
+    fn list_dirs(&self, which: impl Fn(&Dir) -> bool) -> String {
+        let paths: Vec<String> = self
+            .dirs
+            .iter()
+            .filter(|dir| which(dir))
+            .map(|dir| dir.path.display().to_string())
+            .collect();
+        paths.join(", ")
+    }
+}
+
+fn open_dirs(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Vec<Dir>> {
+    let mut dirs: Vec<Dir> = Vec::new();
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let opened = open_dir(disk, path);
+        let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        if seen.contains(&canonical) {
+            return Err(DirError::DuplicateDir { dir: path.clone() });
+        }
+        seen.push(canonical);
+        let (lock, id, failure) = match opened {
+            Ok((lock, id)) => (Some(lock), id, None),
+            Err(fault @ DirError::Locked { .. }) => return Err(fault),
+            Err(fault) => {
+                tracing::error!(dir = %path.display(), %fault, "log directory is offline");
+                (None, None, Some(fault.to_string()))
+            }
+        };
+        dirs.push(Dir {
+            path: path.clone(),
+            id,
+            lock: Mutex::new(lock),
+            failure: Mutex::new(failure),
+            was_clean: AtomicBool::new(false),
+            loaded: AtomicBool::new(false),
+            checkpoints: Mutex::default(),
+        });
+    }
+    Ok(dirs)
+}
+
+fn open_dir(disk: &dyn Disk, path: &Path) -> Result<(DirLock, Option<DirectoryId>)> {
+    match disk.stat(path).map_err(DirError::io("read", path))? {
+        Some(info) if info.is_dir => {}
+        Some(_) => return Err(DirError::NotADirectory { path: path.to_path_buf() }),
+        None => {
+            disk.create_dir(path).map_err(DirError::io("create", path))?;
+            small_file::sync_parent(disk, path)?;
+        }
+    }
+    disk.list(path).map_err(DirError::io("list", path))?;
+    let lock = DirLock::acquire(path)?;
+    let mut id = None;
+    for (_, meta) in MetaEnsemble::load(disk, [path]).into_dirs() {
+        match meta {
+            DirMeta::Missing => {}
+            DirMeta::Unreadable(fault) => return Err(fault),
+            DirMeta::Present(meta) => id = meta.directory_id,
+        }
+    }
+    Ok((lock, id))
+}
+
+impl LogManager {
+    /// Makes the directories durable that were created since the last call. Cheap for many at once.
+    pub fn sync_created(&self) -> Result<()> {
+        let created = std::mem::take(&mut *self.created.lock());
+        let disk = self.pool.disk().as_ref();
+        let mut parents: Vec<&Path> = Vec::new();
+        for path in &created {
+            let file = path.join(partition_metadata::FILE_NAME);
+            match disk.open(&file, OpenMode::Existing) {
+                Ok(file) => file.sync_data().map_err(DirError::io("sync", path))?,
+                // It was deleted meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(DirError::io("open", &file)(error)),
+            }
+            disk.sync_dir(path).map_err(DirError::io("sync", path))?;
+            if let Some(parent) = path.parent()
+                && !parents.contains(&parent)
+            {
+                parents.push(parent);
+            }
+        }
+        for parent in parents {
+            disk.sync_dir(parent).map_err(DirError::io("sync", parent))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a directory's last stop was clean; known once its logs are loaded.
+    pub fn was_clean(&self, dir: &Path) -> bool {
+        self.dirs.iter().any(|known| known.path == dir && known.was_clean.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,25 @@
+//! Log directories: their small files, and the manager of all logs in them.
+//!
+//! Everything is in Kafka's own formats and written so that a crash leaves the old or the new file. Start reading at
+//! [`LogManager`].
+
+pub mod checkpoint;
+pub mod clean_shutdown;
+pub mod error;
+mod load;
+pub mod lock;
+pub mod manager;
+pub mod meta;
+pub mod names;
+pub mod partition_metadata;
+mod properties;
+mod small_file;
+mod upkeep;
+
+pub use checkpoint::{Offsets, read_offsets, write_offsets};
+pub use error::DirError;
+pub use load::{LoadOptions, LoadReport};
+pub use lock::DirLock;
+pub use manager::{DirFailure, DirStatus, LogEntry, LogManager, NewLog, SharedLog, Unique};
+pub use meta::{DirMeta, MetaEnsemble, MetaProperties, MetaVersion};
+pub use names::{DirKind, dir_name, marked_dir_name, parse_dir_name};

@@ -1,0 +1,281 @@
+//! What happens from time to time, and at the end: checkpoints, flushes, retention, removals, the clean stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{BrokerEpoch, Offset, TopicPartition, WallMs};
+
+use super::checkpoint::{HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS, write_offsets};
+use super::clean_shutdown;
+use super::error::{DirError, Result};
+use super::manager::{Dir, LogEntry, LogManager, SharedLog};
+use crate::disk::Disk;
+use crate::log::{Log, LogError, LogWork, RemoveWork};
+
+/// Files or a directory on their way out.
+pub(super) struct Removal {
+    due: WallMs,
+    what: What,
+}
+
+enum What {
+    Files(RemoveWork),
+    Dir(PathBuf),
+}
+
+impl Removal {
+    pub fn dir(path: PathBuf, now: WallMs, delay_ms: u64) -> Self {
+        Self { due: after(now, delay_ms), what: What::Dir(path) }
+    }
+
+    fn run(&self, disk: &dyn Disk) -> Result<()> {
+        match &self.what {
+            What::Files(work) => Ok(work.run()?),
+            What::Dir(path) => match disk.remove_dir_all(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(DirError::io("remove", path)(error))
+                }
+                _ => {
+                    tracing::info!(dir = %path.display(), "log removed");
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match &self.what {
+            What::Files(work) => work.paths.first().map(PathBuf::as_path),
+            What::Dir(path) => Some(path),
+        }
+    }
+}
+
+fn after(now: WallMs, delay_ms: u64) -> WallMs {
+    WallMs(now.0.saturating_add_unsigned(delay_ms))
+}
+
+impl LogManager {
+    pub(super) fn remove_later(&self, removal: Removal) {
+        self.removals.lock().push_back(removal);
+    }
+
+    /// Removes what is due. Tells when to come back, if anything is left.
+    pub fn run_removals(&self, now: WallMs) -> Option<WallMs> {
+        let due: Vec<Removal> = {
+            let mut removals = self.removals.lock();
+            let (due, later) = removals.drain(..).partition(|removal| removal.due <= now);
+            *removals = later;
+            due.into()
+        };
+        for removal in due {
+            if let Err(fault) = removal.run(self.pool.disk().as_ref()) {
+                // Nothing is lost by files that stay; a start finds and removes them. But the disk is failing.
+                tracing::error!(%fault, "files could not be removed");
+                if let Some(index) = removal.path().and_then(|path| self.dir_above(path)) {
+                    self.fail_dir(index, fault.to_string());
+                }
+            }
+        }
+        self.removals.lock().iter().map(|removal| removal.due).min()
+    }
+
+    fn dir_above(&self, path: &Path) -> Option<usize> {
+        self.dirs.iter().position(|dir| path.starts_with(&dir.path))
+    }
+
+    /// Does what a log has left for later ([`Log::has_work`]): syncs rolled segments, queues removals. Never holds the
+    /// log's lock while the disk works.
+    pub fn run_work(&self, entry: &LogEntry, now: WallMs) {
+        let work = entry.log.write().take_work();
+        for work in work {
+            match work {
+                LogWork::Remove(work) => {
+                    let due = after(now, work.delay_ms);
+                    self.remove_later(Removal { due, what: What::Files(work) });
+                }
+                LogWork::Flush(work) => {
+                    let done = work.run();
+                    let result = entry.log.write().complete_flush(done, now);
+                    self.check_disk(entry, result);
+                }
+            }
+        }
+    }
+
+    /// Flushes the logs whose `flush.ms` have passed.
+    pub fn flush_due(&self, now: WallMs) {
+        for entry in self.entries() {
+            if entry.log.read().is_flush_due(now) {
+                self.flush(&entry, now);
+            }
+        }
+    }
+
+    /// Makes everything in a log durable, without its lock while the disk works.
+    pub fn flush(&self, entry: &LogEntry, now: WallMs) {
+        let prepared = {
+            let mut log = entry.log.write();
+            let end = log.end_offset();
+            log.prepare_flush(end)
+        };
+        let result = match prepared {
+            Ok(None) => Ok(()),
+            Ok(Some(work)) => {
+                let done = work.run();
+                entry.log.write().complete_flush(done, now)
+            }
+            Err(fault) => Err(fault),
+        };
+        self.check_disk(entry, result);
+    }
+
+    /// One pass of retention over all logs that are not compacted, as `log.retention.check.interval.ms` asks for.
+    /// Gives how many segments went.
+    pub fn delete_old_segments(&self, now: WallMs) -> usize {
+        let mut deleted = 0;
+        for entry in self.entries() {
+            let result = {
+                let mut log = entry.log.write();
+                if log.config().compact { Ok(0) } else { log.delete_old_segments(now) }
+            };
+            deleted += result.as_ref().copied().unwrap_or(0);
+            self.check_disk(&entry, result.map(drop));
+            self.run_work(&entry, now);
+        }
+        deleted
+    }
+
+    /// Forgets the producers of all logs that have been silent too long.
+    pub fn expire_producers(&self, now: WallMs) {
+        for entry in self.entries() {
+            entry.log.write().expire_producers(now);
+        }
+    }
+
+    fn check_disk(&self, entry: &LogEntry, result: Result<(), LogError>) {
+        match result {
+            Ok(()) => {}
+            Err(fault) if fault.is_disk_failure() => self.fail_log(entry, &fault),
+            Err(fault) => tracing::error!(%fault, "upkeep of a log failed"),
+        }
+    }
+
+    fn entries(&self) -> Vec<LogEntry> {
+        let current: Vec<LogEntry> = self.logs.read().values().cloned().collect();
+        current.into_iter().chain(self.futures.read().values().cloned()).collect()
+    }
+
+    /// Writes down up to where logs are durable, so that recovery can begin there.
+    pub fn checkpoint_recovery_points(&self) {
+        self.checkpoint_all(RECOVERY_POINTS, &|log| Some(log.recovery_point()));
+    }
+
+    /// Writes down where logs start that were cut by DeleteRecords.
+    pub fn checkpoint_log_starts(&self) {
+        self.checkpoint_all(LOG_STARTS, &cut_start);
+    }
+
+    /// Writes down the high watermarks.
+    pub fn checkpoint_high_watermarks(&self) {
+        self.checkpoint_all(HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
+    }
+
+    fn checkpoint_all(&self, name: &str, offset: &dyn Fn(&Log) -> Option<Offset>) {
+        for (index, dir) in self.dirs.iter().enumerate() {
+            self.try_checkpoint(index, dir, name, offset);
+        }
+    }
+
+    /// Recovery points and log starts of one directory, after its logs have changed.
+    pub(super) fn checkpoint_dir(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        self.try_checkpoint(index, dir, RECOVERY_POINTS, &|log| Some(log.recovery_point()));
+        self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
+    }
+
+    fn try_checkpoint(
+        &self,
+        index: usize,
+        dir: &Dir,
+        name: &str,
+        offset: &dyn Fn(&Log) -> Option<Offset>,
+    ) {
+        if dir.is_online()
+            && let Err(fault) = self.checkpoint(index, dir, name, offset)
+        {
+            self.fail_dir(index, fault.to_string());
+        }
+    }
+
+    fn checkpoint(
+        &self,
+        index: usize,
+        dir: &Dir,
+        name: &str,
+        offset: &dyn Fn(&Log) -> Option<Offset>,
+    ) -> Result<()> {
+        let _checkpoints = dir.checkpoints.lock();
+        let logs: Vec<(TopicPartition, SharedLog)> = self
+            .logs
+            .read()
+            .iter()
+            .filter(|(_, entry)| entry.dir == index)
+            .map(|(partition, entry)| (partition.clone(), Arc::clone(&entry.log)))
+            .collect();
+        let offsets: Offsets = logs
+            .into_iter()
+            .filter_map(|(partition, log)| Some((partition, offset(&log.read())?)))
+            .collect();
+        write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)
+    }
+
+    /// The clean stop: closes all logs, many at a time, writes the checkpoints and, where all went well, the marker that
+    /// spares the next start the recovery. Lets go of the directories.
+    pub fn shut_down(&self, epoch: BrokerEpoch, threads_per_dir: usize, now: WallMs) {
+        let entries = self.entries();
+        for (index, dir) in self.dirs.iter().enumerate() {
+            let logs: Vec<&LogEntry> = entries.iter().filter(|entry| entry.dir == index).collect();
+            if dir.is_online() && close_all(&logs, threads_per_dir, now) {
+                self.checkpoint_dir(index);
+                self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
+                let known =
+                    dir.was_clean.load(Ordering::Relaxed) || dir.loaded.load(Ordering::Relaxed);
+                if dir.is_online() && known {
+                    let marked = clean_shutdown::write(self.pool.disk().as_ref(), &dir.path, epoch);
+                    if let Err(fault) = marked {
+                        tracing::error!(%fault, "the clean shutdown marker could not be written");
+                    }
+                }
+            }
+            dir.lock.lock().take();
+        }
+    }
+}
+
+/// The start of a log that is not the start of its first segment.
+fn cut_start(log: &Log) -> Option<Offset> {
+    let first = log.segment_base_offsets().first().copied()?;
+    (log.start_offset() > first).then(|| log.start_offset())
+}
+
+/// Tells whether all went well.
+fn close_all(logs: &[&LogEntry], threads: usize, now: WallMs) -> bool {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    let work = || {
+        while let Some(entry) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(fault) = entry.log.write().close(now) {
+                tracing::error!(%fault, "a log could not be closed");
+                failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, logs.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner() == 0
+}
