@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
-use metadata::{
-    ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update,
-};
+use metadata::{ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update};
 use replication::LeaderConfig;
 use storage::dirs::{LogEntry, NewLog};
 use tracing::{error, info};
@@ -62,7 +60,9 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
                 refresh(node, &update.after, &partition);
             }
         }
-        Err(error) => error!("the dynamic configuration cannot be used, the old one holds: {error}"),
+        Err(error) => {
+            error!("the dynamic configuration cannot be used, the old one holds: {error}")
+        }
     }
 }
 

@@ -10,7 +10,7 @@ pub mod fetch;
 pub mod format;
 mod forward;
 mod handlers;
-mod lifecycle;
+pub mod lifecycle;
 pub mod node;
 pub mod partitions;
 mod producer_ids;

@@ -175,7 +175,11 @@ impl Service for NodeService {
 }
 
 impl NodeService {
-    fn context(&self, connection: &Arc<Connection>, frame: &Frame) -> Result<RequestContext, String> {
+    fn context(
+        &self,
+        connection: &Arc<Connection>,
+        frame: &Frame,
+    ) -> Result<RequestContext, String> {
         let bytes: &[u8] = &frame.bytes;
         let short = |at: usize| {
             let field = bytes.get(at..at + 2).and_then(|b| b.try_into().ok());
@@ -188,7 +192,8 @@ impl NodeService {
         if !known && api != ApiKey::ApiVersions {
             return Err(format!("{} has no version {version}", api.name()));
         }
-        let header_version = api.request_header_version(if known { version } else { *api.versions().end() });
+        let header_version =
+            api.request_header_version(if known { version } else { *api.versions().end() });
         let mut reader = Reader::new(bytes);
         let header = RequestHeader::decode(&mut reader, header_version)
             .map_err(|error| format!("the request's header cannot be read: {error}"))?;

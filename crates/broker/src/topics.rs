@@ -19,7 +19,11 @@ pub fn is_internal(name: &str) -> bool {
 /// Kafka's rule: 1 to 249 of letters, digits, '.', '_', '-', and neither "." nor "..".
 pub fn is_valid_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !name.is_empty() && name != "." && name != ".." && name.len() <= NAME_LEN_MAX && name.chars().all(legal)
+    !name.is_empty()
+        && name != "."
+        && name != ".."
+        && name.len() <= NAME_LEN_MAX
+        && name.chars().all(legal)
 }
 
 /// Creates topics that a client asked for and that do not exist; `missing` are (index, name) of the request's topics. Returns
@@ -52,7 +56,7 @@ pub async fn auto_create(
         topics.push(CreatableTopic {
             name: name.clone().into(),
             num_partitions: partitions,
-            replication_factor: replication as i16,
+            replication_factor: replication,
             ..Default::default()
         });
     }

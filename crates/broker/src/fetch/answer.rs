@@ -58,7 +58,8 @@ impl Answer {
     pub(super) fn read_again(&mut self, context: &RequestContext) {
         let mut entries = std::mem::take(&mut self.entries);
         entries.clear();
-        let mut pass = Pass { context, limits: self.limits, bytes: 0, urgent: false, readable: false };
+        let mut pass =
+            Pass { context, limits: self.limits, bytes: 0, urgent: false, readable: false };
         match &self.source {
             Source::Partitions(partitions) => {
                 for (place, (key, request)) in partitions.iter().enumerate() {
@@ -254,11 +255,8 @@ impl Entry {
             ..Default::default()
         };
         if let Some((epoch, end)) = result.diverging {
-            data.diverging_epoch = EpochEndOffset {
-                epoch: epoch.get(),
-                end_offset: end.get(),
-                ..Default::default()
-            };
+            data.diverging_epoch =
+                EpochEndOffset { epoch: epoch.get(), end_offset: end.get(), ..Default::default() };
         }
         data
     }

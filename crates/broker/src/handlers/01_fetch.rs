@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset, PartitionIndex};
 use net::{Frame, Handled};
-use protocol::{ErrorCode, Listener};
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::FetchResponse;
+use protocol::{ErrorCode, Listener};
 
 use crate::authorizer::{Operation, Resource};
 use crate::clock::random_bytes;
@@ -55,7 +55,8 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
                 SessionError::TopicIdMismatch => ErrorCode::FetchSessionTopicIdError,
             };
-            return context.respond(&FetchResponse { error_code: error.code(), ..Default::default() });
+            return context
+                .respond(&FetchResponse { error_code: error.code(), ..Default::default() });
         }
     };
     let limits = Limits {

@@ -51,7 +51,9 @@ async fn handle(
             image.topics.by_name(asked.name.as_deref().unwrap_or(""))
         };
         topics.push(match (found, asked.name.as_deref()) {
-            (Some(topic), _) if !context.allows(Operation::Describe, Resource::Topic(&topic.name)) => {
+            (Some(topic), _)
+                if !context.allows(Operation::Describe, Resource::Topic(&topic.name)) =>
+            {
                 // Whoever may not describe a topic does not learn its name from its id.
                 if by_id {
                     failed(ErrorCode::UnknownTopicId, None, asked.topic_id)
@@ -101,9 +103,8 @@ async fn handle(
 
 /// Names must be there and ids absent before version 12: the whole request is invalid.
 fn refused(context: &RequestContext, request: &MetadataRequest<'_>) -> MetadataResponse<'static> {
-    let invalid = |name: Option<&str>, id| {
-        failed(ErrorCode::InvalidRequest, Some(name.unwrap_or("")), id)
-    };
+    let invalid =
+        |name: Option<&str>, id| failed(ErrorCode::InvalidRequest, Some(name.unwrap_or("")), id);
     let topics = request.topics.iter().flatten();
     MetadataResponse {
         topics: topics.map(|t| invalid(t.name.as_deref(), t.topic_id)).collect(),

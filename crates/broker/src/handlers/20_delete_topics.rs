@@ -54,10 +54,10 @@ async fn handle(
 
 /// A row for each topic of the request, for the case that the controller is out of reach.
 fn failures(request: &DeleteTopicsRequest<'static>) -> Vec<DeletableTopicResult<'static>> {
-    let named = request.topic_names.iter().map(|name| DeletableTopicResult {
-        name: Some(name.clone()),
-        ..Default::default()
-    });
+    let named = request
+        .topic_names
+        .iter()
+        .map(|name| DeletableTopicResult { name: Some(name.clone()), ..Default::default() });
     let states = request.topics.iter().map(|topic| DeletableTopicResult {
         name: topic.name.clone(),
         topic_id: topic.topic_id,

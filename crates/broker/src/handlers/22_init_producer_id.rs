@@ -27,8 +27,11 @@ async fn handle(
         if !context.allows(Operation::Write, Resource::TransactionalId(id)) {
             return failed(ErrorCode::TransactionalIdAuthorizationFailed);
         }
-        let error =
-            if id.is_empty() { ErrorCode::InvalidRequest } else { ErrorCode::CoordinatorNotAvailable };
+        let error = if id.is_empty() {
+            ErrorCode::InvalidRequest
+        } else {
+            ErrorCode::CoordinatorNotAvailable
+        };
         return failed(error);
     }
     if !context.allows(Operation::IdempotentWrite, Resource::Cluster) {

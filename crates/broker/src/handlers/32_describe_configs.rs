@@ -7,7 +7,9 @@ use config::describe::{Entry, Layers};
 use config::{ConfigError, describe};
 use metadata::{ConfigResourceType, Image};
 use protocol::ErrorCode;
-use protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use protocol::messages::describe_configs_request::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
 use protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
     DescribeConfigsSynonym,
@@ -34,10 +36,9 @@ async fn handle(
             ..Default::default()
         };
         match entries(context, &image, resource) {
-            Ok(entries) => DescribeConfigsResult {
-                configs: shown(entries, resource, &request),
-                ..row
-            },
+            Ok(entries) => {
+                DescribeConfigsResult { configs: shown(entries, resource, &request), ..row }
+            }
             Err((error, message)) => DescribeConfigsResult {
                 error_code: error.code(),
                 error_message: Some(message.into()),
@@ -77,19 +78,24 @@ fn entries(
             describe::topic(&layers, &overrides(image, kind, name))
         }
         ConfigResourceType::Broker if name.is_empty() => Ok(describe::cluster(&layers)),
-        ConfigResourceType::Broker | ConfigResourceType::BrokerLogger => match name.parse::<i32>() {
-            Err(_) if name.is_empty() => return invalid("Broker id must not be empty".into()),
-            Err(_) => return invalid(format!("Broker id must be an integer, but it is: {name}")),
-            Ok(_) if name != own_id => {
-                let empty = if kind == ConfigResourceType::Broker { " or empty string" } else { "" };
-                return invalid(format!(
-                    "Unexpected broker id, expected {own_id}{empty}, but received {name}"
-                ));
+        ConfigResourceType::Broker | ConfigResourceType::BrokerLogger => {
+            match name.parse::<i32>() {
+                Err(_) if name.is_empty() => return invalid("Broker id must not be empty".into()),
+                Err(_) => {
+                    return invalid(format!("Broker id must be an integer, but it is: {name}"));
+                }
+                Ok(_) if name != own_id => {
+                    let empty =
+                        if kind == ConfigResourceType::Broker { " or empty string" } else { "" };
+                    return invalid(format!(
+                        "Unexpected broker id, expected {own_id}{empty}, but received {name}"
+                    ));
+                }
+                // There are no loggers to set one by one here (docs/compatibility.md).
+                Ok(_) if kind == ConfigResourceType::BrokerLogger => Ok(Vec::new()),
+                Ok(_) => describe::broker(&layers),
             }
-            // There are no loggers to set one by one here (docs/compatibility.md).
-            Ok(_) if kind == ConfigResourceType::BrokerLogger => Ok(Vec::new()),
-            Ok(_) => describe::broker(&layers),
-        },
+        }
         ConfigResourceType::ClientMetrics if name.is_empty() => {
             return invalid("Client metrics subscription name must not be empty".into());
         }

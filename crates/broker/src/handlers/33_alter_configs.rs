@@ -1,8 +1,10 @@
 //! AlterConfigs (33), versions 0-2: replaces all settings of a resource (deprecated since KIP-339); forwarded to the controller.
 
 use protocol::ErrorCode;
-use protocol::messages::alter_configs_request::{AlterConfigsResource, AlterConfigsRequest};
-use protocol::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
+use protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
+use protocol::messages::alter_configs_response::{
+    AlterConfigsResourceResponse, AlterConfigsResponse,
+};
 
 use crate::ask;
 use crate::configs::may_alter;

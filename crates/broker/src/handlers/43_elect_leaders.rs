@@ -10,8 +10,12 @@ use crate::request::RequestContext;
 
 crate::handler!(ElectLeaders, ElectLeadersRequest<'_>, handle);
 
-async fn handle(context: &RequestContext, request: ElectLeadersRequest<'_>) -> ElectLeadersResponse<'static> {
-    let failed = |error: ErrorCode| ElectLeadersResponse { error_code: error.code(), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: ElectLeadersRequest<'_>,
+) -> ElectLeadersResponse<'static> {
+    let failed =
+        |error: ErrorCode| ElectLeadersResponse { error_code: error.code(), ..Default::default() };
     if !context.allows(Operation::Alter, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

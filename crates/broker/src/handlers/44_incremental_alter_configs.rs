@@ -1,8 +1,12 @@
 //! IncrementalAlterConfigs (44), versions 0-1: sets, deletes, appends to and subtracts from settings (KIP-339); forwarded to the controller.
 
 use protocol::ErrorCode;
-use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, IncrementalAlterConfigsRequest};
-use protocol::messages::incremental_alter_configs_response::{AlterConfigsResourceResponse, IncrementalAlterConfigsResponse};
+use protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, IncrementalAlterConfigsRequest,
+};
+use protocol::messages::incremental_alter_configs_response::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+};
 
 use crate::ask;
 use crate::configs::may_alter;

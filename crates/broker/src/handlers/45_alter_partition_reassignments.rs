@@ -10,8 +10,15 @@ use crate::request::RequestContext;
 
 crate::handler!(AlterPartitionReassignments, AlterPartitionReassignmentsRequest<'_>, handle);
 
-async fn handle(context: &RequestContext, request: AlterPartitionReassignmentsRequest<'_>) -> AlterPartitionReassignmentsResponse<'static> {
-    let failed = |error: ErrorCode| AlterPartitionReassignmentsResponse { error_code: error.code(), error_message: Some(error.message().into()), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: AlterPartitionReassignmentsRequest<'_>,
+) -> AlterPartitionReassignmentsResponse<'static> {
+    let failed = |error: ErrorCode| AlterPartitionReassignmentsResponse {
+        error_code: error.code(),
+        error_message: Some(error.message().into()),
+        ..Default::default()
+    };
     if !context.allows(Operation::Alter, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

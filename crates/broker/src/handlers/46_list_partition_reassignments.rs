@@ -10,8 +10,15 @@ use crate::request::RequestContext;
 
 crate::handler!(ListPartitionReassignments, ListPartitionReassignmentsRequest<'_>, handle);
 
-async fn handle(context: &RequestContext, request: ListPartitionReassignmentsRequest<'_>) -> ListPartitionReassignmentsResponse<'static> {
-    let failed = |error: ErrorCode| ListPartitionReassignmentsResponse { error_code: error.code(), error_message: Some(error.message().into()), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: ListPartitionReassignmentsRequest<'_>,
+) -> ListPartitionReassignmentsResponse<'static> {
+    let failed = |error: ErrorCode| ListPartitionReassignmentsResponse {
+        error_code: error.code(),
+        error_message: Some(error.message().into()),
+        ..Default::default()
+    };
     if !context.allows(Operation::Describe, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

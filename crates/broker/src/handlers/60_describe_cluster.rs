@@ -88,8 +88,9 @@ fn mismatch(context: &RequestContext, asked: i8) -> DescribeClusterResponse<'sta
             Listener::Broker => ("BROKER", "CONTROLLER"),
             Listener::Controller => ("CONTROLLER", "BROKER"),
         };
-        let message =
-            format!("The request was sent to an endpoint of type {here}, but we wanted an endpoint of type {there}");
+        let message = format!(
+            "The request was sent to an endpoint of type {here}, but we wanted an endpoint of type {there}"
+        );
         (ErrorCode::MismatchedEndpointType, message)
     };
     DescribeClusterResponse {

@@ -10,8 +10,15 @@ use crate::request::RequestContext;
 
 crate::handler!(BrokerRegistration, BrokerRegistrationRequest<'_>, handle);
 
-async fn handle(context: &RequestContext, request: BrokerRegistrationRequest<'_>) -> BrokerRegistrationResponse {
-    let failed = |error: ErrorCode| BrokerRegistrationResponse { error_code: error.code(), broker_epoch: -1, ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: BrokerRegistrationRequest<'_>,
+) -> BrokerRegistrationResponse {
+    let failed = |error: ErrorCode| BrokerRegistrationResponse {
+        error_code: error.code(),
+        broker_epoch: -1,
+        ..Default::default()
+    };
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

@@ -10,8 +10,14 @@ use crate::request::RequestContext;
 
 crate::handler!(BrokerHeartbeat, BrokerHeartbeatRequest, handle);
 
-async fn handle(context: &RequestContext, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
-    let failed = |error: ErrorCode| BrokerHeartbeatResponse { error_code: error.code(), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: BrokerHeartbeatRequest,
+) -> BrokerHeartbeatResponse {
+    let failed = |error: ErrorCode| BrokerHeartbeatResponse {
+        error_code: error.code(),
+        ..Default::default()
+    };
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

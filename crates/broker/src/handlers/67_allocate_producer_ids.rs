@@ -10,8 +10,14 @@ use crate::request::RequestContext;
 
 crate::handler!(AllocateProducerIds, AllocateProducerIdsRequest, handle);
 
-async fn handle(context: &RequestContext, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
-    let failed = |error: ErrorCode| AllocateProducerIdsResponse { error_code: error.code(), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: AllocateProducerIdsRequest,
+) -> AllocateProducerIdsResponse {
+    let failed = |error: ErrorCode| AllocateProducerIdsResponse {
+        error_code: error.code(),
+        ..Default::default()
+    };
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

@@ -10,8 +10,15 @@ use crate::request::RequestContext;
 
 crate::handler!(ControllerRegistration, ControllerRegistrationRequest<'_>, handle);
 
-async fn handle(context: &RequestContext, request: ControllerRegistrationRequest<'_>) -> ControllerRegistrationResponse<'static> {
-    let failed = |error: ErrorCode| ControllerRegistrationResponse { error_code: error.code(), error_message: Some(error.message().into()), ..Default::default() };
+async fn handle(
+    context: &RequestContext,
+    request: ControllerRegistrationRequest<'_>,
+) -> ControllerRegistrationResponse<'static> {
+    let failed = |error: ErrorCode| ControllerRegistrationResponse {
+        error_code: error.code(),
+        error_message: Some(error.message().into()),
+        ..Default::default()
+    };
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }

@@ -35,7 +35,9 @@ async fn handle(
     let mut kinds: Vec<ConfigResourceType> = match context.version {
         0 => vec![ConfigResourceType::ClientMetrics],
         _ if request.resource_types.is_empty() => LISTED.to_vec(),
-        _ => request.resource_types.iter().map(|code| ConfigResourceType::from_code(*code)).collect(),
+        _ => {
+            request.resource_types.iter().map(|code| ConfigResourceType::from_code(*code)).collect()
+        }
     };
     if kinds.contains(&ConfigResourceType::Unknown) {
         return failed(ErrorCode::UnsupportedVersion);

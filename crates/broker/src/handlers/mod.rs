@@ -4,64 +4,64 @@ use protocol::{ApiKey, Listener};
 
 use crate::request::Handler;
 
-#[path = "00_produce.rs"]
-mod produce;
-#[path = "01_fetch.rs"]
-mod fetch;
-#[path = "02_list_offsets.rs"]
-mod list_offsets;
-#[path = "03_metadata.rs"]
-mod metadata;
-#[path = "18_api_versions.rs"]
-pub mod api_versions;
-#[path = "19_create_topics.rs"]
-mod create_topics;
-#[path = "20_delete_topics.rs"]
-mod delete_topics;
-#[path = "21_delete_records.rs"]
-mod delete_records;
-#[path = "22_init_producer_id.rs"]
-mod init_producer_id;
-#[path = "23_offset_for_leader_epoch.rs"]
-mod offset_for_leader_epoch;
-#[path = "32_describe_configs.rs"]
-mod describe_configs;
-#[path = "33_alter_configs.rs"]
-mod alter_configs;
-#[path = "35_describe_log_dirs.rs"]
-mod describe_log_dirs;
-#[path = "37_create_partitions.rs"]
-mod create_partitions;
-#[path = "43_elect_leaders.rs"]
-mod elect_leaders;
-#[path = "44_incremental_alter_configs.rs"]
-mod incremental_alter_configs;
-#[path = "45_alter_partition_reassignments.rs"]
-mod alter_partition_reassignments;
-#[path = "46_list_partition_reassignments.rs"]
-mod list_partition_reassignments;
-#[path = "55_describe_quorum.rs"]
-mod describe_quorum;
-#[path = "57_update_features.rs"]
-mod update_features;
-#[path = "60_describe_cluster.rs"]
-mod describe_cluster;
-#[path = "61_describe_producers.rs"]
-mod describe_producers;
-#[path = "62_broker_registration.rs"]
-mod broker_registration;
-#[path = "63_broker_heartbeat.rs"]
-mod broker_heartbeat;
-#[path = "64_unregister_broker.rs"]
-mod unregister_broker;
 #[path = "67_allocate_producer_ids.rs"]
 mod allocate_producer_ids;
+#[path = "33_alter_configs.rs"]
+mod alter_configs;
+#[path = "45_alter_partition_reassignments.rs"]
+mod alter_partition_reassignments;
+#[path = "18_api_versions.rs"]
+pub mod api_versions;
+#[path = "63_broker_heartbeat.rs"]
+mod broker_heartbeat;
+#[path = "62_broker_registration.rs"]
+mod broker_registration;
 #[path = "70_controller_registration.rs"]
 mod controller_registration;
-#[path = "74_list_config_resources.rs"]
-mod list_config_resources;
+#[path = "37_create_partitions.rs"]
+mod create_partitions;
+#[path = "19_create_topics.rs"]
+mod create_topics;
+#[path = "21_delete_records.rs"]
+mod delete_records;
+#[path = "20_delete_topics.rs"]
+mod delete_topics;
+#[path = "60_describe_cluster.rs"]
+mod describe_cluster;
+#[path = "32_describe_configs.rs"]
+mod describe_configs;
+#[path = "35_describe_log_dirs.rs"]
+mod describe_log_dirs;
+#[path = "61_describe_producers.rs"]
+mod describe_producers;
+#[path = "55_describe_quorum.rs"]
+mod describe_quorum;
 #[path = "75_describe_topic_partitions.rs"]
 mod describe_topic_partitions;
+#[path = "43_elect_leaders.rs"]
+mod elect_leaders;
+#[path = "01_fetch.rs"]
+mod fetch;
+#[path = "44_incremental_alter_configs.rs"]
+mod incremental_alter_configs;
+#[path = "22_init_producer_id.rs"]
+mod init_producer_id;
+#[path = "74_list_config_resources.rs"]
+mod list_config_resources;
+#[path = "02_list_offsets.rs"]
+mod list_offsets;
+#[path = "46_list_partition_reassignments.rs"]
+mod list_partition_reassignments;
+#[path = "03_metadata.rs"]
+mod metadata;
+#[path = "23_offset_for_leader_epoch.rs"]
+mod offset_for_leader_epoch;
+#[path = "00_produce.rs"]
+mod produce;
+#[path = "64_unregister_broker.rs"]
+mod unregister_broker;
+#[path = "57_update_features.rs"]
+mod update_features;
 
 static HANDLERS: &[Handler] = &[
     produce::HANDLER,

@@ -42,7 +42,9 @@ pub async fn load(
         };
         let report = manager.load(&options, clock.wall())?;
         info!(
-            logs = report.logs, recovered_dirs = report.unclean_dirs, stray = report.stray,
+            logs = report.logs,
+            recovered_dirs = report.unclean_dirs,
+            stray = report.stray,
             "logs loaded"
         );
         Ok(manager)

@@ -27,10 +27,7 @@ pub fn settings(
         election_timeout_ms: positive(config.quorum.election_timeout_ms.into()),
         segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
         segment_ms: metadata.log_segment_ms,
-        retention: Retention {
-            bytes: metadata.max_retention_bytes,
-            ms: metadata.max_retention_ms,
-        },
+        retention: Retention { bytes: metadata.max_retention_bytes, ms: metadata.max_retention_ms },
         snapshot_bytes: positive(metadata.log_max_record_bytes_between_snapshots),
         snapshot_interval_ms: positive(metadata.log_max_snapshot_interval_ms),
         idle_interval_ms: positive(metadata.max_idle_interval_ms.into()),

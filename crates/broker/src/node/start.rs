@@ -13,9 +13,7 @@ use controller::{Controller, ControllerReply, ControllerRequest, Settings};
 use metadata::{Endpoint, VersionRange};
 use net::Server;
 use parking_lot::Mutex;
-use protocol::messages::controller_registration_request::{
-    self, ControllerRegistrationRequest,
-};
+use protocol::messages::controller_registration_request::{self, ControllerRegistrationRequest};
 use protocol::{ErrorCode, Listener};
 use storage::RealDisk;
 use storage::disk::Disk;
@@ -118,9 +116,8 @@ async fn start_quorum(
 ) -> Result<ControllerHandle, StartError> {
     let disk = Arc::clone(disk);
     let started = blocking(move || {
-        let make = |image, kraft_version| {
-            Controller::new(Settings { kraft_version, ..controller }, image)
-        };
+        let make =
+            |image, kraft_version| Controller::new(Settings { kraft_version, ..controller }, image);
         crate::quorum::start(disk, settings, clock, make).map_err(StartError::from)
     })
     .await?;
@@ -179,9 +176,10 @@ fn start_lifecycle(
     incarnation: Uuid,
 ) -> lifecycle::Lifecycle {
     let config = node.config();
-    let features = node.supported_features.iter().map(|(name, range)| {
-        (name.to_string(), VersionRange { min: range.min, max: range.max })
-    });
+    let features = node
+        .supported_features
+        .iter()
+        .map(|(name, range)| (name.to_string(), VersionRange { min: range.min, max: range.max }));
     let settings = LifecycleConfig {
         node_id: config.node_id,
         cluster_id: node.cluster_id.clone(),
@@ -283,4 +281,3 @@ pub(super) async fn blocking<T: Send + 'static>(
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
-

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use base::{LeaderEpoch, MonoMs, Offset, WallMs};
 use base::time::Now;
+use base::{LeaderEpoch, MonoMs, Offset, WallMs};
 use bytes::BytesMut;
 use protocol::ErrorCode;
 use records::AppendFault;

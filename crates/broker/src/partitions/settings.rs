@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use config::TopicConfig;
+use records::TimestampType;
 use records::compress::{Codec, Compression};
 use records::validate::{AppendOrigin, ValidationConfig};
-use records::TimestampType;
 use storage::log::LogConfig;
 
 /// One topic's settings in the shapes of their users; shared by its partitions and replaced as a whole.

@@ -82,7 +82,9 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
                 parsed.set.push((key.trim().to_owned(), value.trim().to_owned()));
             }
             _ if argument.starts_with('-') => return Err(format!("unknown option {argument}")),
-            _ if parsed.file.is_some() => return Err(format!("one file only, not also {argument}")),
+            _ if parsed.file.is_some() => {
+                return Err(format!("one file only, not also {argument}"));
+            }
             _ => parsed.file = Some(argument.clone()),
         }
     }
