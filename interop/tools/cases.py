@@ -233,3 +233,13 @@ DATA = [
 ]
 
 CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA}
+
+# Where the answers differ and should: with the reason.
+ON_PURPOSE = {
+    (T, "--version"): "each tells its own version",
+    (P, "--version"): "each tells its own version",
+    (C, "--version"): "each tells its own version",
+    (G, "--version"): "each tells its own version",
+    (P, "--bootstrap-server B --topic P-y --line-reader no.such.Reader"): "says what is possible instead",
+    (T, "--bootstrap-server B --describe --topic-id not-an-id"): "says what an id looks like",
+}

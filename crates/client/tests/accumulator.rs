@@ -106,11 +106,13 @@ fn batches_that_come_back_keep_their_order_and_sequences() {
     let mut sent: Vec<Batch> = (0..3).flat_map(|_| drain(&mut accumulator, &[0])).collect();
     assert_eq!(sequences(&mut sent), [0, 1, 2]);
     let [first, second, third] = <[Batch; 3]>::try_from(sent).unwrap();
-    assert!(accumulator.is_first_in_flight(&first) && !accumulator.is_first_in_flight(&second));
+    let next = |accumulator: &Accumulator, batch: &Batch| accumulator.is_next_to_answer(batch);
+    assert!(next(&accumulator, &first) && !next(&accumulator, &second));
     // They fail in another order than they left.
     accumulator.put_back(second, MonoMs(0), Error::Closed);
     assert!(drain(&mut accumulator, &[0]).is_empty(), "one before it is still under way");
     accumulator.put_back(first, MonoMs(0), Error::Closed);
+    assert!(!next(&accumulator, &third), "those before it must go again");
     accumulator.put_back(third, MonoMs(50), Error::Closed);
     assert_eq!(ready(&accumulator, 49, true), (vec![], Some(50)));
     // One at a time until all that come again are answered.
@@ -170,4 +172,40 @@ fn the_size_of_a_record_is_kafkas_upper_bound() {
     let headers = vec![("ab".to_owned(), value(3)), (String::new(), None)];
     let record = ProducerRecord { key: value(1), value: None, headers, ..Default::default() };
     check(record, 61 + 21 + 2 + 1 + 1 + (3 + 4) + (1 + 1));
+}
+
+#[test]
+fn a_batch_that_is_too_large_goes_in_halves() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    let deliveries: Vec<Delivery> = (0..5).map(|_| append(&mut accumulator, 0, 0, 20)).collect();
+    let behind = append(&mut accumulator, 0, 0, 250);
+    let mut sent: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
+    assert_eq!(sequences(&mut sent), [0, 5]);
+    let [large, after] = <[Batch; 2]>::try_from(sent).unwrap();
+    assert!(accumulator.split(large).is_none());
+    accumulator.put_back(after, MonoMs(0), Error::Closed);
+    assert!(deliveries.iter().all(|delivery| delivery.answer().is_none()));
+    // The second half is cut once more; the answers come in order.
+    let mut seen = Vec::new();
+    let mut freed = 0;
+    while let Some(mut batch) = drain(&mut accumulator, &[0]).pop() {
+        let sequence = sequences(std::slice::from_mut(&mut batch))[0];
+        seen.push((sequence, batch.records));
+        if batch.records == 3 {
+            assert!(accumulator.split(batch).is_none());
+            continue;
+        }
+        let base_offset = 100 + i64::from(sequence);
+        freed += accumulator.complete(batch, Ok(Stored { base_offset, log_append_time: -1 }));
+    }
+    assert_eq!(seen, [(0, 2), (2, 3), (2, 1), (3, 2), (5, 1)]);
+    assert_eq!(freed, 5 * 20 + 250);
+    let offset = |delivery: &Delivery| delivery.answer().unwrap().unwrap().offset;
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [100, 101, 102, 103, 104]);
+    assert_eq!(offset(&behind), 105);
+    assert!(accumulator.is_empty());
+    append(&mut accumulator, 0, 0, 20);
+    let mut single = drain(&mut accumulator, &[0]).remove(0);
+    sequences(std::slice::from_mut(&mut single));
+    assert!(accumulator.split(single).is_some());
 }

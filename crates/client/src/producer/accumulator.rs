@@ -44,6 +44,9 @@ fn varint_len(value: usize) -> usize {
     (bits.max(1) as usize).div_ceil(7)
 }
 
+/// Between the orders of two batches: a batch can be halved twenty times.
+const ORDER_STEP: u64 = 1 << 20;
+
 /// The producer's identity for idempotence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
@@ -61,13 +64,15 @@ pub struct Batch {
     pub attempts: u32,
     pub last_error: Option<Error>,
     pub records: i32,
-    builder: BatchBuilder,
+    pub(super) builder: BatchBuilder,
     /// Built when it first leaves; the same bytes leave again.
-    bytes: Option<Vec<u8>>,
-    created: MonoMs,
+    pub(super) bytes: Option<Vec<u8>>,
+    pub(super) created: MonoMs,
     /// Counts up over all batches of a partition as they leave: their order when some come back.
-    order: Option<u64>,
-    sequence: Option<i32>,
+    pub(super) order: Option<u64>,
+    /// Orders from this batch's own on that no other has: room for the parts of a batch that is cut.
+    pub(super) order_room: u64,
+    pub(super) sequence: Option<i32>,
 }
 
 impl Batch {
@@ -100,8 +105,8 @@ impl Batch {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    batches: VecDeque<Batch>,
+pub(super) struct Queue {
+    pub(super) batches: VecDeque<Batch>,
     /// Orders of the batches that are with a server.
     in_flight: BTreeMap<u64, ()>,
     not_before: MonoMs,
@@ -110,6 +115,13 @@ struct Queue {
 }
 
 impl Queue {
+    /// Puts a batch that left before into its place among those that wait.
+    pub(super) fn insert(&mut self, batch: Batch) {
+        let before = |other: &Batch| other.order.is_some() && other.order < batch.order;
+        let at = self.batches.iter().take_while(|other| before(other)).count();
+        self.batches.insert(at, batch);
+    }
+
     /// Whether the first batch may leave, as far as order and retries go.
     fn sendable(&self, now: MonoMs) -> bool {
         let Some(first) = self.batches.front() else { return false };
@@ -141,11 +153,11 @@ pub struct Ready {
 /// All batches of one producer.
 #[derive(Debug)]
 pub struct Accumulator {
-    limits: Limits,
-    queues: HashMap<TopicPartition, Queue>,
+    pub(super) limits: Limits,
+    pub(super) queues: HashMap<TopicPartition, Queue>,
     /// Batches with servers.
     in_flight: usize,
-    completions: HashMap<usize, Arc<Completion>>,
+    pub(super) completions: HashMap<usize, Arc<Completion>>,
 }
 
 impl Accumulator {
@@ -184,6 +196,7 @@ impl Accumulator {
                 bytes: None,
                 created: now,
                 order: None,
+                order_room: ORDER_STEP,
                 sequence: None,
             };
             self.completions.insert(key(&batch.completion), Arc::clone(&batch.completion));
@@ -268,7 +281,7 @@ impl Accumulator {
             let Some(mut batch) = queue.batches.pop_front() else { continue };
             bytes = bytes.saturating_add(size);
             let order = *batch.order.get_or_insert_with(|| {
-                queue.next_order += 1;
+                queue.next_order += ORDER_STEP;
                 queue.next_order
             });
             if sequences && batch.sequence.is_none() {
@@ -301,12 +314,10 @@ impl Accumulator {
         batch.last_error = Some(error);
         let queue = self.queues.entry(batch.partition.clone()).or_default();
         queue.not_before = queue.not_before.max(not_before);
-        let before = |other: &Batch| other.order.is_some() && other.order < batch.order;
-        let at = queue.batches.iter().take_while(|other| before(other)).count();
-        queue.batches.insert(at, batch);
+        queue.insert(batch);
     }
 
-    fn landed(&mut self, batch: &Batch) {
+    pub(super) fn landed(&mut self, batch: &Batch) {
         let queue = self.queues.get_mut(&batch.partition);
         if let (Some(queue), Some(order)) = (queue, batch.order)
             && queue.in_flight.remove(&order).is_some()
@@ -315,11 +326,14 @@ impl Accumulator {
         }
     }
 
-    /// Whether this batch is the first of its partition that is with a server.
-    pub fn is_first_in_flight(&self, batch: &Batch) -> bool {
-        let queue = self.queues.get(&batch.partition);
-        let lowest = queue.and_then(|queue| queue.in_flight.keys().next().copied());
-        lowest.is_none() || lowest == batch.order
+    /// Whether all batches of its partition before this one are answered for good: none is with a server, none waits
+    /// to go again.
+    pub fn is_next_to_answer(&self, batch: &Batch) -> bool {
+        let Some(queue) = self.queues.get(&batch.partition) else { return true };
+        let in_flight = queue.in_flight.keys().next().copied();
+        let waiting = queue.batches.front().and_then(|first| first.order);
+        let before = |order: Option<u64>| order.is_some_and(|order| Some(order) < batch.order);
+        !before(in_flight) && !before(waiting)
     }
 
     pub fn past_deadline(&self, now: MonoMs, batch: &Batch) -> bool {
@@ -396,7 +410,7 @@ impl Accumulator {
     }
 }
 
-fn key(completion: &Arc<Completion>) -> usize {
+pub(super) fn key(completion: &Arc<Completion>) -> usize {
     Arc::as_ptr(completion).addr()
 }
 

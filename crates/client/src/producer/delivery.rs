@@ -23,32 +23,58 @@ pub struct Stored {
     pub log_append_time: i64,
 }
 
-/// Set once when a batch is stored or given up.
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Answered(Result<Stored>),
+    /// Cut in two: the records from this index on went with the second part.
+    Split {
+        at: i64,
+        first: Arc<Completion>,
+        second: Arc<Completion>,
+    },
+}
+
+/// Set once when a batch is stored, given up or cut.
 #[derive(Debug, Default)]
 pub struct Completion {
-    done: OnceLock<Result<Stored>>,
+    outcome: OnceLock<Outcome>,
     notify: Notify,
 }
 
 impl Completion {
     pub fn complete(&self, result: Result<Stored>) {
-        let _ = self.done.set(result);
+        self.set(Outcome::Answered(result));
+    }
+
+    pub(crate) fn set(&self, outcome: Outcome) {
+        let _ = self.outcome.set(outcome);
         self.notify.notify_waiters();
     }
 
-    pub fn result(&self) -> Option<&Result<Stored>> {
-        self.done.get()
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
     }
 
-    pub async fn wait(&self) -> Result<Stored> {
+    pub(crate) async fn wait(&self) -> Outcome {
         loop {
             let mut notified = std::pin::pin!(self.notify.notified());
             // Registered before looking: a completion between the two is not missed.
             notified.as_mut().enable();
-            if let Some(result) = self.done.get() {
-                return result.clone();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
             }
             notified.await;
+        }
+    }
+
+    /// Waits for the batch, and for all parts when it was cut.
+    pub(crate) async fn wait_for_all(completion: Arc<Self>) {
+        let mut waiting = vec![completion];
+        while let Some(next) = waiting.pop() {
+            if let Outcome::Split { first, second, .. } = next.wait().await {
+                waiting.extend([first, second]);
+            }
         }
     }
 }
@@ -65,19 +91,41 @@ pub struct Delivery {
 impl Delivery {
     /// The answer when it is there already.
     pub fn answer(&self) -> Option<Result<RecordMetadata>> {
-        let result = self.completion.result()?;
-        Some(result.as_ref().map(|stored| self.metadata(*stored)).map_err(Clone::clone))
+        let (mut completion, mut index) = (&self.completion, self.index);
+        loop {
+            match completion.outcome()? {
+                Outcome::Answered(result) => {
+                    let metadata = |stored: &Stored| self.metadata(*stored, index);
+                    return Some(result.as_ref().map(metadata).map_err(Clone::clone));
+                }
+                Outcome::Split { at, first, .. } if index < *at => completion = first,
+                Outcome::Split { at, second, .. } => {
+                    completion = second;
+                    index -= at;
+                }
+            }
+        }
     }
 
     /// Waits until the record is stored or given up.
     pub async fn wait(self) -> Result<RecordMetadata> {
-        let stored = self.completion.wait().await?;
-        Ok(self.metadata(stored))
+        let (mut completion, mut index) = (Arc::clone(&self.completion), self.index);
+        loop {
+            let outcome = completion.wait().await;
+            match outcome {
+                Outcome::Answered(result) => return Ok(self.metadata(result?, index)),
+                Outcome::Split { at, first, .. } if index < at => completion = first,
+                Outcome::Split { at, second, .. } => {
+                    completion = second;
+                    index -= at;
+                }
+            }
+        }
     }
 
-    fn metadata(&self, stored: Stored) -> RecordMetadata {
+    fn metadata(&self, stored: Stored, index: i64) -> RecordMetadata {
         let offset =
-            if stored.base_offset < 0 { -1 } else { stored.base_offset.saturating_add(self.index) };
+            if stored.base_offset < 0 { -1 } else { stored.base_offset.saturating_add(index) };
         let timestamp =
             if stored.log_append_time < 0 { self.timestamp } else { stored.log_append_time };
         RecordMetadata { partition: self.partition.clone(), offset, timestamp }

@@ -8,6 +8,7 @@ mod options;
 mod partitioner;
 mod request;
 mod sender;
+mod split;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -149,7 +150,7 @@ impl Producer {
         self.shared.flushing.fetch_add(1, Ordering::AcqRel);
         self.shared.wake.notify_one();
         for completion in waiting {
-            let _ = completion.wait().await;
+            delivery::Completion::wait_for_all(completion).await;
         }
         self.shared.flushing.fetch_sub(1, Ordering::AcqRel);
     }

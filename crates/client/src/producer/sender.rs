@@ -227,7 +227,7 @@ impl Sender {
                 match result {
                     Ok(connection) => entry.connection = Some(connection),
                     Err(error) => {
-                        tracing::warn!(node = node.get(), %error, "cannot reach the leader");
+                        tracing::debug!(node = node.get(), %error, "cannot reach the leader");
                         self.refresh_wanted = true;
                     }
                 }
@@ -288,9 +288,15 @@ impl Sender {
             }
             Err(error) => error,
         };
+        let kept = if error.code() == Some(ErrorCode::MessageTooLarge) {
+            accumulator.split(batch)
+        } else {
+            Some(batch)
+        };
+        let Some(batch) = kept else { return };
         let out_of_order = error.code() == Some(ErrorCode::OutOfOrderSequenceNumber);
         // Those behind a batch that failed for a moment are out of order until it has come again.
-        let behind = out_of_order && !accumulator.is_first_in_flight(&batch);
+        let behind = out_of_order && !accumulator.is_next_to_answer(&batch);
         let again = (error.retriable() || behind)
             && batch.attempts < shared.options.retries
             && !accumulator.past_deadline(now, &batch);

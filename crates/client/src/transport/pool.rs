@@ -66,6 +66,7 @@ impl Pool {
             }
             Err(error) => {
                 self.failed(&mut state);
+                tracing::warn!(%error, "connection failed");
                 Err(error)
             }
         }

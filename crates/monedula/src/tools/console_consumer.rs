@@ -453,12 +453,7 @@ async fn discover(
     };
     let metadata = match client.refresh_once(&topics, create).await {
         Ok(metadata) => metadata,
-        Err(error) if error.retriable() => {
-            if error.code().is_none() {
-                log::warn(&error);
-            }
-            return Ok(Vec::new());
-        }
+        Err(error) if error.retriable() => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let wanted = |name: &str, internal: bool| match source {

@@ -1,14 +1,43 @@
 //! Log lines on standard error in the form of Kafka's tools: `[time] LEVEL text`.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 pub fn error(text: impl Display) {
     line("ERROR", &text);
 }
 
-pub fn warn(text: impl Display) {
-    line("WARN", &text);
+/// Sends what the client logs to standard error: warnings, or what `MONEDULA_LOG` asks for (as `RUST_LOG`).
+pub fn install() {
+    let filter = EnvFilter::try_from_env("MONEDULA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).event_format(Lines);
+    // A second tool in the same process finds it installed.
+    let _ = lines.with_env_filter(filter).try_init();
+}
+
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "[{}] {} ", now(), event.metadata().level())?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }
 
 fn line(level: &str, text: &dyn Display) {

@@ -43,6 +43,7 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Runs a tool's asynchronous part on this thread.
 fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
+    log::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let output = runtime.block_on(future);

@@ -34,7 +34,7 @@ fn columns() {
     let all = ["timestamp", "partition", "offset", "delivery", "epoch", "headers", "key"];
     let all: Vec<String> = all.iter().map(|column| format!("print.{column}=true")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let line = "CreateTime:1234\tPartition:2\tOffset:7\tDelivery:NOT_PRESENT\tEpoch:3\th:v,i:null\tk\tnull\n";
+    let line = "CreateTime:1234\tPartition:2\tOffset:7\tDelivery:NOT_PRESENT\tEpoch:NOT_PRESENT\th:v,i:null\tk\tnull\n";
     check(&all, &record(), line);
     check(&[], &record(), "null\n");
     check(&["print.value=false"], &record(), "");
