@@ -41,4 +41,5 @@ SUITES = [
     Suite("kafkajs", (install.node_clients,), ["node", HERE / "node" / "suite.js"],
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
+    Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
 ]
