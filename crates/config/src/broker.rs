@@ -209,6 +209,23 @@ impl BrokerConfig {
         Self::parse(&properties.into_iter().collect())
     }
 
+    /// The values of [`Self::with_dynamic`] by key, without the checks across keys: cheap enough for every description.
+    pub(crate) fn values_under(
+        &self,
+        cluster: &Overrides,
+        broker: &Overrides,
+    ) -> Result<Values, ConfigError> {
+        let mut values = self.values.clone();
+        for (name, text) in cluster.iter().chain(broker) {
+            let Some(key) = keys::BROKER.get(name) else { continue };
+            for same in synonyms::of_broker(name).into_iter().filter_map(|s| keys::BROKER.get(s)) {
+                values.set(same, same.default_value()?);
+            }
+            values.set(key, key.parse(text)?);
+        }
+        Ok(values)
+    }
+
     /// What holds for a topic with settings of its own; an error names the value that does not parse.
     pub fn topic(&self, own: &Overrides) -> Result<TopicConfig, ConfigError> {
         Ok(TopicConfig::from_values(&self.topic_values(own)?))

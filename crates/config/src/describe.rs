@@ -1,8 +1,9 @@
 //! What `DescribeConfigs` shows: every key with its value, where that comes from, and what it would else be.
 
+use crate::group;
 use crate::key::ConfigType;
 use crate::keys::{self, synonyms};
-use crate::topic::Overrides;
+use crate::topic::{self, Overrides};
 use crate::values::Values;
 use crate::{BrokerConfig, ConfigError, ConfigKey, UpdateMode, Value};
 
@@ -183,7 +184,8 @@ fn entry(
 
 /// A topic with settings of its own.
 pub fn topic(layers: &Layers<'_>, own: &Overrides) -> Result<Vec<Entry>, ConfigError> {
-    let values = layers.current()?.topic_values(own)?;
+    let broker = layers.file.values_under(layers.cluster, layers.broker)?;
+    let values = topic::with_overrides(&topic::defaults(&broker)?, own)?;
     let describe = |key: &'static ConfigKey| {
         let behind = synonyms::of_topic(key.name).first();
         let behind = behind.map(|(name, _)| layers.synonyms(name, false)).unwrap_or_default();
@@ -196,7 +198,8 @@ pub fn topic(layers: &Layers<'_>, own: &Overrides) -> Result<Vec<Entry>, ConfigE
 
 /// A group with settings of its own.
 pub fn group(layers: &Layers<'_>, own: &Overrides) -> Result<Vec<Entry>, ConfigError> {
-    let values = layers.current()?.group_values(own)?;
+    let broker = layers.file.values_under(layers.cluster, layers.broker)?;
+    let values = group::values(&broker, own)?;
     let describe = |key: &'static ConfigKey| {
         let behind = match synonyms::of_group(key.name) {
             Some(name) => layers.synonyms(name, false),

@@ -25,7 +25,7 @@ pub struct Preflight<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AlterKind {
     Incremental,
-    /// `AlterConfigs`: every operation is a [`OpKind::Set`], and the whole is replaced.
+    /// `AlterConfigs`: every operation is taken for a [`OpKind::Set`], and the whole is replaced.
     Replacement,
 }
 
@@ -64,6 +64,14 @@ pub fn preflight(
     name: &str,
     ops: &[Op<'_>],
 ) -> Result<(), Refusal> {
+    let replaced: Vec<Op<'_>>;
+    let ops = match kind {
+        AlterKind::Incremental => ops,
+        AlterKind::Replacement => {
+            replaced = ops.iter().map(|op| Op { kind: OpKind::Set, ..*op }).collect();
+            &replaced
+        }
+    };
     let mut seen = BTreeSet::new();
     if !ops.iter().all(|op| seen.insert(op.name)) {
         return Err(Refusal::request("Error due to duplicate config keys"));
