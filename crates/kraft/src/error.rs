@@ -50,6 +50,8 @@ pub enum StartError {
     NotTheOnlyVoter { local: NodeId, directory: base::DirectoryId, voters: Vec<NodeId> },
     #[error("the quorum-state holds epoch {epoch}, after which no further election is possible")]
     EpochExhausted { epoch: i32 },
+    #[error("kraft.version {level} is not supported: this node knows {min} to {max}")]
+    UnsupportedKRaftVersion { level: i16, min: i16, max: i16 },
     #[error("the quorum-state holds the negative epoch {epoch}")]
     NegativeEpoch { epoch: i32 },
     #[error(

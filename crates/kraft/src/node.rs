@@ -60,6 +60,11 @@ impl Raft {
             voters.add(*offset, record);
         }
         check_voters(&config, voters.last().0)?;
+        let (level, range) = (voters.kraft_version().0, config.local.kraft_versions);
+        if level < range.min || level > range.max {
+            let (min, max) = (range.min, range.max);
+            return Err(StartError::UnsupportedKRaftVersion { level, min, max });
+        }
         check_log(&boot.log)?;
         let random = Random::new(config.seed);
         let election = boot.election.unwrap_or_else(|| ElectionState::initial(voters.last().0));

@@ -275,6 +275,10 @@ fn what_it_refuses_to_start_on() {
         },
         not_alone(&[1]),
     );
+    check(
+        |boot| boot.control = vec![(Offset(-1), ControlRecord::KRaftVersion(KRaftVersion(2)))],
+        Some(StartError::UnsupportedKRaftVersion { level: 2, min: 0, max: 1 }),
+    );
     let behind = SnapshotId { epoch: 1, offset: Offset(5) };
     check(
         |boot| {

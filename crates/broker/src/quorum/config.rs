@@ -33,6 +33,8 @@ pub struct QuorumConfig {
     pub snapshot_interval_ms: u64,
     /// `metadata.max.idle.interval.ms`; 0: no NoOp records.
     pub idle_interval_ms: u64,
+    /// How often old snapshots and segments are looked for; no key sets it in Kafka.
+    pub clean_interval_ms: u64,
 }
 
 impl QuorumConfig {
@@ -57,6 +59,7 @@ impl QuorumConfig {
             snapshot_bytes: 20 << 20,
             snapshot_interval_ms: 3_600_000,
             idle_interval_ms: 500,
+            clean_interval_ms: 60_000,
         }
     }
 

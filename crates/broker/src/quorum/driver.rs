@@ -4,6 +4,7 @@
 //! one flush, then committed, published and answered. Nothing is told before it is committed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
@@ -28,8 +29,8 @@ use crate::clock::{Clock, random_bytes};
 
 /// Commands taken before the log is flushed, so that one flush serves many and none waits long.
 const COMMANDS_PER_FLUSH: usize = 500;
-/// How often old snapshots and segments are looked for (Kafka's value).
-const CLEAN_INTERVAL_MS: u64 = 60_000;
+/// The thread looks around at least this often.
+const WAIT_MS_MAX: u64 = 60_000;
 
 /// Everything the thread owns.
 pub(super) struct Driver<M: Machine> {
@@ -88,6 +89,7 @@ impl<M: Machine> Driver<M> {
         let now = parts.clock.mono();
         Self {
             snapshots: Snapshots::new(now),
+            clean_at: now.plus_ms(parts.config.clean_interval_ms),
             config: parts.config,
             clock: parts.clock,
             raft: parts.raft,
@@ -109,7 +111,6 @@ impl<M: Machine> Driver<M> {
             flush_to: None,
             raft_timer: MonoMs::NEVER,
             noop_at: MonoMs::NEVER,
-            clean_at: now.plus_ms(CLEAN_INTERVAL_MS),
             active: None,
             elected: None,
             shutdown: None,
@@ -124,11 +125,15 @@ impl<M: Machine> Driver<M> {
 
     /// Runs until it is told to stop, or fails.
     pub(super) fn run(mut self, commands: &Receiver<Command<M::Request, M::Reply>>) {
-        let result = self.serve(commands);
-        let failure = result.err().map(|error| {
-            tracing::error!(%error, "the metadata quorum has failed");
-            error.to_string()
-        });
+        // A broken promise of consensus is a panic: the node must learn of it like of any other failure.
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve(commands)));
+        let failure = match served {
+            Ok(result) => result.err().map(|error| error.to_string()),
+            Err(_) => Some("the thread of the metadata quorum has panicked".to_owned()),
+        };
+        if let Some(error) = &failure {
+            tracing::error!(error, "the metadata quorum has failed");
+        }
         self.pending.fail_all(&SubmitError::Stopped);
         self.asked.clear();
         self.status.send_modify(|status| {
@@ -169,7 +174,7 @@ impl<M: Machine> Driver<M> {
     fn time_to_next(&self) -> Duration {
         let machine = self.timers.values().copied().min().unwrap_or(MonoMs::NEVER);
         let next = self.raft_timer.min(self.noop_at).min(self.clean_at).min(machine);
-        Duration::from_millis(next.since(self.clock.mono()).min(CLEAN_INTERVAL_MS))
+        Duration::from_millis(next.since(self.clock.mono()).min(WAIT_MS_MAX))
     }
 
     fn command(&mut self, command: Command<M::Request, M::Reply>) -> Result<(), QuorumError> {
@@ -217,7 +222,7 @@ impl<M: Machine> Driver<M> {
             self.event(Event::Tick)?;
         }
         if self.clean_at <= now {
-            self.clean_at = now.plus_ms(CLEAN_INTERVAL_MS);
+            self.clean_at = now.plus_ms(self.config.clean_interval_ms);
             self.clean()?;
         }
         if self.active.is_none() {

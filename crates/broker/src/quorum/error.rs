@@ -18,6 +18,8 @@ pub enum QuorumError {
     Encode(#[from] EncodeError),
     #[error("a batch cannot be written: {0}")]
     Build(#[from] BuildError),
+    #[error(transparent)]
+    Directory(#[from] storage::dirs::DirError),
     #[error("the metadata log: {0}")]
     Log(#[from] storage::log::LogError),
     #[error("{}: record at offset {offset} cannot be applied: {source}", path.display())]

@@ -1,13 +1,15 @@
 //! The directory `__cluster_metadata-0`: the log's segments, snapshots and `quorum-state`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::time::Now;
-use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicPartition};
+use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicPartition, Uuid};
 use kraft::cleaning::{self, SnapshotFile};
 use kraft::{Boot, ControlRecord, ElectionState, EpochStart, LogView, SnapshotId, VoterSet};
 use records::{AnyBatch, Batches, ControlType, record};
+use storage::dirs::partition_metadata;
 use storage::disk::{Disk, OpenMode};
 use storage::log::{Log, LogConfig, LogWork, OpenOptions, RemoveWork};
 use storage::pool::FilePool;
@@ -42,7 +44,9 @@ impl MetadataLog {
     ) -> Result<Self, QuorumError> {
         let dir = config.partition_dir();
         disk.create_dir(&dir).map_err(QuorumError::io("create", &dir))?;
-        write_partition_metadata(&*disk, &dir)?;
+        if partition_metadata::read_topic_id(&*disk, &dir)?.is_none() {
+            partition_metadata::write_topic_id(&*disk, &dir, Uuid::METADATA_TOPIC)?;
+        }
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
             segment_ms: config.segment_ms,
@@ -275,14 +279,16 @@ impl MetadataLog {
         read().map_err(QuorumError::io("read", &path))
     }
 
-    /// Deletes snapshots out of retention and the log before the oldest that stays. Returns the new start.
+    /// Deletes snapshots out of retention and the log before the oldest that stays. Returns the new start. `known`:
+    /// the snapshots that consensus knows of; one that was finished this very moment waits for the next round.
     pub(super) fn clean(
         &mut self,
+        known: &BTreeSet<SnapshotId>,
         retention: cleaning::Retention,
         now: Now,
     ) -> Result<Option<(Offset, SnapshotId)>, QuorumError> {
         let mut files = Vec::new();
-        for id in self.snapshots()? {
+        for &id in known {
             let bytes = self.snapshot_size(id).unwrap_or(0);
             let path = snapshot::path(&self.dir, id);
             let last_contained = snapshot::last_contained(&*self.disk, &path)?;
@@ -316,24 +322,6 @@ impl MetadataLog {
     pub(super) fn close(&mut self, now: Now) -> Result<(), QuorumError> {
         Ok(self.log.close(now.wall)?)
     }
-}
-
-/// `partition.metadata` of the metadata topic, as every log directory has one.
-fn write_partition_metadata(disk: &dyn Disk, dir: &Path) -> Result<(), QuorumError> {
-    let path = dir.join("partition.metadata");
-    let write = || {
-        if disk.stat(&path)?.is_some() {
-            return Ok(());
-        }
-        let temp = dir.join("partition.metadata.tmp");
-        let file = disk.open(&temp, OpenMode::CreateEmpty)?;
-        let text = format!("version: 0\ntopic_id: {}", base::Uuid::METADATA_TOPIC);
-        file.write_at(text.as_bytes(), 0)?;
-        file.sync_data()?;
-        disk.rename(&temp, &path)?;
-        disk.sync_dir(dir)
-    };
-    write().map_err(QuorumError::io("write", &path))
 }
 
 /// The id of this node's replica, for messages.

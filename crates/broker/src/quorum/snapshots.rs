@@ -113,7 +113,9 @@ impl<M: Machine> Driver<M> {
     pub(super) fn clean(&mut self) -> Result<(), QuorumError> {
         let now = self.clock.now();
         self.log.remove_due(now.mono)?;
-        if let Some((start, oldest)) = self.log.clean(self.config.retention, now)? {
+        if let Some((start, oldest)) =
+            self.log.clean(&self.raft.log().snapshots, self.config.retention, now)?
+        {
             tracing::info!(%start, oldest = oldest.file_name(), "the metadata log was shortened");
             self.event(Event::Cleaned { start, oldest })?;
         }

@@ -11,7 +11,10 @@ use base::{NodeId, Uuid};
 use broker::quorum::{METADATA_TOPIC, QuorumError, QuorumRequest, QuorumResponse, SubmitError};
 use metadata::{Publisher, Update};
 use protocol::messages::describe_quorum_request::{self, DescribeQuorumRequest};
-use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
+use protocol::messages::fetch_snapshot_request::{
+    FetchSnapshotRequest, PartitionSnapshot, SnapshotId, TopicSnapshot,
+};
 use protocol::messages::vote_request::{self, VoteRequest};
 use toy::{Ask, Handle, config, create, started};
 
@@ -118,6 +121,74 @@ fn snapshots_take_the_place_of_the_log() {
 }
 
 #[test]
+fn what_is_out_of_retention_goes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut short = config(dir.path());
+    short.snapshot_bytes = 2_000;
+    short.segment_bytes = 4_000;
+    short.retention.bytes = 1;
+    short.clean_interval_ms = 50;
+    let first_segment = dir.path().join("__cluster_metadata-0").join(format!("{:020}.log", 0));
+    runtime().block_on(async {
+        let handle = started(short.clone());
+        let mut count = 0;
+        while first_segment.exists() || snapshots(dir.path()).len() > 3 {
+            assert!(count < 5_000, "nothing is removed");
+            assert_eq!(create(&handle, &format!("topic-{count}")).await, Ok(()));
+            count += 1;
+        }
+        // An observer with nothing is sent to the newest snapshot, and gets it in pieces.
+        let answer = handle.ask(fetch(1, 0)).await.expect("answered");
+        let QuorumResponse::Fetch(answer) = answer else { panic!("another answer") };
+        let partition = &answer.responses[0].partitions[0];
+        assert!(partition.log_start_offset > 0);
+        let id = SnapshotId {
+            end_offset: partition.snapshot_id.end_offset,
+            epoch: partition.snapshot_id.epoch,
+            ..Default::default()
+        };
+        let name = format!("{:020}-{:010}.checkpoint", id.end_offset, id.epoch);
+        let whole = fs::read(dir.path().join("__cluster_metadata-0").join(name)).expect("there");
+        let mut copied = Vec::new();
+        while copied.len() < whole.len() {
+            let request = QuorumRequest::FetchSnapshot(FetchSnapshotRequest {
+                replica_id: 5,
+                max_bytes: 1_000,
+                topics: vec![TopicSnapshot {
+                    name: METADATA_TOPIC.into(),
+                    partitions: vec![PartitionSnapshot {
+                        current_leader_epoch: 1,
+                        snapshot_id: id.clone(),
+                        position: copied.len() as i64,
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            });
+            let answer =
+                handle.ask(request).await.unwrap_or_else(|e| panic!("{e} {:?}", handle.status()));
+            let QuorumResponse::FetchSnapshot(answer) = answer else { panic!("another answer") };
+            let partition = &answer.topics[0].partitions[0];
+            assert_eq!((partition.error_code, partition.size), (0, whole.len() as i64));
+            let bytes = partition.unaligned_records.as_ref().and_then(|part| part.bytes());
+            copied.extend_from_slice(bytes.expect("bytes"));
+        }
+        assert_eq!(copied, whole);
+        handle.shutdown().await;
+
+        let handle = started(config(dir.path()));
+        assert_eq!(topics(&handle).len(), count);
+        handle.shutdown().await;
+        for name in snapshots(dir.path()) {
+            fs::remove_file(dir.path().join("__cluster_metadata-0").join(name)).expect("removed");
+        }
+        let error = toy::start(config(dir.path())).err().expect("refused");
+        assert!(error.to_string().contains("a snapshot at or after"), "{error}");
+    });
+}
+
+#[test]
 fn a_log_without_its_beginning_needs_a_snapshot() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
@@ -195,6 +266,27 @@ fn publishers_learn_the_past_and_every_change() {
     });
 }
 
+/// An observer's fetch of the metadata log.
+fn fetch(leader_epoch: i32, offset: i64) -> QuorumRequest {
+    let partition = FetchPartition {
+        current_leader_epoch: leader_epoch,
+        fetch_offset: offset,
+        last_fetched_epoch: 0,
+        ..Default::default()
+    };
+    let topic = FetchTopic {
+        topic_id: Uuid::METADATA_TOPIC,
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    QuorumRequest::Fetch(FetchRequest {
+        replica_state: ReplicaState { replica_id: 5, ..Default::default() },
+        max_bytes: 1,
+        topics: vec![topic],
+        ..Default::default()
+    })
+}
+
 fn describe(topic: &'static str) -> QuorumRequest {
     let partition = describe_quorum_request::PartitionData::default();
     let topic = describe_quorum_request::TopicData {
@@ -211,26 +303,7 @@ fn the_quorum_is_described() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let handle = started(config(dir.path()));
-        let fetch = FetchRequest {
-            replica_state: protocol::messages::fetch_request::ReplicaState {
-                replica_id: 5,
-                ..Default::default()
-            },
-            max_bytes: 1,
-            topics: vec![FetchTopic {
-                topic_id: Uuid::METADATA_TOPIC,
-                partitions: vec![FetchPartition {
-                    current_leader_epoch: 1,
-                    last_fetched_epoch: 0,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
-        let QuorumResponse::Fetch(answer) =
-            handle.ask(QuorumRequest::Fetch(fetch)).await.expect("answered")
-        else {
+        let QuorumResponse::Fetch(answer) = handle.ask(fetch(1, 0)).await.expect("answered") else {
             panic!("another answer");
         };
         let partition = &answer.responses[0].partitions[0];
