@@ -222,20 +222,35 @@ impl Log {
         Ok(())
     }
 
-    /// The clean end: everything durable, indexes complete, a snapshot of the producers at the log's end. The log
+    /// The clean end: indexes complete, a snapshot of the producers at the log's end, everything durable. The log
     /// cannot be used afterwards. Recovery is not needed if the recovery point is kept.
     pub fn close(&mut self, now: WallMs) -> Result<()> {
+        self.finish_files(now, true)
+    }
+
+    /// The same without making anything durable: for those who close many logs and then call
+    /// [`Disk::sync_file_system`] once. Only when that has succeeded was the end clean; the recovery point says so
+    /// already.
+    pub fn close_unsynced(&mut self, now: WallMs) -> Result<()> {
+        self.finish_files(now, false)
+    }
+
+    fn finish_files(&mut self, now: WallMs, sync: bool) -> Result<()> {
         self.change(|log| {
             log.producers.take_snapshot(&log.files)?;
             let config = Arc::clone(&log.config);
             let unflushed = log.end_offset > log.recovery_point;
             log.active_mut_parts(|files, segment| segment.finish(files, &config))?;
-            log.flush_now(log.end_offset, now)?;
-            if unflushed {
-                log.sync_active_indexes()?;
-            }
             if log.epochs.is_dirty() {
-                log.epochs.store(log.files.disk().as_ref(), log.files.dir(), true)?;
+                log.epochs.store(log.files.disk().as_ref(), log.files.dir(), sync)?;
+            }
+            if sync {
+                log.flush_now(log.end_offset, now)?;
+            } else {
+                log.flushed(log.end_offset, now);
+            }
+            if sync && unflushed {
+                log.sync_active_indexes()?;
             }
             log.files.forget_all();
             Ok(())

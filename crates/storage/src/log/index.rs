@@ -21,6 +21,8 @@ pub(crate) struct Entries<const N: usize> {
     base_offset: i64,
     written: u32,
     pending: Vec<u8>,
+    /// Bytes in the file; more than the entries take while the index is being rebuilt.
+    file_len: u64,
     /// The last entry, once somebody has asked.
     last: OnceLock<Option<[u8; N]>>,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Entries<const N: usize> {
 impl<const N: usize> Entries<N> {
     fn new(kind: FileKind, base_offset: i64, file_len: u64) -> Self {
         let written = u32::try_from(file_len / N as u64).unwrap_or(u32::MAX);
-        Self { kind, base_offset, written, pending: Vec::new(), last: OnceLock::new() }
+        Self { kind, base_offset, written, pending: Vec::new(), file_len, last: OnceLock::new() }
     }
 
     fn count(&self) -> u32 {
@@ -77,7 +79,27 @@ impl<const N: usize> Entries<N> {
         let position = u64::from(self.written) * N as u64;
         files.write(self.base_offset, self.kind, &self.pending, position)?;
         self.written += (self.pending.len() / N) as u32;
+        self.file_len = self.file_len.max(position + self.pending.len() as u64);
         self.pending = Vec::new();
+        Ok(())
+    }
+
+    /// Forgets the entries; the file is written over, and cut by [`Self::finish`] where it was longer. Cutting it to
+    /// nothing first would make file systems write it out when it is closed.
+    fn restart(&mut self) {
+        self.written = 0;
+        self.pending = Vec::new();
+        self.last = OnceLock::new();
+    }
+
+    /// Writes what is still in memory and cuts the file behind it.
+    fn finish(&mut self, files: &LogFiles) -> Result<()> {
+        self.write(files)?;
+        let len = u64::from(self.written) * N as u64;
+        if self.file_len > len {
+            files.set_len(self.base_offset, self.kind, len)?;
+            self.file_len = len;
+        }
         Ok(())
     }
 
@@ -90,7 +112,7 @@ impl<const N: usize> Entries<N> {
             self.pending = Vec::new();
             self.written = count;
         }
-        files.set_len(self.base_offset, self.kind, u64::from(self.written) * N as u64)
+        self.finish(files)
     }
 
     /// How many entries at the front satisfy `before`, which holds up to some entry and for none after it.
@@ -188,8 +210,9 @@ impl OffsetIndex {
         self.entries.push(files, entry)
     }
 
-    pub fn write(&mut self, files: &LogFiles) -> Result<()> {
-        self.entries.write(files)
+    /// Writes what is still in memory; the file ends with the last entry.
+    pub fn finish(&mut self, files: &LogFiles) -> Result<()> {
+        self.entries.finish(files)
     }
 
     /// Drops the entries at and after `offset`.
@@ -199,8 +222,9 @@ impl OffsetIndex {
         self.entries.truncate(files, keep)
     }
 
-    pub fn clear(&mut self, files: &LogFiles) -> Result<()> {
-        self.entries.truncate(files, 0)
+    /// Forgets the entries, to be built anew and then finished.
+    pub fn restart(&mut self) {
+        self.entries.restart();
     }
 
     /// False when the end of the file cannot be what an index of a log of `log_size` bytes ends with.
@@ -282,8 +306,9 @@ impl TimeIndex {
         self.entries.push(files, entry)
     }
 
-    pub fn write(&mut self, files: &LogFiles) -> Result<()> {
-        self.entries.write(files)
+    /// Writes what is still in memory; the file ends with the last entry.
+    pub fn finish(&mut self, files: &LogFiles) -> Result<()> {
+        self.entries.finish(files)
     }
 
     /// Drops the entries at and after `offset`.
@@ -293,8 +318,9 @@ impl TimeIndex {
         self.entries.truncate(files, keep)
     }
 
-    pub fn clear(&mut self, files: &LogFiles) -> Result<()> {
-        self.entries.truncate(files, 0)
+    /// Forgets the entries, to be built anew and then finished.
+    pub fn restart(&mut self) {
+        self.entries.restart();
     }
 
     /// False when the end of the file cannot be what a time index ends with.

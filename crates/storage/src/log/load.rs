@@ -216,6 +216,9 @@ impl Log {
     fn recover(&mut self, start: i64, now: WallMs) -> Result<()> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for slot in first..self.segments.len() {
+            if self.segments.len() == 1 && self.active().is_untouched() {
+                break;
+            }
             let Some(mut segment) = self.take_segment(slot) else { break };
             let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
             self.segments.insert(slot, segment);

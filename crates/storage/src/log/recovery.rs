@@ -45,7 +45,7 @@ impl Recovery<'_> {
     /// Reads a whole segment, checks every batch, builds its indexes anew.
     pub fn recover(&mut self, segment: &mut Segment, on_fault: OnFault) -> Result<Recovered> {
         let files = self.files;
-        segment.clear_indexes(files)?;
+        segment.restart_indexes();
         if self.producers.is_some() {
             segment.txn_index.clear(files)?;
         }

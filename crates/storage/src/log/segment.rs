@@ -114,6 +114,14 @@ impl Segment {
         }
     }
 
+    /// Nothing was ever written into it.
+    pub fn is_untouched(&self) -> bool {
+        self.size == 0
+            && self.offset_index.count() == 0
+            && self.time_index.count() == 0
+            && self.txn_index.is_empty()
+    }
+
     // Rolling.
 
     pub fn should_roll(
@@ -386,14 +394,13 @@ impl Segment {
     // Changing what is there.
 
     /// Forgets the indexes; [`Self::index`] builds them again.
-    pub fn clear_indexes(&mut self, files: &LogFiles) -> Result<()> {
-        self.offset_index.clear(files)?;
-        self.time_index.clear(files)?;
+    pub fn restart_indexes(&mut self) {
+        self.offset_index.restart();
+        self.time_index.restart();
         self.first_timestamp = OnceLock::new();
         self.max_timestamp = OnceLock::from(self.no_timestamp());
         self.bytes_since_entry = 0;
         self.tail.clear();
-        Ok(())
     }
 
     /// Takes the batch that follows into the indexes, at recovery. The interval is counted as Kafka's recovery counts
@@ -410,7 +417,7 @@ impl Segment {
         }
         let max = self.max_timestamp(files)?;
         self.time_index.push_if_later(files, max.timestamp, max.offset)?;
-        self.write_indexes(files)?;
+        self.finish_indexes(files)?;
         self.suspect = AtomicBool::new(false);
         Ok(())
     }
@@ -462,7 +469,7 @@ impl Segment {
     pub fn finish(&mut self, files: &LogFiles, config: &LogConfig) -> Result<()> {
         let max = self.max_timestamp(files)?;
         self.time_index.push_if_later(files, max.timestamp, max.offset)?;
-        self.write_indexes(files)?;
+        self.finish_indexes(files)?;
         if config.preallocate {
             files.set_len(self.base_offset, FileKind::Log, self.size)?;
         }
@@ -470,8 +477,8 @@ impl Segment {
         Ok(())
     }
 
-    pub fn write_indexes(&mut self, files: &LogFiles) -> Result<()> {
-        self.offset_index.write(files)?;
-        self.time_index.write(files)
+    fn finish_indexes(&mut self, files: &LogFiles) -> Result<()> {
+        self.offset_index.finish(files)?;
+        self.time_index.finish(files)
     }
 }

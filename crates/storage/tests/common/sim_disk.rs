@@ -210,6 +210,15 @@ impl Disk for SimDisk {
         })
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.sync_dir(path)?;
+        for inode in self.0.lock().unwrap().names.values() {
+            let mut inode = inode.lock().unwrap();
+            inode.durable = inode.now.clone();
+        }
+        Ok(())
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         self.change()?;
         let mut state = self.0.lock().unwrap();

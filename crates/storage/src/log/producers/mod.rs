@@ -237,9 +237,12 @@ impl ProducerState {
         let bytes = snapshot::encode(entries.into_iter());
         let file = files
             .disk()
-            .open(&path, OpenMode::CreateEmpty)
+            .open(&path, OpenMode::CreateIfMissing)
             .map_err(LogError::io("create", &path))?;
         file.write_at(&bytes, 0).map_err(LogError::io("write", &path))?;
+        if file.len().map_err(LogError::io("look at", &path))? > bytes.len() as u64 {
+            file.set_len(bytes.len() as u64).map_err(LogError::io("truncate", &path))?;
+        }
         self.snapshots.insert(self.end_offset);
         self.last_snapshot = self.end_offset;
         Ok(Some(self.end_offset))
