@@ -18,4 +18,5 @@ pub mod quorum;
 mod request;
 mod topics;
 
+pub use handlers::served_apis;
 pub use node::{RunningNode, StartError, start};

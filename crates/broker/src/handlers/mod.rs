@@ -107,3 +107,11 @@ pub fn served(side: Listener) -> impl Iterator<Item = &'static Handler> {
     served.sort_by_key(|handler| handler.api.code());
     served.into_iter()
 }
+
+/// Every API that is served and its stable versions, by key: what docs/compatibility.md lists.
+pub fn served_apis() -> Vec<(ApiKey, std::ops::RangeInclusive<i16>)> {
+    let mut apis: Vec<_> =
+        HANDLERS.iter().map(|handler| (handler.api, handler.versions(false))).collect();
+    apis.sort_by_key(|(api, _)| api.code());
+    apis
+}
