@@ -149,7 +149,7 @@ impl Consumer {
                 self.refreshing = false;
                 self.last_refresh = Some(Instant::now());
                 match result {
-                    Ok(()) => Ok(()),
+                    Ok(()) => self.check_topics(),
                     Err(error) if error.retriable() => {
                         tracing::warn!(%error, "metadata refresh failed");
                         self.refresh_wanted = true;
@@ -176,6 +176,18 @@ impl Consumer {
                 self.fetched(&asked, result)
             }
         }
+    }
+
+    /// A topic that will not come by waiting: its name is invalid, or it may not be read.
+    fn check_topics(&self) -> Result<()> {
+        let metadata = self.client.metadata();
+        for topic in self.partitions.keys().map(|tp| &tp.topic) {
+            let code = metadata.topic(topic).map_or(ErrorCode::None, |known| known.error);
+            if code != ErrorCode::None && !code.retriable() {
+                return Err(Error::api(code, Some(&format!("{topic}: {}", code.message()))));
+            }
+        }
+        Ok(())
     }
 
     fn free<'a>(&mut self, partitions: impl Iterator<Item = &'a TopicPartition>) {

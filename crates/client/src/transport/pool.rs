@@ -66,7 +66,7 @@ impl Pool {
             }
             Err(error) => {
                 self.failed(&mut state);
-                tracing::warn!(%error, "connection failed");
+                tracing::warn!("{error}");
                 Err(error)
             }
         }
