@@ -100,7 +100,10 @@ USAGE = [
     (G, "--bootstrap-server B --topic-partitions a:b", None),
 ]
 
+CLEAN = topics("--delete --if-exists --topic P.*")
+
 TOPICS = [
+    CLEAN,
     topics("--create --topic P-a"),
     topics("--create --topic P-a"),
     topics("--create --topic P-a --if-not-exists"),
@@ -153,8 +156,6 @@ TOPICS = [
     topics("--delete --topic P-c --if-exists"),
     topics("--delete --topic P-d --delete-config x"),
     topics("--list --topic P.*"),
-    topics("--create --topic P-one"),
-    topics("--create --topic P-two --partitions 2"),
 ]
 
 KEYED = "k1\tone\nk2\ttwo\nk3\tthree\nk1\tfour\n"
@@ -165,6 +166,9 @@ PRINT = " ".join(
 )
 
 DATA = [
+    CLEAN,
+    topics("--create --topic P-one"),
+    topics("--create --topic P-two --partitions 2"),
     produce("--topic P-one", "a\nb\n\nlong line with spaces\nlast without newline"),
     consume("--topic P-one --max-messages 5" + READ),
     consume("--topic P-one --max-messages 2" + READ),
@@ -229,7 +233,7 @@ DATA = [
     offsets("--topic P-one --time 0"),
     offsets("--topic P-one --time 99999999999999"),
     offsets("--topic P-one --exclude-internal-topics"),
-    topics("--delete --topic P.*"),
+    CLEAN,
 ]
 
 CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA}
