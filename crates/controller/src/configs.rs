@@ -18,11 +18,8 @@ use protocol::metadata_records::clear_elr_record::ClearElrRecord;
 use protocol::metadata_records::config_record::ConfigRecord;
 
 use crate::effective::{MIN_INSYNC_REPLICAS, cluster_resource};
-use crate::error::{ApiError, Result, fields};
+use crate::error::{ApiError, Result, check_size, fields};
 use crate::handle::{Controller, Records};
-
-/// Records that one request may make.
-const MAX_RECORDS: usize = 10_000;
 
 type ConfigRecords = Vec<MetadataRecord<'static>>;
 
@@ -59,7 +56,13 @@ pub(crate) fn incremental(
             ..Default::default()
         });
     }
-    let records = finish(controller, records, request.validate_only);
+    let records = finish(controller, records, request.validate_only).unwrap_or_else(|error| {
+        for response in &mut responses {
+            let (error_code, error_message) = error.clone().fields();
+            (response.error_code, response.error_message) = (error_code, error_message);
+        }
+        Records::none()
+    });
     (
         records,
         incremental_response::IncrementalAlterConfigsResponse { responses, ..Default::default() },
@@ -96,7 +99,13 @@ pub(crate) fn legacy(
             ..Default::default()
         });
     }
-    let records = finish(controller, records, request.validate_only);
+    let records = finish(controller, records, request.validate_only).unwrap_or_else(|error| {
+        for response in &mut responses {
+            let (error_code, error_message) = error.clone().fields();
+            (response.error_code, response.error_message) = (error_code, error_message);
+        }
+        Records::none()
+    });
     (records, legacy_response::AlterConfigsResponse { responses, ..Default::default() })
 }
 
@@ -147,8 +156,23 @@ fn decide(
     let elr_enabled = controller.image().features.elr_enabled();
     let changes =
         rules(kind, &Rules { node: &controller.settings.node, elr_enabled }).map_err(refusal)?;
+    check_cordoned(controller, kind, &changes)?;
     check_exists(controller, resource)?;
     Ok(changes.into_iter().map(|change| record(resource, change)).collect())
+}
+
+/// Older logs cannot hold which directories take no replicas.
+fn check_cordoned(controller: &Controller, kind: ResourceType, changes: &[Change]) -> Result<()> {
+    let cordons = changes.iter().any(|change| change.name == "cordoned.log.dirs");
+    if kind == ResourceType::Broker
+        && cordons
+        && !controller.metadata_version().supports_cordoned_log_dirs()
+    {
+        let message = "The cordoned.log.dirs configuration value cannot be set because it requires \
+                       metadata.version >= 4.3-IV0";
+        return Err(ApiError::new(ErrorCode::InvalidConfig, message));
+    }
+    Ok(())
 }
 
 fn refusal(refusal: Refusal) -> ApiError {
@@ -211,13 +235,15 @@ fn clear_elr(controller: &Controller, records: &[MetadataRecord<'static>]) -> Co
     cleared.collect()
 }
 
-fn finish(controller: &Controller, mut records: ConfigRecords, validate_only: bool) -> Records {
-    if validate_only {
-        return Records::none();
-    }
+fn finish(
+    controller: &Controller,
+    mut records: ConfigRecords,
+    validate_only: bool,
+) -> Result<Records> {
     let mut cleared = clear_elr(controller, &records);
     records.append(&mut cleared);
-    Records::atomic(records)
+    check_size(&records)?;
+    Ok(if validate_only { Records::none() } else { Records::atomic(records) })
 }
 
 /// The configuration of a topic that is about to exist.
@@ -226,9 +252,6 @@ pub(crate) fn for_new_topic(
     resource: &ConfigResource,
     given: &BTreeMap<Cow<'static, str>, Cow<'static, str>>,
 ) -> Result<ConfigRecords> {
-    if given.len() > MAX_RECORDS {
-        return Err(ApiError::bare(ErrorCode::UnknownServerError));
-    }
     let ops = given.iter().map(|(name, value)| Op { name, kind: OpKind::Set, value: Some(value) });
     let ops: Vec<Op<'_>> = ops.collect();
     let elr_enabled = controller.image().features.elr_enabled();

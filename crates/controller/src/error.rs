@@ -33,6 +33,18 @@ impl ApiError {
     }
 }
 
+/// Records that one request may make.
+pub(crate) const MAX_RECORDS_PER_REQUEST: usize = 10_000;
+
+/// Kafka's answer to everything in a request that makes more records than are written at once.
+pub(crate) fn check_size<T>(records: &[T]) -> Result<()> {
+    if records.len() <= MAX_RECORDS_PER_REQUEST {
+        return Ok(());
+    }
+    let message = "Unable to perform excessively large batch operation.";
+    Err(ApiError::new(ErrorCode::PolicyViolation, message))
+}
+
 /// Response fields for a result: zero and no text when it went well.
 pub(crate) fn fields<T>(result: Result<T>) -> (i16, Option<std::borrow::Cow<'static, str>>) {
     result.err().map_or((0, None), ApiError::fields)

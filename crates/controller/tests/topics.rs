@@ -92,12 +92,19 @@ fn deletion_can_be_switched_off() {
 #[test]
 fn one_big_request_is_answered() {
     let mut cx = TestContext::with_brokers(3);
-    assert_eq!(cx.create(topic("big", 10_000, 3)).0, 0);
-    assert_eq!(cx.image().topics.by_name("big").unwrap().partition_count(), 10_000);
+    // With the record of the topic itself these are too many.
+    let refused = cx.create(topic("big", 10_000, 3));
+    let policy = protocol::ErrorCode::PolicyViolation.code();
+    assert_eq!(
+        refused,
+        (policy, "Unable to perform excessively large batch operation.".to_owned())
+    );
+    assert_eq!(cx.create(topic("big", 9_999, 3)).0, 0);
+    assert_eq!(cx.image().topics.by_name("big").unwrap().partition_count(), 9_999);
     // Fencing a broker changes every partition it is in sync with, in one go.
     let before = cx.log.len();
     cx.heartbeat(0, |request| request.want_fence = true);
-    assert_eq!(cx.log.len() - before, 10_001);
+    assert_eq!(cx.log.len() - before, 10_000);
     // Giving leadership back comes in portions.
     cx.heartbeat(0, |_| {});
     assert_eq!(cx.fire(ControllerTimer::BalanceLeaders), 0, "nobody is in sync again");

@@ -11,7 +11,7 @@ use protocol::metadata_records::MetadataRecord;
 
 use super::change::{Election, PartitionChange};
 use crate::effective;
-use crate::error::{ApiError, Result, fields};
+use crate::error::{ApiError, Result, check_size, fields};
 use crate::handle::{Controller, Records};
 
 /// Elections in one periodic run; with more to do it comes back at once.
@@ -63,6 +63,9 @@ pub(crate) fn handle(
                 ..Default::default()
             });
         }
+    }
+    if let Err(error) = check_size(&records) {
+        return (Records::none(), refused(request, error));
     }
     let reply = ElectLeadersResponse { replica_election_results: results, ..Default::default() };
     (Records::loose(records), reply)

@@ -17,7 +17,7 @@ use protocol::metadata_records::partition_change_record::PartitionChangeRecord;
 
 use super::change::PartitionChange;
 use crate::effective;
-use crate::error::{ApiError, Result, fields};
+use crate::error::{ApiError, MAX_RECORDS_PER_REQUEST, Result, fields};
 use crate::handle::{Controller, Records};
 use crate::topics::assignment::check_manual;
 
@@ -38,7 +38,11 @@ pub(crate) fn alter(
                     .map(|ids| ids.iter().copied().map(NodeId).collect()),
                 may_change_factor: request.allow_replication_factor_change,
             };
-            let altered = alter_one(controller, &topic.name, &target);
+            let altered = alter_one(controller, &topic.name, &target).and_then(|record| {
+                // Kafka has no word for this.
+                let full = record.is_some() && records.len() >= MAX_RECORDS_PER_REQUEST;
+                if full { Err(ApiError::bare(ErrorCode::UnknownServerError)) } else { Ok(record) }
+            });
             let (error_code, error_message) =
                 fields(altered.map(|record| records.extend(record.map(Into::into))));
             partitions.push(ReassignablePartitionResponse {

@@ -14,7 +14,7 @@ use protocol::metadata_records::topic_record::TopicRecord;
 use super::assignment::{check_manual, new_partition};
 use super::names::{CLUSTER_METADATA_TOPIC, why_invalid};
 use super::{MAX_PARTITIONS_PER_REQUEST, placement};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, check_size};
 use crate::handle::{Controller, Records};
 use crate::{Random, configs, random};
 
@@ -27,10 +27,13 @@ pub(crate) fn handle(
     random: &mut dyn Random,
 ) -> (Records, CreateTopicsResponse<'static>) {
     let (topics, refused) = sift(request);
-    if let Err(error) = check_total(controller, &topics) {
-        let results =
+    let refuse_all = |error: ApiError| {
+        let topics =
             request.topics.iter().map(|topic| failure(&topic.name, error.clone())).collect();
-        return (Records::none(), CreateTopicsResponse { topics: results, ..Default::default() });
+        (Records::none(), CreateTopicsResponse { topics, ..Default::default() })
+    };
+    if let Err(error) = check_total(controller, &topics) {
+        return refuse_all(error);
     }
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(request.topics.len());
@@ -44,6 +47,9 @@ pub(crate) fn handle(
         }
     }
     results.extend(refused);
+    if let Err(error) = check_size(&records) {
+        return refuse_all(error);
+    }
     if request.validate_only {
         records.clear();
     }

@@ -9,7 +9,7 @@ use protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTop
 use protocol::metadata_records::remove_topic_record::RemoveTopicRecord;
 
 use crate::Random;
-use crate::error::ApiError;
+use crate::error::{ApiError, check_size};
 use crate::handle::{Controller, Records};
 use crate::random::shuffle;
 
@@ -21,7 +21,8 @@ pub(crate) fn handle(
     random: &mut dyn Random,
 ) -> (Records, DeleteTopicsResponse<'static>) {
     if !controller.settings.node.topics.delete_topic_enable {
-        return (Records::none(), disabled(request));
+        let error = ApiError::of(ErrorCode::TopicDeletionDisabled);
+        return (Records::none(), refused(request, &error));
     }
     let (mut asked, mut responses) = Asked::read(request);
     let topics = &controller.image().topics;
@@ -57,6 +58,9 @@ pub(crate) fn handle(
         records.push(RemoveTopicRecord { topic_id: *topic_id, ..Default::default() }.into());
         responses.push(result(Some(name), *topic_id, None));
     }
+    if let Err(error) = check_size(&records) {
+        return (Records::none(), refused(request, &error));
+    }
     // The order must not tell absent topics from hidden ones.
     shuffle(random, &mut responses);
     (Records::atomic(records), DeleteTopicsResponse { responses, ..Default::default() })
@@ -68,12 +72,16 @@ fn result(name: Option<&str>, topic_id: TopicId, error: Option<ApiError>) -> Top
     TopicResult { name, topic_id, error_code, error_message, ..Default::default() }
 }
 
-/// `delete.topic.enable=false`: every topic gets the same answer.
-fn disabled(request: &DeleteTopicsRequest<'static>) -> DeleteTopicsResponse<'static> {
-    let error = || Some(ApiError::of(ErrorCode::TopicDeletionDisabled));
-    let by_name = request.topic_names.iter().map(|name| result(Some(name), TopicId::ZERO, error()));
-    let by_state =
-        request.topics.iter().map(|topic| result(topic.name.as_deref(), topic.topic_id, error()));
+/// One error for every topic of the request.
+fn refused(
+    request: &DeleteTopicsRequest<'static>,
+    error: &ApiError,
+) -> DeleteTopicsResponse<'static> {
+    let error = || Some(error.clone());
+    let names = request.topic_names.iter();
+    let by_name = names.map(|name| result(Some(name), TopicId::ZERO, error()));
+    let topics = request.topics.iter();
+    let by_state = topics.map(|topic| result(topic.name.as_deref(), topic.topic_id, error()));
     DeleteTopicsResponse { responses: by_name.chain(by_state).collect(), ..Default::default() }
 }
 
