@@ -1,7 +1,8 @@
 //! `.lock`: one process at a time in a log directory.
 //!
 //! Two locks on one file: `flock` keeps out a second lock of our own, in this process too; the POSIX record lock is the
-//! one that a JVM takes, so that Apache Kafka and Monedula keep each other out.
+//! one that a JVM takes, so that Apache Kafka and Monedula keep each other out. A process loses its POSIX lock when it
+//! closes any descriptor of the file: a refused second attempt in one process leaves the first with `flock` alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
