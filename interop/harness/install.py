@@ -71,6 +71,17 @@ def java_classes():
         once(f"java-{name}", sources, compile_)
 
 
+def bench_classes():
+    """Compiles the bench's consumer."""
+    source, target = PROJECT / "bench" / "Consume.java", WORK / "java" / "bench"
+    javac = need("javac", "a JDK, version 17 or later (Debian: openjdk-17-jdk-headless)")
+
+    def compile_():
+        target.mkdir(parents=True, exist_ok=True)
+        run("compile-java-bench", [javac, "-nowarn", "-d", target, "-cp", f"{TOOLS_JARS}/*", source], 120)
+    once("java-bench", [source], compile_)
+
+
 def python_clients():
     venv = WORK / "python"
     lock = HERE / "python" / "requirements.txt"
