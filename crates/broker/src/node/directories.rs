@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use base::{BrokerEpoch, DirectoryId, Uuid};
 use config::BrokerConfig;
+use kraft::{Endpoint, VoterSet};
 use storage::Disk;
 use storage::dirs::{DirError, DirLock, MetaEnsemble, clean_shutdown};
 use tracing::info;
 
 use super::StartError;
 use crate::clock::{Clock, random_uuid};
-use crate::format::{Features, Format};
+use crate::format::{Features, Format, standalone_voters};
 
 /// Locked and formatted.
 pub struct Directories {
@@ -88,13 +89,27 @@ fn format(
             ..Default::default()
         },
         ignore_formatted: true,
-        initial_voters: None,
+        initial_voters: first_voters(config),
         more_records: Vec::new(),
     };
     for line in format.run(disk, clock.wall(), &mut random_uuid)? {
         info!("{line}");
     }
     Ok(())
+}
+
+/// Without `controller.quorum.voters` this node alone is the quorum, as after a format with `--standalone`.
+fn first_voters(config: &BrokerConfig) -> Option<VoterSet> {
+    if !config.voters.is_empty() || !config.roles.controller {
+        return None;
+    }
+    // Where it really listens (ports are bound, names of the machine known by then) it says when it first leads.
+    let listener = config.advertised_controller_listeners.first().map(|listener| Endpoint {
+        name: listener.listener.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+    });
+    listener.map(|listener| standalone_voters(config.node_id, random_uuid(), listener))
 }
 
 /// Relative directories are taken from where the process was started.
