@@ -54,8 +54,18 @@ pub trait Disk: Send + Sync + 'static {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in the directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes everything in the file system of this directory durable, at once instead of file by file.
-    fn sync_file_system(&self, path: &Path) -> io::Result<()>;
+    /// Makes everything below this directory durable: at once, where the system has such a call.
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        for file in self.list(path)? {
+            let inside = path.join(&file.name);
+            if file.is_dir {
+                self.sync_file_system(&inside)?;
+            } else {
+                self.open(&inside, OpenMode::ReadOnly)?.sync_data()?;
+            }
+        }
+        self.sync_dir(path)
+    }
 }
 
 /// One open file. Handles are shared: a fetch keeps reading while the file is being renamed or removed.
@@ -141,23 +151,10 @@ impl Disk for RealDisk {
         fs::File::open(path)?.sync_all()
     }
 
-    /// Since Linux 5.8 this reports failed writes of every file; elsewhere there is no such call.
+    /// Since Linux 5.8 this reports failed writes of every file.
     #[cfg(target_os = "linux")]
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
         Ok(rustix::fs::syncfs(fs::File::open(path)?)?)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                self.sync_file_system(&entry.path())?;
-            } else {
-                fs::File::open(entry.path())?.sync_all()?;
-            }
-        }
-        self.sync_dir(path)
     }
 }
 
