@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use base::{DirectoryId, NodeId, WallMs};
 use kraft::{Endpoint, KRaftVersion, ReplicaKey, SnapshotId, VersionRange, Voter, VoterSet};
-use metadata::{Feature, MetadataVersion, record_version};
+use metadata::record_version;
 use protocol::metadata_records::MetadataRecord;
 use storage::dirs::{DirError, DirMeta, MetaEnsemble, MetaProperties};
 use storage::disk::Disk;
 
 pub use features::{FeatureError, bootstrap_records, levels};
+pub use metadata::{FEATURES, Feature, MetadataVersion};
 
 use crate::quorum::snapshot::{self, SnapshotHead};
 use crate::quorum::{METADATA_TOPIC, QuorumError};
@@ -214,4 +215,17 @@ pub fn standalone_voters(node_id: NodeId, directory: DirectoryId, listener: Endp
         endpoints: vec![listener],
         kraft_versions: VersionRange { min: 0, max: 1 },
     }])
+}
+
+/// The voters that `--initial-controllers` names: number, directory and address, all at one listener.
+pub fn initial_voters(
+    listener: &str,
+    voters: impl IntoIterator<Item = (NodeId, DirectoryId, String, u16)>,
+) -> VoterSet {
+    let voter = |(id, directory, host, port)| Voter {
+        key: ReplicaKey::new(id, directory),
+        endpoints: vec![Endpoint { name: listener.to_owned(), host, port }],
+        kraft_versions: VersionRange { min: 0, max: 1 },
+    };
+    voters.into_iter().map(voter).collect()
 }

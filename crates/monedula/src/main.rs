@@ -1,6 +1,7 @@
 //! The one binary: starts a node, formats directories, and holds the command-line tools.
 
 mod commands;
+mod format;
 mod tools;
 
 use std::process::ExitCode;

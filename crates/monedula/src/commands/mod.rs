@@ -18,6 +18,9 @@ pub fn run(args: &[String]) -> ExitCode {
     if let Some(tool) = tools::by_script_name(program) {
         return tool(args.get(1..).unwrap_or_default());
     }
+    if matches!(program.rsplit('/').next(), Some("kafka-storage" | "kafka-storage.sh")) {
+        return crate::format::storage(args.get(1..).unwrap_or_default());
+    }
     let rest = args.get(2..).unwrap_or_default();
     match args.get(1).map(String::as_str) {
         None | Some("help" | "--help" | "-h") => {
@@ -33,6 +36,8 @@ pub fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("start") => start::run(rest, began),
+        Some("format") => crate::format::format(rest),
+        Some("storage") => crate::format::storage(rest),
         Some(name) => match tools::by_name(name) {
             Some(tool) => tool(rest),
             None => {
