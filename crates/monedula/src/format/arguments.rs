@@ -205,8 +205,8 @@ fn read_flags(
         };
         if QUORUM_FLAGS.contains(&flag.long) {
             let other = given.iter().map(|(long, _)| *long);
-            let other =
-                other.filter(|long| QUORUM_FLAGS.contains(long) && *long != flag.long).next();
+            let mut other = other;
+            let other = other.find(|long| QUORUM_FLAGS.contains(long) && *long != flag.long);
             let other = other.and_then(|long| subcommand.flags.iter().find(|f| f.long == long));
             if let Some(other) = other {
                 let other = format!("{}/{}", other.long, other.short);
