@@ -13,7 +13,13 @@ fn text_round_trips() {
 
 #[test]
 fn bad_text_is_refused() {
-    for text in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAA!A", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+    for text in [
+        "",
+        "x",
+        "AAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAA!A",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ] {
         assert!(text.parse::<Uuid>().is_err(), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
 use metadata::{ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update};
 use replication::LeaderConfig;
-use storage::dirs::{LogEntry, NewLog};
+use storage::dirs::NewLog;
 use tracing::{error, info};
 
 use crate::configs;
@@ -140,7 +140,13 @@ fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option
         is_new: before.is_none() && !update.before.is_empty(),
     };
     match node.logs.get_or_create(&new, node.clock.wall()) {
-        Ok(LogEntry { log, .. }) => {
+        Ok(entry) => {
+            let found = node.logs.dir_of(&entry).and_then(|(_, id)| id);
+            if let Some(found) = found.filter(|found| directory.is_some_and(|told| told != *found))
+            {
+                node.assignments.add(id, found);
+            }
+            let log = entry.log;
             log.write().set_config(Arc::clone(&settings.log));
             let partition = Partition::new(id, Arc::clone(&local.topic.name), log, settings);
             let partition = Arc::new(partition);

@@ -12,7 +12,7 @@ fn missing(api: ApiKey) -> &'static str {
         29..=31 => "ACLs",
         34 => "moving replicas between directories",
         48 | 49 => "quotas",
-        52..=54 | 56 | 58 | 59 | 73 | 80..=82 | 94 => "several nodes",
+        52..=54 | 56 | 58 | 59 | 80..=82 | 94 => "several nodes",
         71 | 72 => "client metrics",
         76..=79 | 83..=87 | 90..=92 => "share groups",
         88 | 89 | 93 => "Streams groups",

@@ -12,6 +12,8 @@ mod alter_configs;
 mod alter_partition_reassignments;
 #[path = "18_api_versions.rs"]
 pub mod api_versions;
+#[path = "73_assign_replicas_to_dirs.rs"]
+mod assign_replicas_to_dirs;
 #[path = "63_broker_heartbeat.rs"]
 mod broker_heartbeat;
 #[path = "62_broker_registration.rs"]
@@ -91,6 +93,7 @@ static HANDLERS: &[Handler] = &[
     unregister_broker::HANDLER,
     allocate_producer_ids::HANDLER,
     controller_registration::HANDLER,
+    assign_replicas_to_dirs::HANDLER,
     list_config_resources::HANDLER,
     describe_topic_partitions::HANDLER,
 ];

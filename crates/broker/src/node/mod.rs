@@ -1,5 +1,6 @@
 //! A node: everything that its handlers share, its start, its upkeep and its end.
 
+pub(crate) mod assign;
 mod directories;
 mod error;
 mod listeners;
@@ -53,6 +54,7 @@ pub struct Node {
     pub logs: LogManager,
     pub fetch_sessions: Mutex<Sessions>,
     pub producer_ids: ProducerIds,
+    pub(crate) assignments: assign::Assignments,
     /// As given at the start.
     pub static_config: BrokerConfig,
     pub(crate) config: ArcSwap<BrokerConfig>,

@@ -20,6 +20,7 @@ use storage::disk::Disk;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::assign::Assignments;
 use super::directories::{self, Directories};
 use super::{Node, RunningNode, StartError, listeners, logs, quorum, upkeep};
 use crate::apply::BrokerPublisher;
@@ -161,6 +162,7 @@ async fn make_node(
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),
         producer_ids: ProducerIds::default(),
+        assignments: Assignments::default(),
         config: ArcSwap::from_pointee(dynamic),
         static_config: config,
         appended: AtomicBool::new(true),

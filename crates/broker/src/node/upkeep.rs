@@ -9,7 +9,7 @@ use base::{MonoMs, WallMs};
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::Node;
+use super::{Node, assign};
 use crate::lifecycle::Lifecycle;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            assign::send(&node, lifecycle.broker_epoch()).await;
             let (worker, lifecycle) = (Arc::clone(&node), lifecycle.clone());
             let done = tokio::task::spawn_blocking(move || {
                 tick(&worker, &lifecycle, &mut schedule);
