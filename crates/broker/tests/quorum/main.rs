@@ -332,9 +332,10 @@ fn the_quorum_is_described() {
 fn a_deposed_controller_comes_back() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
-        let mut quick = config(dir.path());
-        quick.election_timeout_ms = 50;
-        let handle = started(quick);
+        let mut slow = config(dir.path());
+        // Long enough for a busy machine to ask in between.
+        slow.election_timeout_ms = 1_500;
+        let handle = started(slow);
         assert_eq!(create(&handle, "a").await, Ok(()));
         let partition = vote_request::PartitionData {
             replica_epoch: 7,
