@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use config::alter::{self, AlterKind, Op, Preflight, Refusal};
 use config::{BrokerConfig, ConfigError, TopicConfig};
 use metadata::{ConfigResource, ConfigResourceType, Image};
 use protocol::ErrorCode;
@@ -48,8 +49,36 @@ pub fn partition_settings(
     Arc::new(PartitionSettings::new(&topic(broker, image, name)))
 }
 
+/// What this broker says to a change before the controller hears of it; `Ok(false)`: it is done with here.
+pub fn preflight_change(
+    context: &RequestContext,
+    kind: AlterKind,
+    resource_type: i8,
+    name: &str,
+    ops: &[Op<'_>],
+) -> Result<bool, (ErrorCode, String)> {
+    if let Some(error) = may_alter(context, resource_type, name) {
+        return Err((error, error.message().to_owned()));
+    }
+    let node = &context.node;
+    let image = node.image();
+    let own = node.static_config.node_id.to_string();
+    let cluster = overrides(&image, ConfigResourceType::Broker, CLUSTER_DEFAULT);
+    let broker = overrides(&image, ConfigResourceType::Broker, &own);
+    let known = Preflight { file: &node.static_config, cluster: &cluster, broker: &broker };
+    let refused = |refusal: Refusal| (ErrorCode::from_code(refusal.code), refusal.message);
+    alter::preflight(&known, kind, resource_type, name, ops).map_err(refused)?;
+    if ConfigResourceType::from_code(resource_type) == ConfigResourceType::BrokerLogger {
+        // There are no loggers to set one by one (docs/compatibility.md), so none exists.
+        alter::preflight_loggers(node.static_config.node_id, name, ops, |_| false)
+            .map_err(refused)?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
 /// Why the asker may not change the settings of a resource.
-pub fn may_alter(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
+fn may_alter(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
     refused(context, kind, name, Operation::AlterConfigs)
 }
 

@@ -1,13 +1,18 @@
 //! AlterConfigs (33), versions 0-2: replaces all settings of a resource (deprecated since KIP-339); forwarded to the controller.
 
+use std::collections::HashSet;
+
+use config::alter::{AlterKind, Op, OpKind};
 use protocol::ErrorCode;
-use protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
+use protocol::messages::alter_configs_request::{
+    AlterConfigsRequest, AlterConfigsResource, AlterableConfig,
+};
 use protocol::messages::alter_configs_response::{
     AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
 use crate::ask;
-use crate::configs::may_alter;
+use crate::configs::preflight_change;
 use crate::request::RequestContext;
 
 crate::handler!(AlterConfigs, AlterConfigsRequest<'_>, handle);
@@ -18,16 +23,34 @@ async fn handle(
 ) -> AlterConfigsResponse<'static> {
     let mut request = request.into_owned();
     let mut refused = Vec::new();
+    let twice = twice(&request.resources);
     request.resources.retain(|resource| {
-        let error = may_alter(context, resource.resource_type, &resource.resource_name);
-        refused.extend(error.map(|error| failed(resource, error)));
-        error.is_none()
+        let key = (resource.resource_type, resource.resource_name.to_string());
+        if twice.contains(&key) {
+            let message = "Each resource must appear at most once.".to_owned();
+            refused.push(failed(resource, ErrorCode::InvalidRequest, message));
+            return false;
+        }
+        let ops: Vec<Op<'_>> = resource.configs.iter().map(op).collect();
+        let (kind, name) = (resource.resource_type, &*resource.resource_name);
+        match preflight_change(context, AlterKind::Replacement, kind, name, &ops) {
+            Ok(true) => return true,
+            Ok(false) => refused.push(failed(resource, ErrorCode::None, String::new())),
+            Err((error, message)) => refused.push(failed(resource, error, message)),
+        }
+        false
     });
+    if request.resources.is_empty() {
+        return AlterConfigsResponse { responses: refused, ..Default::default() };
+    }
     let resources = request.resources.clone();
     let mut response = match ask!(context, AlterConfigs(request)) {
         Ok(response) => response,
         Err(error) => AlterConfigsResponse {
-            responses: resources.iter().map(|resource| failed(resource, error)).collect(),
+            responses: resources
+                .iter()
+                .map(|resource| failed(resource, error, error.message().to_owned()))
+                .collect(),
             ..Default::default()
         },
     };
@@ -35,13 +58,25 @@ async fn handle(
     response
 }
 
+fn op<'a>(config: &'a AlterableConfig<'_>) -> Op<'a> {
+    Op { name: &config.name, kind: OpKind::Set, value: config.value.as_deref() }
+}
+
+/// Resources that stand in the request more than once.
+fn twice(resources: &[AlterConfigsResource<'_>]) -> HashSet<(i8, String)> {
+    let mut seen = HashSet::new();
+    let keys = resources.iter().map(|r| (r.resource_type, r.resource_name.to_string()));
+    keys.filter(|key| !seen.insert(key.clone())).collect()
+}
+
 fn failed(
     resource: &AlterConfigsResource<'static>,
     error: ErrorCode,
+    message: String,
 ) -> AlterConfigsResourceResponse<'static> {
     AlterConfigsResourceResponse {
         error_code: error.code(),
-        error_message: Some(error.message().into()),
+        error_message: (!error.is_none()).then(|| message.into()),
         resource_type: resource.resource_type,
         resource_name: resource.resource_name.clone(),
         ..Default::default()
