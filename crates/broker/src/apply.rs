@@ -37,6 +37,10 @@ impl Publisher for BrokerPublisher {
 
     fn publish(&mut self, update: &Update) {
         let Some(node) = self.node.upgrade() else { return };
+        if update.metadata_version_change().is_some() && !update.before.is_empty() {
+            // What this broker supports is told in records of the new version.
+            node.note_metadata_version_changed();
+        }
         apply_broker_configs(&node, update);
         apply_partitions(&node, update);
         apply_topic_configs(&node, update);

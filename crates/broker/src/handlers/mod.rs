@@ -14,6 +14,8 @@ mod alter_partition_reassignments;
 pub mod api_versions;
 #[path = "73_assign_replicas_to_dirs.rs"]
 mod assign_replicas_to_dirs;
+#[path = "53_begin_quorum_epoch.rs"]
+mod begin_quorum_epoch;
 #[path = "63_broker_heartbeat.rs"]
 mod broker_heartbeat;
 #[path = "62_broker_registration.rs"]
@@ -42,8 +44,12 @@ mod describe_quorum;
 mod describe_topic_partitions;
 #[path = "43_elect_leaders.rs"]
 mod elect_leaders;
+#[path = "54_end_quorum_epoch.rs"]
+mod end_quorum_epoch;
 #[path = "01_fetch.rs"]
 mod fetch;
+#[path = "59_fetch_snapshot.rs"]
+mod fetch_snapshot;
 #[path = "44_incremental_alter_configs.rs"]
 mod incremental_alter_configs;
 #[path = "22_init_producer_id.rs"]
@@ -64,6 +70,8 @@ mod produce;
 mod unregister_broker;
 #[path = "57_update_features.rs"]
 mod update_features;
+#[path = "52_vote.rs"]
+mod vote;
 
 static HANDLERS: &[Handler] = &[
     produce::HANDLER,
@@ -84,8 +92,12 @@ static HANDLERS: &[Handler] = &[
     incremental_alter_configs::HANDLER,
     alter_partition_reassignments::HANDLER,
     list_partition_reassignments::HANDLER,
+    end_quorum_epoch::HANDLER,
+    begin_quorum_epoch::HANDLER,
+    vote::HANDLER,
     describe_quorum::HANDLER,
     update_features::HANDLER,
+    fetch_snapshot::HANDLER,
     describe_cluster::HANDLER,
     describe_producers::HANDLER,
     broker_registration::HANDLER,

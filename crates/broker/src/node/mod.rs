@@ -63,6 +63,8 @@ pub struct Node {
     appended: AtomicBool,
     /// Logs were marked for removal since the last look.
     deleted: AtomicBool,
+    /// The cluster moved to another `metadata.version` since the last look.
+    metadata_version_changed: AtomicBool,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -104,6 +106,14 @@ impl Node {
 
     fn take_deleted(&self) -> bool {
         self.deleted.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_metadata_version_changed(&self) {
+        self.metadata_version_changed.store(true, Ordering::Relaxed);
+    }
+
+    fn take_metadata_version_changed(&self) -> bool {
+        self.metadata_version_changed.swap(false, Ordering::Relaxed)
     }
 
     /// The node cannot go on: it stops and exits with an error.

@@ -167,6 +167,7 @@ async fn make_node(
         static_config: config,
         appended: AtomicBool::new(true),
         deleted: AtomicBool::new(false),
+        metadata_version_changed: AtomicBool::new(false),
         failure: watch::Sender::new(None),
     }))
 }

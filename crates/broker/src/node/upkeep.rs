@@ -42,6 +42,9 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if node.take_metadata_version_changed() {
+                lifecycle.register_again();
+            }
             assign::send(&node, lifecycle.broker_epoch()).await;
             let (worker, lifecycle) = (Arc::clone(&node), lifecycle.clone());
             let done = tokio::task::spawn_blocking(move || {
