@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use config::BrokerConfig;
+use config::key::Effect;
 use config::properties::Properties;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -102,7 +103,14 @@ fn load(arguments: &Arguments) -> Result<BrokerConfig, String> {
     };
     BrokerConfig::load(file.as_ref(), &arguments.set).map_err(|error| {
         let source = arguments.file.as_deref().unwrap_or("the command line");
-        format!("configuration error in {source}: {error}")
+        // Kafka's words do not always name the key; ours do.
+        let text = error.to_string();
+        let key = match error.key.as_str() {
+            "" => String::new(),
+            key if text.contains(key) => String::new(),
+            key => format!("{key}: "),
+        };
+        format!("configuration error in {source}: {key}{text}")
     })
 }
 
@@ -117,7 +125,12 @@ fn tell_of_keys(config: &BrokerConfig) {
         tracing::warn!(key, "unknown configuration key");
     }
     for (key, effect) in config.keys_without_effect() {
-        tracing::info!(key, ?effect, "this configuration key has no effect here");
+        match effect {
+            Effect::Later => {
+                tracing::warn!(key, "configured, but what it belongs to is not built yet")
+            }
+            _ => tracing::info!(key, "configured; accepted without effect here"),
+        }
     }
 }
 
