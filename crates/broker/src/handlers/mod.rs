@@ -50,6 +50,8 @@ mod end_quorum_epoch;
 mod fetch;
 #[path = "59_fetch_snapshot.rs"]
 mod fetch_snapshot;
+#[path = "10_find_coordinator.rs"]
+mod find_coordinator;
 #[path = "44_incremental_alter_configs.rs"]
 mod incremental_alter_configs;
 #[path = "22_init_producer_id.rs"]
@@ -78,6 +80,7 @@ static HANDLERS: &[Handler] = &[
     fetch::HANDLER,
     list_offsets::HANDLER,
     metadata::HANDLER,
+    find_coordinator::HANDLER,
     api_versions::HANDLER,
     create_topics::HANDLER,
     delete_topics::HANDLER,

@@ -252,7 +252,8 @@ fn quorum(config: &BrokerConfig) -> Result<(), ConfigError> {
             ),
         )?;
         require(
-            !config.given.contains(INTER_BROKER),
+            !(config.given.contains(INTER_BROKER)
+                && config.values.list(CONTROLLER_NAMES).contains(&config.inter_broker_listener)),
             INTER_BROKER,
             format!(
                 "{CONTROLLER_NAMES} must not contain an explicitly set {INTER_BROKER} \
