@@ -144,7 +144,9 @@ pub fn broker(layers: &Layers<'_>) -> Result<Vec<Entry>, ConfigError> {
     }
     for (name, text) in current.given.iter() {
         let shown = keys::BROKER.get(name).is_some_and(|key| !key.internal);
-        if !shown {
+        // Keys of our own are no part of what Kafka's tools expect to see.
+        let ours = keys::MONEDULA.get(name).is_some();
+        if !shown && !ours {
             entries.push(broker_entry(layers, name, Some(text.to_owned()), false));
         }
     }

@@ -26,7 +26,8 @@ const INLINE_BYTES_MAX: u32 = 16 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    pub bytes_max: usize,
+    /// Negative, as the client may send it: then every partition fails, as in Kafka.
+    pub bytes_max: i64,
     pub bytes_min: usize,
     pub read_committed: bool,
 }
@@ -171,12 +172,19 @@ impl Pass<'_> {
         partition: &Arc<Partition>,
         request: &PartitionRequest,
     ) -> Result<ReadResult, ErrorCode> {
-        let left = self.limits.bytes_max.saturating_sub(self.bytes);
+        let left = match self.limits.bytes_max {
+            bytes_max if bytes_max < 0 => bytes_max,
+            bytes_max => (bytes_max - self.bytes as i64).max(0),
+        };
+        let Ok(bytes_max) = u32::try_from(left.min(request.bytes_max.into())) else {
+            self.urgent = true;
+            return Err(ErrorCode::UnknownServerError);
+        };
         let asked = ReadRequest {
             offset: request.fetch_offset,
             leader_epoch: request.current_leader_epoch,
             last_fetched_epoch: request.last_fetched_epoch,
-            bytes_max: left.min(request.bytes_max.max(0) as usize) as u32,
+            bytes_max,
             whole_batch: self.bytes == 0,
             read_committed: self.limits.read_committed,
         };

@@ -17,6 +17,7 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceResponse, TopicProduceResponse,
 };
+use records::Batches;
 use records::validate::check_produce;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -83,6 +84,9 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
         && !context.allows(Operation::Write, Resource::TransactionalId(id))
     {
         Some(ErrorCode::TransactionalIdAuthorizationFailed)
+    } else if transactional_id.is_none() && has_transactional_batch(&topics, &frame.bytes) {
+        // KIP-98 by the batch, not by the request's word alone (CVE-2018-17196).
+        Some(ErrorCode::TransactionalIdAuthorizationFailed)
     } else if !(-1..=1).contains(&acks) {
         Some(ErrorCode::InvalidRequiredAcks)
     } else {
@@ -120,6 +124,15 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
         return context.respond(&response);
     }
     Handled::Later(Box::pin(wait(context, response, owed, timeout_ms)))
+}
+
+/// Whether any batch claims to be part of a transaction.
+fn has_transactional_batch(topics: &[TopicPart], frame: &[u8]) -> bool {
+    let mut ranges = topics.iter().flat_map(|topic| &topic.parts).filter_map(|part| part.range);
+    ranges.any(|(at, len)| {
+        let records = frame.get(at..at + len).unwrap_or_default();
+        Batches::new(records).flatten().any(|batch| batch.is_transactional())
+    })
 }
 
 struct Appending<'a> {
@@ -209,6 +222,10 @@ impl Appending<'_> {
                 ..failure(index, fault.error_code())
             };
         }
+        if Batches::new(&records).flatten().any(|batch| batch.is_transactional()) {
+            // Transactions are begun at a coordinator, which this node does not have yet: none can be open.
+            return failure(index, ErrorCode::InvalidTxnState);
+        }
         let node = &self.context.node;
         let image = node.image();
         let Some(registered) = image.topics.partition(topic_id, PartitionIndex(index)) else {
@@ -219,7 +236,15 @@ impl Appending<'_> {
             return not_leader(index, registered);
         };
         let deadline = self.now.mono.plus_ms(self.timeout_ms);
-        match partition.append(records, self.all, self.now, deadline) {
+        let (all, now) = (self.all, self.now);
+        let append = || partition.append(records, all, now, deadline);
+        let appended = if partition.settings().flushes_by_count() {
+            // The append waits for the disk: other connections move to other threads meanwhile.
+            tokio::task::block_in_place(append)
+        } else {
+            append()
+        };
+        match appended {
             Ok(appended) => self.appended(index, appended, place),
             Err(error) => {
                 let answer = self.refused(&shown, index, &error);

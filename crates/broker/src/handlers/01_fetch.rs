@@ -60,7 +60,7 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
         }
     };
     let limits = Limits {
-        bytes_max: request.max_bytes.min(node.config().fetch.max_bytes).max(0) as usize,
+        bytes_max: request.max_bytes.min(node.config().fetch.max_bytes).into(),
         bytes_min: request.min_bytes.max(0) as usize,
         read_committed: request.isolation_level == 1,
     };

@@ -48,9 +48,13 @@ async fn handle(
             look_up(context, &request, topic, partition)
                 .unwrap_or_else(|error| failed(partition, error))
         };
+        // A partition that is named twice is answered once.
+        let mut answered = HashSet::new();
+        let partitions = topic.partitions.iter().filter(|p| answered.insert(p.partition_index));
+        let partitions = partitions.map(answer).collect();
         ListOffsetsTopicResponse {
             name: topic.name.to_string().into(),
-            partitions: topic.partitions.iter().map(answer).collect(),
+            partitions,
             ..Default::default()
         }
     });

@@ -15,6 +15,10 @@ use protocol::{ApiKey, ErrorCode};
 use super::served;
 use crate::request::RequestContext;
 
+/// Kafka announces versions of Produce that it no longer serves: old librdkafka derives from them that compression works
+/// (KAFKA-18659).
+const PRODUCE_MIN_VERSION_TOLD: i16 = 0;
+
 crate::handler!(ApiVersions, ApiVersionsRequest<'_>, handle);
 
 async fn handle(
@@ -64,9 +68,13 @@ fn api_keys(context: &RequestContext) -> Vec<ApiVersion> {
     served(context.side)
         .map(|handler| {
             let versions = handler.versions(unstable);
+            let min_version = match handler.api {
+                ApiKey::Produce => PRODUCE_MIN_VERSION_TOLD,
+                _ => *versions.start(),
+            };
             ApiVersion {
                 api_key: handler.api.code(),
-                min_version: *versions.start(),
+                min_version,
                 max_version: *versions.end(),
                 ..Default::default()
             }

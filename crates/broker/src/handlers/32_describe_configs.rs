@@ -72,8 +72,7 @@ fn entries(
                 return Err((error, error.message().into()));
             }
             if image.topics.by_name(name).is_none() {
-                let error = ErrorCode::UnknownTopicOrPartition;
-                return Err((error, error.message().into()));
+                return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
             }
             describe::topic(&layers, &overrides(image, kind, name))
         }

@@ -54,6 +54,11 @@ impl PartitionSettings {
         Self { log: Arc::new(log), validation, min_insync_replicas }
     }
 
+    /// `flush.messages` is set: appends may wait for the disk.
+    pub fn flushes_by_count(&self) -> bool {
+        self.log.flush_messages < i64::MAX
+    }
+
     pub fn deletes(&self) -> bool {
         self.log.delete
     }
