@@ -74,7 +74,11 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 .into_iter()
                 .map(|data| {
                     let records = data.records.as_ref().and_then(protocol::Records::bytes);
-                    let range = records.map(|r| (r.as_ptr() as usize - start, r.len()));
+                    // Records are a slice of the frame: their place in it is what is kept.
+                    let range = records.and_then(|r| {
+                        let at = (r.as_ptr() as usize).checked_sub(start)?;
+                        (at + r.len() <= frame.bytes.len()).then_some((at, r.len()))
+                    });
                     Part { index: data.index, range }
                 })
                 .collect(),
