@@ -49,15 +49,42 @@ pub fn partition_settings(
     Arc::new(PartitionSettings::new(&topic(broker, image, name)))
 }
 
-/// What this broker says to a change before the controller hears of it; `Ok(false)`: it is done with here.
-pub fn preflight_change(
+/// One resource of a request to change settings.
+pub struct Change<'a> {
+    pub kind: i8,
+    pub name: &'a str,
+    pub ops: Vec<Op<'a>>,
+}
+
+/// What this broker says to changes before the controller hears of them, one verdict each: `None` goes to the controller, anything
+/// else (also no error) is the answer.
+pub fn preflight(
     context: &RequestContext,
     kind: AlterKind,
-    resource_type: i8,
-    name: &str,
-    ops: &[Op<'_>],
+    changes: &[Change<'_>],
+) -> Vec<Option<(ErrorCode, String)>> {
+    let same = |a: &Change<'_>, b: &Change<'_>| a.kind == b.kind && a.name == b.name;
+    let verdict = |change: &Change<'_>| {
+        if changes.iter().filter(|other| same(change, other)).count() > 1 {
+            let message = "Each resource must appear at most once.".to_owned();
+            return Some((ErrorCode::InvalidRequest, message));
+        }
+        match preflight_one(context, kind, change) {
+            Ok(true) => None,
+            Ok(false) => Some((ErrorCode::None, String::new())),
+            Err(refused) => Some(refused),
+        }
+    };
+    changes.iter().map(verdict).collect()
+}
+
+/// `Ok(false)`: the change is done with here.
+fn preflight_one(
+    context: &RequestContext,
+    kind: AlterKind,
+    change: &Change<'_>,
 ) -> Result<bool, (ErrorCode, String)> {
-    if let Some(error) = may_alter(context, resource_type, name) {
+    if let Some(error) = may_alter(context, change.kind, change.name) {
         return Err((error, error.message().to_owned()));
     }
     let node = &context.node;
@@ -67,11 +94,11 @@ pub fn preflight_change(
     let broker = overrides(&image, ConfigResourceType::Broker, &own);
     let known = Preflight { file: &node.static_config, cluster: &cluster, broker: &broker };
     let refused = |refusal: Refusal| (ErrorCode::from_code(refusal.code), refusal.message);
-    alter::preflight(&known, kind, resource_type, name, ops).map_err(refused)?;
-    if ConfigResourceType::from_code(resource_type) == ConfigResourceType::BrokerLogger {
+    alter::preflight(&known, kind, change.kind, change.name, &change.ops).map_err(refused)?;
+    if ConfigResourceType::from_code(change.kind) == ConfigResourceType::BrokerLogger {
         // There are no loggers to set one by one (docs/compatibility.md), so none exists.
-        alter::preflight_loggers(node.static_config.node_id, name, ops, |_| false)
-            .map_err(refused)?;
+        let id = node.static_config.node_id;
+        alter::preflight_loggers(id, change.name, &change.ops, |_| false).map_err(refused)?;
         return Ok(false);
     }
     Ok(true)

@@ -1,7 +1,5 @@
 //! AlterConfigs (33), versions 0-2: replaces all settings of a resource (deprecated since KIP-339); forwarded to the controller.
 
-use std::collections::HashSet;
-
 use config::alter::{AlterKind, Op, OpKind};
 use protocol::ErrorCode;
 use protocol::messages::alter_configs_request::{
@@ -12,7 +10,7 @@ use protocol::messages::alter_configs_response::{
 };
 
 use crate::ask;
-use crate::configs::preflight_change;
+use crate::configs::{Change, preflight};
 use crate::request::RequestContext;
 
 crate::handler!(AlterConfigs, AlterConfigsRequest<'_>, handle);
@@ -22,23 +20,15 @@ async fn handle(
     request: AlterConfigsRequest<'_>,
 ) -> AlterConfigsResponse<'static> {
     let mut request = request.into_owned();
+    let changes: Vec<Change<'_>> = request.resources.iter().map(change).collect();
+    let mut verdicts = preflight(context, AlterKind::Replacement, &changes).into_iter();
     let mut refused = Vec::new();
-    let twice = twice(&request.resources);
-    request.resources.retain(|resource| {
-        let key = (resource.resource_type, resource.resource_name.to_string());
-        if twice.contains(&key) {
-            let message = "Each resource must appear at most once.".to_owned();
-            refused.push(failed(resource, ErrorCode::InvalidRequest, message));
-            return false;
+    request.resources.retain(|resource| match verdicts.next().flatten() {
+        None => true,
+        Some((error, message)) => {
+            refused.push(failed(resource, error, message));
+            false
         }
-        let ops: Vec<Op<'_>> = resource.configs.iter().map(op).collect();
-        let (kind, name) = (resource.resource_type, &*resource.resource_name);
-        match preflight_change(context, AlterKind::Replacement, kind, name, &ops) {
-            Ok(true) => return true,
-            Ok(false) => refused.push(failed(resource, ErrorCode::None, String::new())),
-            Err((error, message)) => refused.push(failed(resource, error, message)),
-        }
-        false
     });
     if request.resources.is_empty() {
         return AlterConfigsResponse { responses: refused, ..Default::default() };
@@ -58,15 +48,17 @@ async fn handle(
     response
 }
 
-fn op<'a>(config: &'a AlterableConfig<'_>) -> Op<'a> {
-    Op { name: &config.name, kind: OpKind::Set, value: config.value.as_deref() }
-}
-
-/// Resources that stand in the request more than once.
-fn twice(resources: &[AlterConfigsResource<'_>]) -> HashSet<(i8, String)> {
-    let mut seen = HashSet::new();
-    let keys = resources.iter().map(|r| (r.resource_type, r.resource_name.to_string()));
-    keys.filter(|key| !seen.insert(key.clone())).collect()
+fn change<'a>(resource: &'a AlterConfigsResource<'_>) -> Change<'a> {
+    let op = |config: &'a AlterableConfig<'_>| Op {
+        name: &config.name,
+        kind: OpKind::Set,
+        value: config.value.as_deref(),
+    };
+    Change {
+        kind: resource.resource_type,
+        name: &resource.resource_name,
+        ops: resource.configs.iter().map(op).collect(),
+    }
 }
 
 fn failed(
