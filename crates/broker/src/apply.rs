@@ -12,7 +12,7 @@ use storage::dirs::NewLog;
 use tracing::{error, info};
 
 use crate::configs;
-use crate::node::Node;
+use crate::node::{Node, listeners};
 use crate::partitions::Partition;
 use crate::topics::is_internal;
 
@@ -58,6 +58,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
     }
     match configs::with_dynamic(&node.static_config, &update.after) {
         Ok(config) => {
+            node.connections.set_limits(listeners::connections(&config));
             node.config.store(Arc::new(config));
             info!("dynamic configuration of the broker changed");
             for partition in node.partitions.all() {

@@ -14,4 +14,7 @@ pub mod server;
 pub use budget::{Budget, BudgetPermit};
 pub use frame::{Frame, FrameError};
 pub use response::{Chunk, FileRegion, Response};
-pub use server::{Connection, Handled, ListenerConfig, Server, ServerLimits, Service};
+pub use server::{
+    Connection, ConnectionLimits, ConnectionQuota, Handled, ListenerConfig, Server, ServerLimits,
+    Service,
+};

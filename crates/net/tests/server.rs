@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use net::{Budget, Chunk, Connection, FileRegion, Frame, Handled, ListenerConfig};
+use net::{
+    Budget, Chunk, Connection, ConnectionLimits, FileRegion, Frame, Handled, ListenerConfig,
+};
 use net::{Response, Server, ServerLimits, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -73,6 +75,11 @@ fn start(limits: ServerLimits) -> (Server, SocketAddr) {
     let address = server.addresses()[0].1;
     server.serve(|_| Some(Arc::new(Commands)));
     (server, address)
+}
+
+fn limited(max: usize, per_ip_max: usize) -> ServerLimits {
+    let connections = ConnectionLimits { max, per_ip_max, per_ip_overrides: Default::default() };
+    ServerLimits { connections, ..Default::default() }
 }
 
 async fn send(stream: &mut TcpStream, text: &str) {
@@ -150,8 +157,7 @@ async fn bad_lengths_close_the_connection() {
 
 #[tokio::test]
 async fn connections_are_limited_by_address() {
-    let (_server, address) =
-        start(ServerLimits { connections_per_ip_max: 1, ..Default::default() });
+    let (_server, address) = start(limited(10, 1));
     let mut first = TcpStream::connect(address).await.unwrap();
     send(&mut first, "x").await;
     receive(&mut first).await.unwrap();
@@ -167,7 +173,7 @@ async fn connections_are_limited_by_address() {
 
 #[tokio::test]
 async fn at_the_limit_of_connections_a_new_one_waits() {
-    let limits = ServerLimits { connections_max: 1, ..Default::default() };
+    let limits = limited(1, 10);
     let (_server, address) = start(limits);
     let mut first = TcpStream::connect(address).await.unwrap();
     send(&mut first, "x").await;
@@ -177,6 +183,20 @@ async fn at_the_limit_of_connections_a_new_one_waits() {
     let waits = tokio::time::timeout(Duration::from_millis(150), receive(&mut second)).await;
     assert!(waits.is_err());
     drop(first);
+    assert_eq!(receive(&mut second).await.unwrap(), b"y");
+}
+
+#[tokio::test]
+async fn limits_change_while_the_server_runs() {
+    let (server, address) = start(limited(1, 10));
+    let mut first = TcpStream::connect(address).await.unwrap();
+    send(&mut first, "x").await;
+    receive(&mut first).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
+    send(&mut second, "y").await;
+    let waits = tokio::time::timeout(Duration::from_millis(100), receive(&mut second)).await;
+    assert!(waits.is_err());
+    server.quota().set_limits(limited(2, 10).connections);
     assert_eq!(receive(&mut second).await.unwrap(), b"y");
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
 
 use config::BrokerConfig;
-use net::{Budget, ListenerConfig, ServerLimits};
+use net::{Budget, ConnectionLimits, ListenerConfig, ServerLimits};
 use protocol::Listener;
 use tracing::warn;
 
@@ -39,14 +39,22 @@ pub fn limits(config: &BrokerConfig) -> ServerLimits {
     ServerLimits {
         request_bytes_max,
         idle_ms_max: u64::try_from(socket.connections_max_idle_ms).unwrap_or(u64::MAX),
-        connections_max: at_least_zero(socket.max_connections),
-        connections_per_ip_max: at_least_zero(socket.max_connections_per_ip),
-        connections_per_ip_overrides: per_ip(config),
+        connections: connections(config),
         owed_per_connection_max: OWED_PER_CONNECTION_MAX,
         listen_backlog: socket.listen_backlog_size,
         send_buffer_bytes: socket.send_buffer_bytes,
         receive_buffer_bytes: socket.receive_buffer_bytes,
         budget: Budget::new(budget_bytes),
+    }
+}
+
+/// How many connections there may be; these limits can change while the node runs.
+pub fn connections(config: &BrokerConfig) -> ConnectionLimits {
+    let at_least_zero = |value: i32| usize::try_from(value).unwrap_or(0);
+    ConnectionLimits {
+        max: at_least_zero(config.socket.max_connections),
+        per_ip_max: at_least_zero(config.socket.max_connections_per_ip),
+        per_ip_overrides: per_ip(config),
     }
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod assign;
 mod directories;
 mod error;
-mod listeners;
+pub(crate) mod listeners;
 mod logs;
 mod quorum;
 mod start;
@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use base::{BrokerEpoch, NodeId};
 use config::BrokerConfig;
 use metadata::{Image, VersionRange};
-use net::Server;
+use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
 use storage::dirs::{DirLock, LogManager};
 use tokio::sync::watch;
@@ -51,6 +51,7 @@ pub struct Node {
     pub supported_features: BTreeMap<Arc<str>, VersionRange>,
     pub quorum: ControllerHandle,
     pub partitions: Partitions,
+    pub connections: Arc<ConnectionQuota>,
     pub logs: LogManager,
     pub fetch_sessions: Mutex<Sessions>,
     pub producer_ids: ProducerIds,

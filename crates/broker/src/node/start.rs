@@ -11,7 +11,7 @@ use config::BrokerConfig;
 use config::broker::Endpoint as ConfigEndpoint;
 use controller::{Controller, ControllerReply, ControllerRequest, Settings};
 use metadata::{Endpoint, VersionRange};
-use net::Server;
+use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
 use protocol::messages::controller_registration_request::{self, ControllerRegistrationRequest};
 use protocol::{ErrorCode, Listener};
@@ -52,7 +52,7 @@ pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
     let quorum = start_quorum(&disk, settings, controller, clock).await?;
     activated(&quorum).await?;
 
-    let node = make_node(config, &directories, clock, quorum, &disk).await?;
+    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk).await?;
     let service = |side| Arc::new(NodeService { node: Arc::clone(&node), side });
     let controllers = service(Listener::Controller);
     let by_side = |wanted: Listener, service: &Arc<NodeService>| {
@@ -142,6 +142,7 @@ async fn make_node(
     directories: &Directories,
     clock: Clock,
     quorum: ControllerHandle,
+    connections: Arc<ConnectionQuota>,
     disk: &Arc<dyn Disk>,
 ) -> Result<Arc<Node>, StartError> {
     let image = quorum.image();
@@ -159,6 +160,7 @@ async fn make_node(
         image: quorum.image_pointer(),
         quorum,
         partitions: Partitions::default(),
+        connections,
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),
         producer_ids: ProducerIds::default(),

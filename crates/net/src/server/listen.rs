@@ -50,11 +50,7 @@ impl Server {
                 bind(config, &limits).map(|l| (config.clone(), l)).map_err(error)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let quota = ConnectionQuota::new(
-            limits.connections_max,
-            limits.connections_per_ip_max,
-            limits.connections_per_ip_overrides.clone(),
-        );
+        let quota = ConnectionQuota::new(limits.connections.clone());
         let (stop, _) = watch::channel(false);
         let limits = Arc::new(limits);
         Ok(Self { listeners: bound, limits, quota, stop, tasks: JoinSet::new() })
@@ -126,12 +122,12 @@ async fn accept<S: Service>(
     info!(listener = %config.name, address = ?local, "listening");
     loop {
         let next = async {
-            let slot = quota.slot().await?;
-            Some((slot, listener.accept().await))
+            let slot = quota.slot().await;
+            (slot, listener.accept().await)
         };
         let (slot, accepted) = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(next) = next => next,
+            next = next => next,
             Some(_) = connections.join_next() => continue,
         };
         let (stream, peer) = match accepted {

@@ -6,14 +6,14 @@ mod quota;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::{Budget, Frame, Response};
 
 pub use listen::{BindError, Server};
-pub use quota::ConnectionQuota;
+pub use quota::{ConnectionLimits, ConnectionQuota};
 
 /// One accepted connection, as handlers see it.
 #[derive(Debug)]
@@ -66,9 +66,7 @@ pub struct ListenerConfig {
 pub struct ServerLimits {
     pub request_bytes_max: usize,
     pub idle_ms_max: u64,
-    pub connections_max: usize,
-    pub connections_per_ip_max: usize,
-    pub connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    pub connections: ConnectionLimits,
     /// Requests of one connection that may be owed at a time; then reading pauses.
     pub owed_per_connection_max: usize,
     pub listen_backlog: i32,
@@ -83,9 +81,11 @@ impl Default for ServerLimits {
         Self {
             request_bytes_max: 104_857_600,
             idle_ms_max: 600_000,
-            connections_max: i32::MAX as usize,
-            connections_per_ip_max: i32::MAX as usize,
-            connections_per_ip_overrides: HashMap::new(),
+            connections: ConnectionLimits {
+                max: i32::MAX as usize,
+                per_ip_max: i32::MAX as usize,
+                per_ip_overrides: HashMap::new(),
+            },
             owed_per_connection_max: 64,
             listen_backlog: 50,
             send_buffer_bytes: 102_400,

@@ -1,72 +1,108 @@
-//! How many connections there may be, in all and from one address.
+//! How many connections there may be, in all and from one address. The limits can change while the node runs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
+
+/// The limits, as Kafka's `max.connections`, `max.connections.per.ip` and its overrides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectionLimits {
+    pub max: usize,
+    pub per_ip_max: usize,
+    pub per_ip_overrides: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct State {
+    limits: ConnectionLimits,
+    slots: usize,
+    per_ip: HashMap<IpAddr, usize>,
+}
 
 /// Counts connections of all listeners of a node.
 #[derive(Debug)]
 pub struct ConnectionQuota {
-    slots: Arc<Semaphore>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
-    per_ip_max: usize,
-    overrides: HashMap<IpAddr, usize>,
+    state: Mutex<State>,
+    freed: Notify,
 }
+
+/// Room for one connection, whoever it will come from; given back on drop.
+#[derive(Debug)]
+pub struct Slot(Arc<ConnectionQuota>);
 
 /// One connection's place; given back on drop.
 #[derive(Debug)]
 pub struct Place {
-    quota: Arc<ConnectionQuota>,
+    slot: Slot,
     ip: IpAddr,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl ConnectionQuota {
-    pub fn new(max: usize, per_ip_max: usize, overrides: HashMap<IpAddr, usize>) -> Arc<Self> {
-        Arc::new(Self {
-            slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
-            per_ip: Mutex::new(HashMap::new()),
-            per_ip_max,
-            overrides,
-        })
+    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+        let state = State { limits, slots: 0, per_ip: HashMap::new() };
+        Arc::new(Self { state: Mutex::new(state), freed: Notify::new() })
+    }
+
+    /// Takes over changed limits. Connections above them stay; new ones wait or are refused.
+    pub fn set_limits(&self, limits: ConnectionLimits) {
+        self.state.lock().limits = limits;
+        self.freed.notify_waiters();
     }
 
     /// Waits for a free slot: at `max.connections` a listener stops accepting, as Kafka's does.
-    pub async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).acquire_owned().await.ok()
+    pub async fn slot(self: &Arc<Self>) -> Slot {
+        loop {
+            // Asked for before the look, so that what is freed in between is not missed.
+            let freed = self.freed.notified();
+            {
+                let mut state = self.state.lock();
+                if state.slots < state.limits.max {
+                    state.slots += 1;
+                    return Slot(Arc::clone(self));
+                }
+            }
+            freed.await;
+        }
     }
 
     /// A place for a connection from `ip`, or the limit it is over.
-    pub fn place(self: &Arc<Self>, slot: OwnedSemaphorePermit, ip: IpAddr) -> Result<Place, usize> {
-        let max = self.overrides.get(&ip).copied().unwrap_or(self.per_ip_max);
-        let mut per_ip = self.per_ip.lock();
-        let count = per_ip.entry(ip).or_insert(0);
-        if *count >= max {
-            if *count == 0 {
-                per_ip.remove(&ip);
-            }
+    pub fn place(self: &Arc<Self>, slot: Slot, ip: IpAddr) -> Result<Place, usize> {
+        let mut state = self.state.lock();
+        let limits = &state.limits;
+        let max = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip_max);
+        let count = state.per_ip.get(&ip).copied().unwrap_or(0);
+        if count >= max {
+            drop(state); // the slot's drop takes the lock
             return Err(max);
         }
-        *count += 1;
-        Ok(Place { quota: Arc::clone(self), ip, _slot: slot })
+        state.per_ip.insert(ip, count + 1);
+        drop(state);
+        Ok(Place { slot, ip })
     }
 
-    /// Open connections by address, for metrics and tests.
+    /// Open connections, for metrics and tests.
     pub fn connections(&self) -> usize {
-        self.per_ip.lock().values().sum()
+        self.state.lock().per_ip.values().sum()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.state.lock().slots -= 1;
+        self.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut per_ip = self.quota.per_ip.lock();
-        if let Some(count) = per_ip.get_mut(&self.ip) {
+        let mut state = self.slot.0.state.lock();
+        if let Some(count) = state.per_ip.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
-                per_ip.remove(&self.ip);
+                state.per_ip.remove(&self.ip);
             }
         }
     }
