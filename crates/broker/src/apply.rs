@@ -12,7 +12,7 @@ use storage::dirs::NewLog;
 use tracing::{error, info};
 
 use crate::configs;
-use crate::node::{Node, listeners};
+use crate::node::{Node, listeners, logs};
 use crate::partitions::Partition;
 use crate::topics::is_internal;
 
@@ -59,10 +59,13 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
     match configs::with_dynamic(&node.static_config, &update.after) {
         Ok(config) => {
             node.connections.set_limits(listeners::connections(&config));
+            let producers = logs::producers(&config);
+            node.logs.set_producer_config(producers);
             node.config.store(Arc::new(config));
             info!("dynamic configuration of the broker changed");
             for partition in node.partitions.all() {
                 refresh(node, &update.after, &partition);
+                partition.with_log(|log| log.set_producer_config(producers));
             }
         }
         Err(error) => {

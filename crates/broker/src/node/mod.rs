@@ -4,7 +4,7 @@ pub(crate) mod assign;
 mod directories;
 mod error;
 pub(crate) mod listeners;
-mod logs;
+pub(crate) mod logs;
 mod quorum;
 mod start;
 mod upkeep;
