@@ -1,12 +1,12 @@
 //! The log directories of a node at its start: created, locked, formatted if need be, and who they say they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::{BrokerEpoch, DirectoryId, Uuid};
 use config::BrokerConfig;
 use kraft::{Endpoint, VoterSet};
 use storage::Disk;
-use storage::dirs::{DirError, DirLock, MetaEnsemble, clean_shutdown};
+use storage::dirs::{DirError, DirLock, MetaEnsemble, MetaProperties, MetaVersion, clean_shutdown};
 use tracing::info;
 
 use super::StartError;
@@ -21,6 +21,8 @@ pub struct Directories {
     /// Where the metadata log is.
     pub metadata: PathBuf,
     pub metadata_id: DirectoryId,
+    /// Whether any partition besides the metadata log is there.
+    pub hold_partitions: bool,
     /// From the marker of a clean stop; none after any other.
     pub previous_epoch: BrokerEpoch,
     /// Of directories that hold the metadata log alone; the others are locked by the log manager.
@@ -49,20 +51,60 @@ pub fn open(
     if found.missing().next().is_some() {
         format(disk, config, clock, &found, all.clone(), metadata.clone())?;
     }
-    let found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
+    let mut found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
+    // Also what a file that lost its lines looks like.
+    if let Some((dir, _)) = found.present().find(|(_, meta)| meta.version == MetaVersion::V0) {
+        return Err(StartError::OldMeta { path: dir.join("meta.properties") });
+    }
     found.verify(config.cluster_id.as_deref(), Some(config.node_id), Some(&metadata))?;
+    if give_missing_ids(disk, &found, clock)? {
+        found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
+    }
     let cluster_id = found.cluster_id().unwrap_or_default().to_owned();
     let (_, own) = found
         .present()
         .find(|(dir, _)| *dir == metadata)
         .ok_or_else(|| StartError::NoMetadataDirectory(metadata.display().to_string()))?;
-    // A directory that an old Kafka formatted has no id; the quorum does without.
     let metadata_id = own.directory_id.unwrap_or(Uuid::ZERO);
     let previous = clean_shutdown::common_epoch(disk, data.iter().map(PathBuf::as_path));
     let locks = locks.into_iter().filter(|(dir, _)| !data.contains(dir)).map(|(_, lock)| lock);
     let locks = locks.collect();
     let previous_epoch = previous.unwrap_or(BrokerEpoch::NONE);
-    Ok(Directories { cluster_id, data, metadata, metadata_id, previous_epoch, locks })
+    let hold_partitions = data.iter().any(|dir| holds_partitions(disk, dir));
+    Ok(Directories {
+        cluster_id,
+        data,
+        metadata,
+        metadata_id,
+        hold_partitions,
+        previous_epoch,
+        locks,
+    })
+}
+
+fn holds_partitions(disk: &dyn Disk, dir: &Path) -> bool {
+    let partition = |name: &str| {
+        let told = !name.starts_with("__cluster_metadata-")
+            && !["-delete", "-future", "-stray"].iter().any(|end| name.ends_with(end));
+        told && disk.stat(&dir.join(name).join("partition.metadata")).is_ok_and(|f| f.is_some())
+    };
+    let files = disk.list(dir).unwrap_or_default();
+    files.iter().any(|file| file.is_dir && partition(&file.name))
+}
+
+/// A directory that a Kafka before 3.7 formatted has no id; as in Kafka, it gets one. Tells whether one was written.
+fn give_missing_ids(
+    disk: &dyn Disk,
+    found: &MetaEnsemble,
+    clock: &Clock,
+) -> Result<bool, StartError> {
+    let mut given = false;
+    for (dir, meta) in found.present().filter(|(_, meta)| meta.directory_id.is_none()) {
+        let meta = MetaProperties { directory_id: Some(random_uuid()), ..meta.clone() };
+        meta.write(disk, dir, clock.wall())?;
+        given = true;
+    }
+    Ok(given)
 }
 
 /// What `kafka-storage format` would have done, on the way.

@@ -18,6 +18,8 @@ pub enum StartError {
     Directory(#[from] DirError),
     #[error("cannot create the log directory {}: {source}", path.display())]
     Create { path: std::path::PathBuf, source: std::io::Error },
+    #[error("{} is not of version 1, which a node with KRaft needs: damaged, or from the days of ZooKeeper", path.display())]
+    OldMeta { path: std::path::PathBuf },
     #[error("cannot format the log directories: {0}")]
     Format(#[from] FormatError),
     #[error("the metadata directory {0} is not among the formatted ones")]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base::{BrokerEpoch, Offset};
 use config::BrokerConfig;
 use controller::Settings;
 use kraft::cleaning::Retention;
@@ -10,7 +11,7 @@ use kraft::{Endpoint, ReplicaKey, VersionRange, Voter, VoterSet};
 
 use super::directories::Directories;
 use super::start;
-use crate::quorum::QuorumConfig;
+use crate::quorum::{QuorumConfig, Reached};
 
 pub fn settings(
     config: &BrokerConfig,
@@ -23,6 +24,7 @@ pub fn settings(
         metadata.internal_metadata_log_segment_bytes.unwrap_or(metadata.log_segment_bytes);
     QuorumConfig {
         endpoints: endpoints(config, addresses),
+        reached: reached(directories),
         static_voters: static_voters(config),
         election_timeout_ms: positive(config.quorum.election_timeout_ms.into()),
         segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
@@ -37,6 +39,19 @@ pub fn settings(
             directories.metadata.clone(),
             directories.metadata_id,
         )
+    }
+}
+
+/// A broker's epoch is the offset of its registration; where partitions are, metadata that told of them was, too.
+fn reached(directories: &Directories) -> Option<Reached> {
+    match directories.previous_epoch {
+        BrokerEpoch(epoch) if epoch >= 0 => {
+            Some((Offset(epoch), "the broker that was stopped cleanly had this epoch"))
+        }
+        _ if directories.hold_partitions => {
+            Some((Offset::ZERO, "the log directories hold partitions"))
+        }
+        _ => None,
     }
 }
 

@@ -94,7 +94,11 @@ fn check_supported(config: &BrokerConfig) -> Result<(), StartError> {
         return unsupported("process.roles", role.into(), expected);
     }
     if config.voters.len() > 1 {
-        let voters: Vec<String> = config.voters.iter().map(|voter| voter.id.to_string()).collect();
+        let voters: Vec<String> = config
+            .voters
+            .iter()
+            .map(|voter| format!("{}@{}:{}", voter.id, voter.address.host, voter.address.port))
+            .collect();
         let expected = "this node alone is the quorum";
         return unsupported("controller.quorum.voters", voters.join(","), expected);
     }

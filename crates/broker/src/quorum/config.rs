@@ -6,6 +6,8 @@ use base::{DirectoryId, NodeId};
 use kraft::cleaning::Retention;
 use kraft::{Endpoint, VersionRange, VoterSet};
 
+use super::check::Reached;
+
 /// Named after the configuration keys; defaults are Kafka's.
 #[derive(Clone, Debug)]
 pub struct QuorumConfig {
@@ -15,6 +17,8 @@ pub struct QuorumConfig {
     pub metadata_log_dir: PathBuf,
     /// `directory.id` of that directory's `meta.properties`.
     pub directory_id: DirectoryId,
+    /// What other files tell of the metadata log's length.
+    pub reached: Option<Reached>,
     /// Advertised controller listeners of this node.
     pub endpoints: Vec<Endpoint>,
     /// `controller.quorum.voters`; empty when not set.
@@ -50,6 +54,7 @@ impl QuorumConfig {
             cluster_id,
             metadata_log_dir,
             directory_id,
+            reached: None,
             endpoints: Vec::new(),
             static_voters: VoterSet::default(),
             election_timeout_ms: 1_000,

@@ -16,7 +16,7 @@ use storage::pool::FilePool;
 
 use super::snapshot::{self, BATCH_BYTES_MAX, Snapshot};
 use super::wire::METADATA_TOPIC;
-use super::{QuorumConfig, QuorumError, control, state_file};
+use super::{QuorumConfig, QuorumError, check, control, state_file};
 
 /// Bytes read at once when the log is read from start to end; a larger batch is read whole.
 const READ_BYTES: u32 = 1 << 20;
@@ -47,6 +47,7 @@ impl MetadataLog {
         if partition_metadata::read_topic_id(&*disk, &dir)?.is_none() {
             partition_metadata::write_topic_id(&*disk, &dir, Uuid::METADATA_TOPIC)?;
         }
+        check::check(&*disk, &dir, config.reached)?;
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
             segment_ms: config.segment_ms,

@@ -3,6 +3,7 @@
 //! [`start`] loads what is on disk and elects this node; the [`QuorumHandle`] it gives is the way in for everyone else.
 
 mod batches;
+mod check;
 mod commit;
 mod config;
 pub(crate) mod control;
@@ -18,6 +19,7 @@ mod start;
 pub(crate) mod state_file;
 mod wire;
 
+pub use check::Reached;
 pub use config::QuorumConfig;
 pub use controller::ControllerHandle;
 pub use error::QuorumError;

@@ -51,7 +51,7 @@ pub fn start<M: Machine>(
         election_timeout_ms: config.election_timeout_ms,
         seed: u64::from_le_bytes(random_bytes()),
     };
-    let raft = Raft::new(raft_config, boot)?;
+    let raft = Raft::new(raft_config, boot).map_err(|error| not_a_voter(&config, error))?;
     let (loader, bootstrap, next_commit) = load(&log, &config, latest, &raft)?;
     let machine = machine(loader.image().clone(), raft.voters().kraft_version().0);
     let image = Arc::new(ArcSwap::from_pointee(loader.image().clone()));
@@ -95,6 +95,20 @@ impl<M: Machine> Quorum<M> {
     /// The image of everything committed so far.
     pub fn image(&self) -> Arc<Image> {
         self.handle.image()
+    }
+}
+
+/// A quorum of this very node, but with another directory: `meta.properties` is not the one that belongs here.
+fn not_a_voter(config: &QuorumConfig, error: StartError) -> QuorumError {
+    match &error {
+        StartError::NotTheOnlyVoter { local, directory, voters } if voters == &[*local] => {
+            let path = config.metadata_log_dir.join("meta.properties");
+            let reason = format!(
+                "its directory.id gives {directory}, but the quorum's voter {local} has another directory"
+            );
+            QuorumError::damaged(&path, reason)
+        }
+        _ => error.into(),
     }
 }
 
