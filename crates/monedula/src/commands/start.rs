@@ -36,7 +36,7 @@ pub fn run(arguments: &[String], began: Instant) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
         Err(reason) => {
-            eprintln!("monedula start: {reason}\n\n{USAGE}");
+            complain(format_args!("monedula start: {reason}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
@@ -47,7 +47,7 @@ pub fn run(arguments: &[String], began: Instant) -> ExitCode {
     let config = match load(&arguments) {
         Ok(config) => config,
         Err(reason) => {
-            eprintln!("monedula start: {reason}");
+            complain(format_args!("monedula start: {reason}"));
             return ExitCode::from(2);
         }
     };
@@ -57,7 +57,7 @@ pub fn run(arguments: &[String], began: Instant) -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("monedula start: cannot start the runtime: {error}");
+            complain(format_args!("monedula start: cannot start the runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -117,7 +117,16 @@ fn load(arguments: &Arguments) -> Result<BrokerConfig, String> {
 fn log_to_stderr() {
     let filter = std::env::var("MONEDULA_LOG").unwrap_or_else(|_| "info".into());
     let filter = EnvFilter::builder().parse_lossy(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .init();
+}
+
+/// To standard error. It may be a file on the very disk that is full: that must not end the process with a panic.
+fn complain(message: std::fmt::Arguments<'_>) {
+    let _unwritten = writeln!(std::io::stderr(), "{message}");
 }
 
 fn tell_of_keys(config: &BrokerConfig) {
@@ -140,14 +149,14 @@ async fn serve(config: BrokerConfig, began: Instant) -> ExitCode {
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
             (Err(error), _) | (_, Err(error)) => {
-                eprintln!("monedula start: cannot listen to signals: {error}");
+                complain(format_args!("monedula start: cannot listen to signals: {error}"));
                 return ExitCode::FAILURE;
             }
         };
     let node = match broker::start(config).await {
         Ok(node) => node,
         Err(error) => {
-            eprintln!("monedula start: {}", with_sources(&error));
+            complain(format_args!("monedula start: {}", with_sources(&error)));
             return ExitCode::from(if error.is_configuration() { 2 } else { 1 });
         }
     };
