@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::Interest;
@@ -72,9 +73,13 @@ impl Response {
     }
 }
 
-/// Writes length prefix and chunks; returns the bytes written. A file range that ends early is an error, since the length is
+/// Writes length prefix and chunks; returns the bytes written. A peer that takes nothing for `stall_max` is given up. A file range that ends early is an error, since the length is
 /// promised already: the connection must then be closed.
-pub async fn write_response(stream: &TcpStream, response: Response) -> io::Result<usize> {
+pub async fn write_response(
+    stream: &TcpStream,
+    response: Response,
+    stall_max: Duration,
+) -> io::Result<usize> {
     let len = response.len();
     let prefix = u32::try_from(len).ok().filter(|len| *len <= i32::MAX as u32);
     let prefix = prefix.ok_or_else(|| io::Error::other("response over 2 GiB"))?.to_be_bytes();
@@ -83,16 +88,26 @@ pub async fn write_response(stream: &TcpStream, response: Response) -> io::Resul
         match chunk {
             Chunk::Bytes(bytes) => pending.push(bytes),
             Chunk::File { file, position, len } => {
-                write_bytes(stream, &mut pending).await?;
-                write_file(stream, &*file, position, len).await?;
+                write_bytes(stream, &mut pending, stall_max).await?;
+                write_file(stream, &*file, position, len, stall_max).await?;
             }
         }
     }
-    write_bytes(stream, &mut pending).await?;
+    write_bytes(stream, &mut pending, stall_max).await?;
     Ok(4 + len)
 }
 
-async fn write_bytes(stream: &TcpStream, pending: &mut Vec<Bytes>) -> io::Result<()> {
+async fn writable(stream: &TcpStream, stall_max: Duration) -> io::Result<()> {
+    let stalled =
+        |_| io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its responses");
+    tokio::time::timeout(stall_max, stream.writable()).await.map_err(stalled)?
+}
+
+async fn write_bytes(
+    stream: &TcpStream,
+    pending: &mut Vec<Bytes>,
+    stall_max: Duration,
+) -> io::Result<()> {
     use bytes::Buf;
     let mut first = 0;
     while first < pending.len() {
@@ -106,7 +121,7 @@ async fn write_bytes(stream: &TcpStream, pending: &mut Vec<Bytes>) -> io::Result
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => written,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                stream.writable().await?;
+                writable(stream, stall_max).await?;
                 continue;
             }
             Err(e) => return Err(e),
@@ -129,6 +144,7 @@ async fn write_file(
     file: &dyn FileRegion,
     mut position: u64,
     mut len: usize,
+    stall_max: Duration,
 ) -> io::Result<()> {
     while len > 0 {
         let sent = match file.fd() {
@@ -140,14 +156,14 @@ async fn write_file(
                 };
                 match stream.try_io(Interest::WRITABLE, send) {
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        stream.writable().await?;
+                        writable(stream, stall_max).await?;
                         continue;
                     }
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     other => other?,
                 }
             }
-            None => copy_file(stream, file, position, len.min(READ_BYTES_MAX)).await?,
+            None => copy_file(stream, file, position, len.min(READ_BYTES_MAX), stall_max).await?,
         };
         if sent == 0 {
             return Err(io::Error::new(
@@ -166,10 +182,11 @@ async fn copy_file(
     file: &dyn FileRegion,
     position: u64,
     len: usize,
+    stall_max: Duration,
 ) -> io::Result<usize> {
     let mut buffer = vec![0; len];
     let read = file.read_at(&mut buffer, position)?;
     buffer.truncate(read);
-    write_bytes(stream, &mut vec![buffer.into()]).await?;
+    write_bytes(stream, &mut vec![buffer.into()], stall_max).await?;
     Ok(read)
 }

@@ -39,6 +39,8 @@ impl Service for Commands {
                 Some(Response::bytes("slow"))
             })),
             "none" => Handled::Now(None),
+            "broken" => Handled::Later(Box::pin(async { None })),
+            "large" => Handled::Now(Some(Response::bytes(vec![7; 64 << 20]))),
             "close" => Handled::Close,
             "file" | "copy" => {
                 let mut file = tempfile();
@@ -208,6 +210,29 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert_eq!(receive(&mut stream).await.unwrap(), b"slow");
     let closed = tokio::time::timeout(Duration::from_secs(5), receive(&mut stream)).await;
     assert_eq!(closed.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_given_up() {
+    let (server, address) = start(ServerLimits { idle_ms_max: 100, ..Default::default() });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "large").await;
+    let quota = server.quota();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if quota.connections() == 0 {
+            return;
+        }
+    }
+    panic!("the connection is still there");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_made_ends_the_connection() {
+    let (_server, address) = start(ServerLimits::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "broken").await;
+    assert_eq!(receive(&mut stream).await, None);
 }
 
 #[tokio::test]

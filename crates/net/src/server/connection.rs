@@ -50,7 +50,7 @@ pub(super) async fn run<S: Service>(
 
 enum Event {
     Frame(Option<Frame>),
-    Owed(Option<Response>),
+    Owed(Paid),
     Idle,
     Stop,
 }
@@ -88,7 +88,7 @@ async fn serve<S: Service>(
                 let handled = call(&service, &connection, frame).await;
                 match handled {
                     (Handled::Now(Some(response)), _) if owed.is_empty() => {
-                        write_response(stream, response).await?;
+                        write_response(stream, response, idle).await?;
                     }
                     (Handled::Now(response), _) => {
                         if response.is_some() || !owed.is_empty() {
@@ -101,12 +101,13 @@ async fn serve<S: Service>(
                     (Handled::Close, _) => return Ok(()),
                 }
             }
-            Event::Owed(response) => {
+            Event::Owed(Paid::Response(response)) => {
                 active = Instant::now();
-                if let Some(response) = response {
-                    write_response(stream, response).await?;
-                }
+                write_response(stream, response, idle).await?;
             }
+            Event::Owed(Paid::Nothing) => {}
+            // An answer that was owed and cannot be given: the peer must not wait for it.
+            Event::Owed(Paid::Broken) => return Ok(()),
             Event::Idle if owed.is_empty() && active.elapsed() >= idle => {
                 debug!(peer = %connection.peer, "closing idle connection");
                 return Ok(());
@@ -135,6 +136,14 @@ enum Owed {
     Waiting { reply: ReplyFuture, _permit: BudgetPermit },
 }
 
+/// What became of an owed response.
+enum Paid {
+    Response(Response),
+    /// The request has no response.
+    Nothing,
+    Broken,
+}
+
 /// Completes with the response of the oldest owed request, which then leaves the queue.
 fn next_owed(owed: &mut VecDeque<Owed>) -> NextOwed<'_> {
     NextOwed(owed)
@@ -143,15 +152,15 @@ fn next_owed(owed: &mut VecDeque<Owed>) -> NextOwed<'_> {
 struct NextOwed<'a>(&'a mut VecDeque<Owed>);
 
 impl Future for NextOwed<'_> {
-    type Output = Option<Response>;
+    type Output = Paid;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let response = match self.0.front_mut() {
             None => return Poll::Pending,
-            Some(Owed::Ready(response)) => response.take(),
+            Some(Owed::Ready(response)) => response.take().map_or(Paid::Nothing, Paid::Response),
             Some(Owed::Waiting { reply, .. }) => match reply.as_mut().poll(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(response) => response,
+                Poll::Ready(response) => response.map_or(Paid::Broken, Paid::Response),
             },
         };
         self.0.pop_front();

@@ -27,6 +27,7 @@ pub struct Connection {
     pub state: std::sync::OnceLock<Box<dyn std::any::Any + Send + Sync>>,
 }
 
+/// `None` when the response cannot be made: the connection then ends.
 pub type ReplyFuture = Pin<Box<dyn Future<Output = Option<Response>> + Send>>;
 
 /// What became of a request when its ordered part is done.
