@@ -3,9 +3,11 @@
 
 mod common;
 
-use base::Offset;
+use base::{LeaderEpoch, Offset};
 use common::*;
 use protocol::ErrorCode;
+use records::AppendOrigin;
+use records::compress::Compression;
 use storage::{LogConfig, LogError};
 
 fn small() -> LogConfig {
@@ -157,4 +159,31 @@ fn a_read_is_cut_at_the_bound_and_the_first_batch_may_be_whole() {
     assert_eq!(len(10, 4, true), (size, false));
     assert_eq!(len(10, 4, false), (10, true));
     assert_eq!(len(0, 4, false), (0, true));
+}
+
+#[test]
+fn an_epoch_without_records_is_not_written() {
+    let mut place = Place::new(small());
+    // Each step: the epoch that begins, the records then appended, and the file after a clean stop.
+    let steps: [(i32, usize, Option<&str>); 5] = [
+        (2, 0, None),
+        (3, 1, Some("0\n1\n3 0\n")),
+        (4, 0, Some("0\n1\n3 0\n")),
+        (5, 1, Some("0\n2\n3 0\n5 1\n")),
+        (6, 0, Some("0\n2\n3 0\n5 1\n")),
+    ];
+    let mut log = place.open();
+    for (epoch, records, file) in steps {
+        let epoch = LeaderEpoch(epoch);
+        log.assign_leader_epoch(epoch).unwrap();
+        for _ in 0..records {
+            let bytes = client_batch(&[(NOW.0, b"value")], Compression::None, None);
+            let mut batch = prepared(bytes, AppendOrigin::Client);
+            log.append_as_leader(&mut batch, epoch, AppendOrigin::Client, NOW).unwrap();
+        }
+        assert_eq!(log.latest_epoch(), Some(epoch));
+        log = place.reopen_clean(log);
+        let found = std::fs::read_to_string(place.file("leader-epoch-checkpoint")).ok();
+        assert_eq!(found.as_deref(), file, "after epoch {epoch}");
+    }
 }

@@ -80,6 +80,7 @@ fn delete(
         Ok(log.start_offset())
     };
     let started = partition.as_leader(LeaderEpoch::NONE, delete).map_err(|error| error.code())?;
+    node.note_appended();
     partition.with_consumers_told();
     Ok(started)
 }

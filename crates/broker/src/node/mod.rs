@@ -62,6 +62,8 @@ pub struct Node {
     image: Arc<ArcSwap<Image>>,
     /// Something was appended since the last checkpoint of the high watermarks.
     appended: AtomicBool,
+    /// Some log may have left work for later since the last look: an idle node does not walk its logs.
+    work: AtomicBool,
     /// Logs were marked for removal since the last look.
     deleted: AtomicBool,
     /// The cluster moved to another `metadata.version` since the last look.
@@ -91,10 +93,18 @@ impl Node {
         self.quorum.status().leader.unwrap_or(NodeId::NONE)
     }
 
+    /// Logs were appended to or cut: upkeep has to look at them.
     pub(crate) fn note_appended(&self) {
-        if !self.appended.load(Ordering::Relaxed) {
-            self.appended.store(true, Ordering::Relaxed);
+        for flag in [&self.appended, &self.work] {
+            // Read first: the cache line stays shared between the threads that append all the time.
+            if !flag.load(Ordering::Relaxed) {
+                flag.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    fn take_work(&self) -> bool {
+        self.work.swap(false, Ordering::Relaxed)
     }
 
     fn take_appended(&self) -> bool {

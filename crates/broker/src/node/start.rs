@@ -172,6 +172,7 @@ async fn make_node(
         config: ArcSwap::from_pointee(dynamic),
         static_config: config,
         appended: AtomicBool::new(true),
+        work: AtomicBool::new(true),
         deleted: AtomicBool::new(false),
         metadata_version_changed: AtomicBool::new(false),
         failure: watch::Sender::new(None),

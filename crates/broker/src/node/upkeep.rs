@@ -110,8 +110,8 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
 
 /// What appends have left to do, and removals whose time has come.
 fn run_work(node: &Node, now: WallMs, schedule: &mut Schedule) {
-    for (_, entry) in node.logs.all() {
-        if entry.log.read().has_work() {
+    if node.take_work() {
+        for entry in node.logs.with_work() {
             node.logs.run_work(&entry, now);
             schedule.removals = Some(now);
         }

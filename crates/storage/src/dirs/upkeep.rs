@@ -104,6 +104,11 @@ impl LogManager {
         }
     }
 
+    /// The logs that have left something for [`Self::run_work`].
+    pub fn with_work(&self) -> Vec<LogEntry> {
+        self.entries().into_iter().filter(|entry| entry.log.read().has_work()).collect()
+    }
+
     /// Flushes the logs whose `flush.ms` have passed.
     pub fn flush_due(&self, now: WallMs) {
         for entry in self.entries() {
@@ -267,8 +272,8 @@ const SYNCED_ONE_BY_ONE: usize = 64;
 
 /// Tells whether all went well.
 fn close_all(disk: &dyn Disk, dir: &Path, logs: &[&LogEntry], threads: usize, now: WallMs) -> bool {
-    let unflushed = logs.iter().filter(|entry| entry.log.read().unflushed_records() > 0).count();
-    let at_once = unflushed > SYNCED_ONE_BY_ONE;
+    let unsynced = logs.iter().filter(|entry| entry.log.read().has_unsynced()).count();
+    let at_once = unsynced > SYNCED_ONE_BY_ONE;
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
     let work = || {

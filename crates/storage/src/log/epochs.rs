@@ -24,8 +24,10 @@ pub struct EpochEntry {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EpochCache {
     entries: Vec<EpochEntry>,
-    /// The file does not hold these entries yet.
-    dirty: bool,
+    /// Entries in the file.
+    in_file: usize,
+    /// So many of the first entries are those of the file.
+    same_as_file: usize,
 }
 
 impl EpochCache {
@@ -52,7 +54,7 @@ impl EpochCache {
         for entry in parse(text).map_err(invalid)? {
             cache.insert(entry);
         }
-        cache.dirty = false;
+        cache.stored();
         Ok(cache)
     }
 
@@ -72,7 +74,7 @@ impl EpochCache {
         if sync {
             disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         }
-        self.dirty = false;
+        self.stored();
         Ok(())
     }
 
@@ -89,8 +91,16 @@ impl EpochCache {
         &self.entries
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
+    fn stored(&mut self) {
+        (self.in_file, self.same_as_file) = (self.entries.len(), self.entries.len());
+    }
+
+    /// The file does not hold just the epochs that begin before `end`. An epoch without a record yet may be missing:
+    /// loading a log forgets it anyway, and a stop of many idle logs would write nothing else.
+    pub(crate) fn needs_store(&self, end: Offset) -> bool {
+        let matter = self.entries.partition_point(|entry| entry.start_offset < end);
+        let all = self.entries.len();
+        !(self.in_file == self.same_as_file && (matter..=all).contains(&self.in_file))
     }
 
     pub fn latest(&self) -> Option<EpochEntry> {
@@ -120,9 +130,8 @@ impl EpochCache {
         let keep = self.entries.partition_point(|entry| {
             entry.epoch < new.epoch && entry.start_offset < new.start_offset
         });
-        self.entries.truncate(keep);
+        self.truncate(keep);
         self.entries.push(new);
-        self.dirty = true;
         true
     }
 
@@ -158,8 +167,7 @@ impl EpochCache {
         let keep = self.entries.partition_point(|entry| entry.start_offset < end);
         let changed = end.is_some() && keep < self.entries.len();
         if changed {
-            self.entries.truncate(keep);
-            self.dirty = true;
+            self.truncate(keep);
         }
         changed
     }
@@ -175,7 +183,8 @@ impl EpochCache {
             if let Some(entry) = self.entries.first_mut() {
                 entry.start_offset = start;
             }
-            self.dirty = true;
+            // The file has entries that these do not begin with: it is written even if none is left.
+            (self.in_file, self.same_as_file) = (usize::MAX, 0);
         }
         changed
     }
@@ -183,9 +192,13 @@ impl EpochCache {
     /// Forgets all epochs.
     pub fn clear(&mut self) -> bool {
         let changed = !self.entries.is_empty();
-        self.entries.clear();
-        self.dirty |= changed;
+        self.truncate(0);
         changed
+    }
+
+    fn truncate(&mut self, keep: usize) {
+        self.entries.truncate(keep);
+        self.same_as_file = self.same_as_file.min(keep);
     }
 }
 

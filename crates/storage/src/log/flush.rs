@@ -95,6 +95,11 @@ impl Log {
         self.end_offset.saturating_sub(self.recovery_point)
     }
 
+    /// Closing it would have to write and sync something.
+    pub fn has_unsynced(&self) -> bool {
+        self.unflushed_records() > 0 || self.epochs.needs_store(self.end_offset())
+    }
+
     /// `flush.ms` have passed since the last flush and there is something to flush.
     pub fn is_flush_due(&self, now: WallMs) -> bool {
         self.unflushed_records() > 0
@@ -142,7 +147,7 @@ impl Log {
         if upto <= self.recovery_point {
             return Ok(None);
         }
-        if self.epochs.is_dirty() {
+        if self.epochs.needs_store(self.end_offset()) {
             self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
         }
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
@@ -241,7 +246,7 @@ impl Log {
             let config = Arc::clone(&log.config);
             let unflushed = log.end_offset > log.recovery_point;
             log.active_mut_parts(|files, segment| segment.finish(files, &config))?;
-            if log.epochs.is_dirty() {
+            if log.epochs.needs_store(log.end_offset()) {
                 log.epochs.store(log.files.disk().as_ref(), log.files.dir(), sync)?;
             }
             if sync {

@@ -82,7 +82,7 @@ impl Log {
 
     /// Durable at once: records that are gone must not come back with an epoch.
     fn store_epochs(&mut self) -> Result<()> {
-        if self.epochs.is_dirty() {
+        if self.epochs.needs_store(self.end_offset()) {
             self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
         }
         Ok(())
