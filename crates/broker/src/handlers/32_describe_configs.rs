@@ -3,6 +3,7 @@
 //! v1 adds sources and synonyms, v3 types and documentation. Of brokers this node describes itself, and (empty name) what is set
 //! dynamically for all.
 
+use config::alter::check_topic_name;
 use config::describe::{Entry, Layers};
 use config::{ConfigError, describe};
 use metadata::{ConfigResourceType, Image};
@@ -17,7 +18,6 @@ use protocol::messages::describe_configs_response::{
 
 use crate::configs::{CLUSTER_DEFAULT, may_describe, overrides};
 use crate::request::RequestContext;
-use crate::topics::is_valid_name;
 
 crate::handler!(DescribeConfigs, DescribeConfigsRequest<'_>, handle);
 
@@ -67,10 +67,8 @@ fn entries(
     let layers = Layers { file: &node.static_config, cluster: &cluster, broker: &broker };
     let found = match kind {
         ConfigResourceType::Topic => {
-            if !is_valid_name(name) {
-                let error = ErrorCode::InvalidTopicException;
-                return Err((error, error.message().into()));
-            }
+            check_topic_name(name)
+                .map_err(|refusal| (ErrorCode::from_code(refusal.code), refusal.message))?;
             if image.topics.by_name(name).is_none() {
                 return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
             }
@@ -106,7 +104,8 @@ fn entries(
         }
         ConfigResourceType::Group => describe::group(&layers, &overrides(image, kind, name)),
         ConfigResourceType::Unknown => {
-            return invalid(format!("Unsupported resource type: {}", resource.resource_type));
+            let error = ErrorCode::InvalidRequest;
+            return Err((error, error.message().into()));
         }
     };
     found.map_err(|error: ConfigError| (ErrorCode::InvalidConfig, error.to_string()))

@@ -162,6 +162,7 @@ fn create(
     let result = TopicResult {
         name: topic.name.clone(),
         topic_id,
+        error_message: None,
         num_partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs: Some(configs::effective_for_new_topic(controller, &given)),
