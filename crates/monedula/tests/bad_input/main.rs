@@ -9,4 +9,7 @@ mod configuration;
 mod damage;
 mod directories;
 mod frames;
+mod mutations;
 mod peers;
+mod produce;
+mod requests;
