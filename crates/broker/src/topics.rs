@@ -6,9 +6,6 @@ use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequ
 use crate::forward;
 use crate::request::RequestContext;
 
-/// The length of the longest legal name, so that `NAME-PARTITION.UNIQUE-delete` fits a file name.
-const NAME_LEN_MAX: usize = 249;
-
 /// Topics that hold the coordinators' state, and the number of partitions and replicas that the configuration gives them.
 const INTERNAL: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
@@ -16,14 +13,9 @@ pub fn is_internal(name: &str) -> bool {
     INTERNAL.contains(&name)
 }
 
-/// Kafka's rule: 1 to 249 of letters, digits, '.', '_', '-', and neither "." nor "..".
+/// The controller's rule, so that both always agree.
 pub fn is_valid_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !name.is_empty()
-        && name != "."
-        && name != ".."
-        && name.len() <= NAME_LEN_MAX
-        && name.chars().all(legal)
+    controller::why_topic_name_invalid(name).is_none()
 }
 
 /// Creates topics that a client asked for and that do not exist; `missing` are (index, name) of the request's topics. Returns

@@ -27,3 +27,4 @@ pub use handle::{At, Controller, Outcome};
 pub use random::Random;
 pub use request::{ControllerReply, ControllerRequest, ControllerTimer};
 pub use settings::Settings;
+pub use topics::names::why_invalid as why_topic_name_invalid;

@@ -277,7 +277,13 @@ fn failure(index: PartitionIndex, error: ErrorCode) -> PartitionData<'static> {
         high_watermark: -1,
         last_stable_offset: -1,
         log_start_offset: -1,
-        aborted_transactions: None,
+        aborted_transactions: match error {
+            // What Kafka finds before it asks the log comes with an empty list, what the log says with none.
+            ErrorCode::UnknownTopicId
+            | ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::TopicAuthorizationFailed => Some(Vec::new()),
+            _ => None,
+        },
         records: Some(Records::borrowed(&[])),
         ..Default::default()
     }

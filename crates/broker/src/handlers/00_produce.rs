@@ -17,6 +17,7 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceResponse, TopicProduceResponse,
 };
+use records::AppendFault;
 use records::Batches;
 use records::validate::check_produce;
 use tokio::sync::oneshot;
@@ -221,8 +222,16 @@ impl Appending<'_> {
         let shown = format_args!("{name}-{index}").to_string();
         if let Err(fault) = check_produce(self.context.version, &records) {
             debug!(partition = shown, "refused: {}", fault.text(&shown));
+            // Kafka words what it cannot read, and not what is wrong for the request's version.
+            let worded = !matches!(
+                fault,
+                AppendFault::NoBatch { .. }
+                    | AppendFault::OldMagic { .. }
+                    | AppendFault::ZstdTooNew { .. }
+                    | AppendFault::ManyBatches { .. }
+            );
             return PartitionResponse {
-                error_message: Some(fault.to_string().into()),
+                error_message: worded.then(|| fault.to_string().into()),
                 ..failure(index, fault.error_code())
             };
         }
@@ -251,13 +260,16 @@ impl Appending<'_> {
         match appended {
             Ok(appended) => self.appended(index, appended, place),
             Err(error) => {
-                let answer = self.refused(&shown, index, &error);
+                let mut answer = self.refused(&shown, index, &error);
                 if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
                     self.elsewhere = true;
                     return not_leader(index, registered);
                 }
                 if error.code() == ErrorCode::KafkaStorageError {
                     warn!(partition = shown, "append failed: {error}");
+                }
+                if tells_log_start(error.code()) {
+                    answer.log_start_offset = partition.log_start_offset().get();
                 }
                 answer
             }
@@ -310,6 +322,19 @@ fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
         log_start_offset: -1,
         ..Default::default()
     }
+}
+
+/// Whether a partition that refused an append tells where its log starts: not for these, as Kafka has it.
+fn tells_log_start(error: ErrorCode) -> bool {
+    !matches!(
+        error,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::CorruptMessage
+            | ErrorCode::KafkaStorageError
+    )
 }
 
 /// Tells who leads instead (KIP-951).

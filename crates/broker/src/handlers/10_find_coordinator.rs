@@ -40,12 +40,13 @@ async fn handle(
             ..Default::default()
         };
     }
+    let is_known = [GROUP, TRANSACTION, SHARE].contains(&kind);
     let row = |key: &std::borrow::Cow<'_, str>| Coordinator {
         key: key.to_string().into(),
         node_id: -1,
         port: -1,
         error_code: error_of(key).code(),
-        error_message: Some("".into()),
+        error_message: Some(if is_known { "" } else { ErrorCode::InvalidRequest.message() }.into()),
         ..Default::default()
     };
     let coordinators = request.coordinator_keys.iter().map(row).collect();

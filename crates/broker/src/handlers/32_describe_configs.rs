@@ -83,9 +83,9 @@ fn entries(
                 }
                 Ok(_) if name != own_id => {
                     let empty =
-                        if kind == ConfigResourceType::Broker { " or empty string" } else { "" };
+                        if kind == ConfigResourceType::Broker { " or empty string," } else { "" };
                     return invalid(format!(
-                        "Unexpected broker id, expected {own_id}{empty}, but received {name}"
+                        "Unexpected broker id, expected {own_id}{empty} but received {name}"
                     ));
                 }
                 // There are no loggers to set one by one here (docs/compatibility.md).

@@ -80,7 +80,7 @@ async fn handle(
 
 fn mismatch(context: &RequestContext, asked: i8) -> DescribeClusterResponse<'static> {
     let known = asked == ENDPOINTS_OF_BROKERS || asked == ENDPOINTS_OF_CONTROLLERS;
-    let (error, message) = if !known || context.version == 0 {
+    let (error, message) = if !known {
         let message = format!("Unsupported endpoint type {asked}");
         (ErrorCode::UnsupportedEndpointType, message)
     } else {
@@ -91,7 +91,13 @@ fn mismatch(context: &RequestContext, asked: i8) -> DescribeClusterResponse<'sta
         let message = format!(
             "The request was sent to an endpoint of type {here}, but we wanted an endpoint of type {there}"
         );
-        (ErrorCode::MismatchedEndpointType, message)
+        // Version 0 does not know of endpoint types, nor of their errors.
+        let error = if context.version == 0 {
+            ErrorCode::InvalidRequest
+        } else {
+            ErrorCode::MismatchedEndpointType
+        };
+        (error, message)
     };
     DescribeClusterResponse {
         error_code: error.code(),

@@ -1,6 +1,7 @@
 //! DescribeProducers (61), version 0: the producers whose sequences a partition remembers.
 
 use base::{LeaderEpoch, Offset, PartitionIndex};
+use controller::why_topic_name_invalid;
 use protocol::ErrorCode;
 use protocol::messages::describe_producers_request::DescribeProducersRequest;
 use protocol::messages::describe_producers_response::{
@@ -9,7 +10,6 @@ use protocol::messages::describe_producers_response::{
 
 use crate::authorizer::{Operation, Resource};
 use crate::request::RequestContext;
-use crate::topics::is_valid_name;
 
 crate::handler!(DescribeProducers, DescribeProducersRequest<'_>, handle);
 
@@ -19,7 +19,13 @@ async fn handle(
 ) -> DescribeProducersResponse<'static> {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partition_indexes.iter().map(|index| {
-            let described = if !is_valid_name(&topic.name) {
+            let invalid = why_topic_name_invalid(&topic.name);
+            // Kafka words these two, and says nothing more than the code for a partition that a known topic lacks.
+            let message = invalid.clone().or_else(|| {
+                let unknown = context.node.image().topics.by_name(&topic.name).is_none();
+                unknown.then(|| ErrorCode::UnknownTopicOrPartition.message().to_owned())
+            });
+            let described = if invalid.is_some() {
                 Err(ErrorCode::InvalidTopicException)
             } else if !context.allows(Operation::Read, Resource::Topic(&topic.name)) {
                 Err(ErrorCode::TopicAuthorizationFailed)
@@ -35,6 +41,9 @@ async fn handle(
                 Err(error) => PartitionResponse {
                     partition_index: *index,
                     error_code: error.code(),
+                    error_message: message
+                        .filter(|_| error != ErrorCode::TopicAuthorizationFailed)
+                        .map(Into::into),
                     ..Default::default()
                 },
             }

@@ -18,7 +18,7 @@ use super::partition::{Partition, PartitionFailure};
 #[derive(Debug)]
 pub struct Appended {
     pub first_offset: Offset,
-    /// Set where the topic stamps records itself.
+    /// Set where the topic stamps records itself; for a duplicate the time of its batch.
     pub log_append_time: Option<WallMs>,
     pub log_start_offset: Offset,
     pub leader_epoch: LeaderEpoch,
@@ -93,7 +93,7 @@ impl Partition {
         });
         Ok(Appended {
             first_offset: info.first_offset,
-            log_append_time: append_time.filter(|_| !info.duplicate),
+            log_append_time: if info.duplicate { info.log_append_time } else { append_time },
             log_start_offset: info.log_start_offset,
             leader_epoch,
             committed,

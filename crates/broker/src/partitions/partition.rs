@@ -127,6 +127,10 @@ impl Partition {
         self.id
     }
 
+    pub fn log_start_offset(&self) -> Offset {
+        self.log.read().start_offset()
+    }
+
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
     }

@@ -7,7 +7,7 @@ const MAX_NAME_LENGTH: usize = 249;
 pub(crate) const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Kafka's reason why `name` cannot be a topic's.
-pub(crate) fn why_invalid(name: &str) -> Option<String> {
+pub fn why_invalid(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let reason = if name.is_empty() {
         "the empty string is not allowed".to_owned()
