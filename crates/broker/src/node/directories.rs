@@ -48,6 +48,9 @@ pub fn open(
     let locks = all.iter().map(|dir| Ok((dir, DirLock::acquire(dir)?)));
     let locks = locks.collect::<Result<Vec<_>, DirError>>()?;
     let found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
+    if let Some(dir) = found.missing().find(|dir| holds_data(disk, dir)) {
+        return Err(StartError::LostMeta { path: dir.join("meta.properties") });
+    }
     if found.missing().next().is_some() {
         format(disk, config, clock, &found, all.clone(), metadata.clone())?;
     }
@@ -80,6 +83,13 @@ pub fn open(
         previous_epoch,
         locks,
     })
+}
+
+/// More than what an interrupted format leaves.
+fn holds_data(disk: &dyn Disk, dir: &Path) -> bool {
+    let metadata = disk.list(&dir.join("__cluster_metadata-0")).unwrap_or_default();
+    metadata.iter().any(|file| file.name.ends_with(".log") && file.len > 0)
+        || holds_partitions(disk, dir)
 }
 
 fn holds_partitions(disk: &dyn Disk, dir: &Path) -> bool {

@@ -18,6 +18,8 @@ pub enum StartError {
     Directory(#[from] DirError),
     #[error("cannot create the log directory {}: {source}", path.display())]
     Create { path: std::path::PathBuf, source: std::io::Error },
+    #[error("{} is missing, but the directory holds data: put the file back, or run the format command", path.display())]
+    LostMeta { path: std::path::PathBuf },
     #[error("{} is not of version 1, which a node with KRaft needs: damaged, or from the days of ZooKeeper", path.display())]
     OldMeta { path: std::path::PathBuf },
     #[error("cannot format the log directories: {0}")]

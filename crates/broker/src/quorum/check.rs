@@ -53,7 +53,8 @@ pub(super) fn check(
         let next = walk.segment(disk, *base, path)?;
         end = end.max(next);
     }
-    let last = segments.last().map_or(dir, |(_, path)| path.as_path());
+    let first = dir.join(format!("{:020}.log", snapshot.get()));
+    let last = segments.last().map_or(first.as_path(), |(_, path)| path.as_path());
     let epochs = EpochCache::load(disk, dir)?;
     let begun = epochs.latest().filter(|entry| entry.start_offset > end);
     if let Some(entry) = begun {
