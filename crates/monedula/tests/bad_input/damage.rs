@@ -22,8 +22,12 @@ const TOPIC: &[(&str, &str)] = &[("segment.bytes", "1048576"), ("segment.index.b
 
 /// A directory with a topic of several segments, an idempotent producer, and a metadata log; by whether it was stopped cleanly.
 fn written(clean: bool) -> Place {
+    written_with(clean, &[])
+}
+
+fn written_with(clean: bool, settings: &[(&str, &str)]) -> Place {
     let place = Place::new();
-    let node = Node::start(&place.data);
+    let node = Node::start_with(&place.data, settings);
     assert_eq!(node.create_topic("t", 1, TOPIC), 0);
     let request = InitProducerIdRequest { transaction_timeout_ms: 1000, ..Default::default() };
     let body = node.connect().call(&request, 4);
@@ -164,8 +168,10 @@ fn outcome(data: &Path, file: &str, case: &str) -> Outcome {
             // The partition is not served; its records are still there.
             let kept = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap());
             let kept = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("t-0"));
-            let mut kept = kept.map(|entry| entry.path().join("00000000000000000000.log"));
-            assert!(kept.any(|log| log.exists()), "{case}: the records are gone");
+            let mut logs = kept.flat_map(|folder| std::fs::read_dir(folder.path()).unwrap());
+            let log = |name: &str| name.ends_with(".log");
+            let kept = logs.any(|file| log(&file.unwrap().file_name().to_string_lossy()));
+            assert!(kept, "{case}: the records are gone");
             return Outcome::Error(code);
         }
     };
@@ -183,6 +189,10 @@ fn outcome(data: &Path, file: &str, case: &str) -> Outcome {
     let next = node.produce("t", &crate::common::batch(&[b"next"]));
     assert_eq!(next, (0, i64::from(LARGE + SMALL)), "{case}:\n{}", node.log());
     Outcome::Whole
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The files below `data` whose relative path starts and ends so, in order.
@@ -208,23 +218,37 @@ fn check_some(clean: bool, folder: &str, end: &str, wanted: fn(&str) -> bool, al
     let whole = written(clean);
     let files = files(&whole.data, folder, end);
     assert!(!files.is_empty(), "no {folder}/*{end}");
+    check_files(&whole, &files, &format!("clean={clean}"), wanted, allowed);
+}
+
+fn check_files(
+    whole: &Place,
+    files: &[PathBuf],
+    stop: &str,
+    wanted: fn(&str) -> bool,
+    allowed: &[Outcome],
+) {
     let mut wrong = Vec::new();
-    for file in &files {
+    for file in files {
         let bytes = std::fs::read(whole.data.join(file)).unwrap();
-        for (name, damage) in DAMAGES.iter().filter(|(name, _)| wanted(name)) {
+        let removed = ("removed", None);
+        let damages = DAMAGES.iter().map(|(name, damage)| (*name, Some(damage)));
+        for (name, damage) in damages.chain([removed]).filter(|(name, _)| wanted(name)) {
             let mut damaged = bytes.clone();
-            damage(&mut damaged);
-            if damaged == bytes {
-                continue;
+            if let Some(damage) = damage {
+                damage(&mut damaged);
+                if damaged == bytes {
+                    continue;
+                }
             }
             let place = Place::new();
             copy(&whole.data, &place.data);
-            std::fs::write(place.data.join(file), &damaged).unwrap();
-            let case = format!("{} {name}, clean={clean}", file.display());
-            let outcome = outcome(&place.data, end, &case);
-            if std::env::var("SHOW").is_ok() {
-                eprintln!("{case}: {outcome:?}");
+            match damage {
+                Some(_) => std::fs::write(place.data.join(file), &damaged).unwrap(),
+                None => std::fs::remove_file(place.data.join(file)).unwrap(),
             }
+            let case = format!("{} {name}, {stop}", file.display());
+            let outcome = outcome(&place.data, &name_of(file), &case);
             if !allowed.contains(&outcome) {
                 wrong.push(format!("{case}: {outcome:?}"));
             }
@@ -237,13 +261,20 @@ fn check_some(clean: bool, folder: &str, end: &str, wanted: fn(&str) -> bool, al
 /// CORRUPT_MESSAGE) or by the checksum. What the log's end is told by must be whole, else the start is refused.
 #[test]
 fn segments_after_a_clean_stop() {
-    let allowed = [Outcome::Part, Outcome::Whole, Outcome::Error(2), Outcome::Refused];
+    let allowed = [
+        Outcome::Part,
+        Outcome::Whole,
+        Outcome::Error(2),
+        // The first segment is gone: OFFSET_OUT_OF_RANGE.
+        Outcome::Error(1),
+        Outcome::Refused,
+    ];
     check(true, "t-0", ".log", &allowed);
 }
 
 #[test]
 fn segments_after_an_unclean_stop() {
-    check(false, "t-0", ".log", &[Outcome::Part, Outcome::Whole]);
+    check(false, "t-0", ".log", &[Outcome::Part, Outcome::Whole, Outcome::Error(1)]);
 }
 
 #[test]
@@ -307,6 +338,29 @@ fn metadata_snapshots() {
     let allowed = [Outcome::Whole, Outcome::Refused];
     check(true, "__cluster_metadata-0", ".checkpoint", &allowed);
     check(false, "__cluster_metadata-0", ".checkpoint", &allowed);
+}
+
+/// A snapshot that the log before it was replaced by.
+#[test]
+fn newer_metadata_snapshots() {
+    let often = [("metadata.log.max.record.bytes.between.snapshots", "100")];
+    let whole = written_with(true, &often);
+    let newest = files(&whole.data, "__cluster_metadata-0", ".checkpoint").pop().unwrap();
+    assert!(!name_of(&newest).starts_with("00000000000000000000-"), "only {}", newest.display());
+    check_files(&whole, &[newest], "", |_| true, &[Outcome::Whole, Outcome::Refused]);
+}
+
+#[test]
+fn transaction_indexes() {
+    for clean in [true, false] {
+        for content in [&b""[..], &[0; 34], &[0xff; 34], b"garbage"] {
+            let place = written(clean);
+            let file = "00000000000000000000.txnindex";
+            std::fs::write(place.data.join("t-0").join(file), content).unwrap();
+            let outcome = outcome(&place.data, file, &format!("{file} {content:?}"));
+            assert_eq!(outcome, Outcome::Whole, "{content:?}, clean={clean}");
+        }
+    }
 }
 
 const TAIL: fn(&str) -> bool = |damage| ["last byte flipped", "cut in half"].contains(&damage);
