@@ -24,12 +24,17 @@ use crate::request::RequestContext;
 /// Ranges up to this size are copied into the response, so that header and records leave in one system call.
 const INLINE_BYTES_MAX: u32 = 16 * 1024;
 
+/// The first version that tells who leads instead (KIP-951).
+const LEADER_FROM_VERSION: i16 = 16;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Negative, as the client may send it: then every partition fails, as in Kafka.
     pub bytes_max: i64,
     pub bytes_min: usize,
     pub read_committed: bool,
+    /// The asker says that it is a replica. None but this node has replicas here: it is told to look for the leader.
+    pub replica: bool,
 }
 
 /// What was read, still to be turned into a response.
@@ -84,7 +89,7 @@ impl Answer {
     }
 
     pub fn into_response(self, context: &RequestContext) -> Option<Response> {
-        let Self { mut source, entries, .. } = self;
+        let Self { mut source, entries, limits, .. } = self;
         let mut response = FetchResponse::default();
         let mut regions: Vec<Option<Chunk>> = Vec::new();
         let mut elsewhere = false;
@@ -105,7 +110,7 @@ impl Answer {
             }
             push(&mut response.responses, key.0, data);
         }
-        if elsewhere && context.version >= 16 {
+        if elsewhere && !limits.replica {
             response.node_endpoints = node_endpoints(context);
         }
         if let Source::Session { session, .. } = &source {
@@ -188,6 +193,10 @@ impl Pass<'_> {
             whole_batch: self.bytes == 0,
             read_committed: self.limits.read_committed,
         };
+        if self.limits.replica {
+            self.urgent = true;
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
         match partition.read(&asked) {
             Ok(mut result) => {
                 if let Some(data) = &mut result.data {
@@ -225,7 +234,12 @@ impl Entry {
             Ok(result) => result,
             Err(error) => {
                 let mut failed = failure(index, error);
+                if self.partition.is_some() {
+                    // Null for what could not be read, empty for what is not there, as in Kafka.
+                    failed.aborted_transactions = None;
+                }
                 if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
+                    && context.version >= LEADER_FROM_VERSION
                     && let Some(leader) = current_leader(context, &self.key)
                 {
                     *elsewhere = true;
@@ -277,13 +291,6 @@ fn failure(index: PartitionIndex, error: ErrorCode) -> PartitionData<'static> {
         high_watermark: -1,
         last_stable_offset: -1,
         log_start_offset: -1,
-        aborted_transactions: match error {
-            // What Kafka finds before it asks the log comes with an empty list, what the log says with none.
-            ErrorCode::UnknownTopicId
-            | ErrorCode::UnknownTopicOrPartition
-            | ErrorCode::TopicAuthorizationFailed => Some(Vec::new()),
-            _ => None,
-        },
         records: Some(Records::borrowed(&[])),
         ..Default::default()
     }

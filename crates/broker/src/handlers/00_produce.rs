@@ -6,6 +6,7 @@
 //! The appends are the ordered part of the request; waiting for acks=all is not, the connection goes on meanwhile. The records
 //! stay in the frame: each partition's slice is validated, given its offsets and written in place.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use base::{NodeId, PartitionIndex, TopicId};
@@ -17,9 +18,8 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceResponse, TopicProduceResponse,
 };
-use records::AppendFault;
-use records::Batches;
 use records::validate::check_produce;
+use records::{AppendFault, Batches, RecordsError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
@@ -85,6 +85,7 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 .collect(),
         })
         .collect();
+    let topics = without_repetitions(topics);
     let refused = if let Some(id) = &transactional_id
         && !context.allows(Operation::Write, Resource::TransactionalId(id))
     {
@@ -129,6 +130,22 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
         return context.respond(&response);
     }
     Handled::Later(Box::pin(wait(context, response, owed, timeout_ms)))
+}
+
+/// Of a partition that is named twice the last one counts, and a topic without partitions is not answered: Kafka keeps them in
+/// a map by partition.
+fn without_repetitions(mut topics: Vec<TopicPart>) -> Vec<TopicPart> {
+    let mut seen = HashSet::new();
+    let named = topics.iter().flat_map(|topic| {
+        topic.parts.iter().map(|part| (topic.name.as_deref(), topic.id, part.index))
+    });
+    let keys: Vec<_> = named.collect();
+    let mut kept: Vec<bool> = keys.into_iter().rev().map(|key| seen.insert(key)).collect();
+    for topic in &mut topics {
+        topic.parts.retain(|_| kept.pop().unwrap_or(true));
+    }
+    topics.retain(|topic| !topic.parts.is_empty());
+    topics
 }
 
 /// Whether any batch claims to be part of a transaction.
@@ -222,16 +239,11 @@ impl Appending<'_> {
         let shown = format_args!("{name}-{index}").to_string();
         if let Err(fault) = check_produce(self.context.version, &records) {
             debug!(partition = shown, "refused: {}", fault.text(&shown));
-            // Kafka words what it cannot read, and not what is wrong for the request's version.
-            let worded = !matches!(
-                fault,
-                AppendFault::NoBatch { .. }
-                    | AppendFault::OldMagic { .. }
-                    | AppendFault::ZstdTooNew { .. }
-                    | AppendFault::ManyBatches { .. }
-            );
+            // Kafka has words for this one alone: it meets it before it looks at the single partitions.
+            let unknown_magic =
+                matches!(fault, AppendFault::Bytes(RecordsError::InvalidMagic { .. }));
             return PartitionResponse {
-                error_message: worded.then(|| fault.to_string().into()),
+                error_message: unknown_magic.then(|| fault.to_string().into()),
                 ..failure(index, fault.error_code())
             };
         }
@@ -261,15 +273,15 @@ impl Appending<'_> {
             Ok(appended) => self.appended(index, appended, place),
             Err(error) => {
                 let mut answer = self.refused(&shown, index, &error);
+                if error.tells_log_start() {
+                    answer.log_start_offset = partition.log_start_offset().get();
+                }
                 if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
                     self.elsewhere = true;
                     return not_leader(index, registered);
                 }
                 if error.code() == ErrorCode::KafkaStorageError {
                     warn!(partition = shown, "append failed: {error}");
-                }
-                if tells_log_start(error.code()) {
-                    answer.log_start_offset = partition.log_start_offset().get();
                 }
                 answer
             }
@@ -322,19 +334,6 @@ fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
         log_start_offset: -1,
         ..Default::default()
     }
-}
-
-/// Whether a partition that refused an append tells where its log starts: not for these, as Kafka has it.
-fn tells_log_start(error: ErrorCode) -> bool {
-    !matches!(
-        error,
-        ErrorCode::UnknownTopicOrPartition
-            | ErrorCode::NotLeaderOrFollower
-            | ErrorCode::MessageTooLarge
-            | ErrorCode::RecordListTooLarge
-            | ErrorCode::CorruptMessage
-            | ErrorCode::KafkaStorageError
-    )
 }
 
 /// Tells who leads instead (KIP-951).

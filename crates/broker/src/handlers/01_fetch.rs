@@ -4,6 +4,8 @@
 //! v13 topic ids, v15-v18 replica fields, v16 endpoints of other leaders. Responses are gather lists: batches stay files until they
 //! reach the socket.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset, PartitionIndex};
@@ -59,10 +61,12 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 .respond(&FetchResponse { error_code: error.code(), ..Default::default() });
         }
     };
+    let replica_id = request.replica_id.max(request.replica_state.replica_id);
     let limits = Limits {
         bytes_max: request.max_bytes.min(node.config().fetch.max_bytes).into(),
         bytes_min: request.min_bytes.max(0) as usize,
         read_committed: request.isolation_level == 1,
+        replica: replica_id >= 0,
     };
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
     drop(request);
@@ -114,11 +118,23 @@ fn session_request(context: &RequestContext, request: &FetchRequest<'_>) -> Sess
     let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
         topic.partitions.iter().map(move |p| key(&topic.topic, topic.topic_id, *p))
     });
+    // Of a partition that is named twice the last one counts, in the place of the first: Kafka keeps them in a map.
+    let mut places: HashMap<PartitionKey, usize> = HashMap::new();
+    let mut asked: Vec<(PartitionKey, PartitionRequest)> = Vec::new();
+    for (key, partition) in partitions {
+        match places.entry(key.clone()) {
+            Entry::Occupied(place) => asked[*place.get()].1 = partition,
+            Entry::Vacant(place) => {
+                place.insert(asked.len());
+                asked.push((key, partition));
+            }
+        }
+    }
     SessionRequest {
         session_id: request.session_id,
         epoch: request.session_epoch,
         uses_topic_ids,
-        partitions: partitions.collect(),
+        partitions: asked,
         forgotten: forgotten.collect(),
     }
 }

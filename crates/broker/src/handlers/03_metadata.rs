@@ -6,6 +6,7 @@
 //! UNKNOWN_TOPIC_OR_PARTITION until it is there, as in Kafka.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base::{NodeId, Uuid};
 use metadata::{Image, Partition, Topic};
@@ -40,10 +41,17 @@ async fn handle(
             }
         }
     }
-    for asked in request.topics.iter().flatten().filter(|_| !all) {
-        let by_id = !asked.topic_id.is_zero();
+    let asked = || request.topics.iter().flatten().filter(|_| !all);
+    // Kafka looks at sets: of ids where there is any, else of names.
+    let by_id = asked().any(|asked| !asked.topic_id.is_zero());
+    let mut seen = HashSet::new();
+    for asked in asked() {
         if context.version < 12 && (by_id || asked.name.is_none()) {
             return refused(context, &request);
+        }
+        let key = if by_id { (asked.topic_id, None) } else { (Uuid::ZERO, asked.name.as_deref()) };
+        if by_id && asked.topic_id.is_zero() || !seen.insert(key) {
+            continue;
         }
         let found = if by_id {
             image.topics.by_id(asked.topic_id)
@@ -74,7 +82,10 @@ async fn handle(
                     } else {
                         ErrorCode::InvalidTopicException
                     };
-                    failed(error, Some(name), Uuid::ZERO)
+                    MetadataResponseTopic {
+                        topic_authorized_operations: operations(context, name, &request),
+                        ..failed(error, Some(name), Uuid::ZERO)
+                    }
                 }
             }
         });
@@ -160,18 +171,24 @@ fn describe(
             ..Default::default()
         }
     });
-    let resource = Resource::Topic(&topic.name);
     MetadataResponseTopic {
         name: Some(topic.name.to_string().into()),
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: if request.include_topic_authorized_operations {
-            context.node.authorizer.allowed_operations(&context.principal, resource)
-        } else {
-            OPERATIONS_NOT_ASKED
-        },
+        topic_authorized_operations: operations(context, &topic.name, request),
         ..Default::default()
+    }
+}
+
+/// Told of a topic that does not exist, too.
+fn operations(context: &RequestContext, topic: &str, request: &MetadataRequest<'_>) -> i32 {
+    match request.include_topic_authorized_operations {
+        true => {
+            let resource = Resource::Topic(topic);
+            context.node.authorizer.allowed_operations(&context.principal, resource)
+        }
+        false => OPERATIONS_NOT_ASKED,
     }
 }
 

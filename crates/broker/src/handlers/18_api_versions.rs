@@ -2,7 +2,7 @@
 //!
 //! v3 adds the client's software name and version, supported and finalized features; below v4 a supported feature whose
 //! range starts at 0 is left out, since older Java clients refuse it; v5 (KIP-1242) lets a client say whom it means to talk
-//! to, and answers REBOOTSTRAP_REQUIRED when that is someone else. A version that is not known is answered in version 0
+//! to, by cluster and node together, and answers REBOOTSTRAP_REQUIRED when that is someone else. A version that is not known is answered in version 0
 //! with UNSUPPORTED_VERSION and the version range of this API (KIP-511).
 
 use net::Handled;
@@ -55,6 +55,9 @@ fn refused(context: &RequestContext, request: &ApiVersionsRequest<'_>) -> Option
     if context.version >= 3
         && !(named(&request.client_software_name) && named(&request.client_software_version))
     {
+        return Some(ErrorCode::InvalidRequest);
+    }
+    if request.cluster_id.is_some() != (request.node_id >= 0) {
         return Some(ErrorCode::InvalidRequest);
     }
     let node = &context.node;

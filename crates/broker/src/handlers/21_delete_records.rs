@@ -2,6 +2,8 @@
 //!
 //! Answered once all replicas have moved: on a single node at once. A topic that is compacted only refuses with POLICY_VIOLATION.
 
+use std::collections::BTreeMap;
+
 use base::{LeaderEpoch, Offset, PartitionIndex};
 use protocol::ErrorCode;
 use protocol::messages::delete_records_request::DeleteRecordsRequest;
@@ -22,14 +24,17 @@ async fn handle(
     request: DeleteRecordsRequest<'_>,
 ) -> DeleteRecordsResponse<'static> {
     let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
+        // Of a partition that is named twice the last offset counts.
+        let offsets = topic.partitions.iter().map(|p| (p.partition_index, p.offset));
+        let offsets: BTreeMap<i32, i64> = offsets.collect();
+        let partitions = offsets.into_iter().map(|(partition_index, offset)| {
             let deleted = if context.allows(Operation::Delete, Resource::Topic(&topic.name)) {
-                delete(context, &topic.name, partition.partition_index, partition.offset)
+                delete(context, &topic.name, partition_index, offset)
             } else {
                 Err(ErrorCode::TopicAuthorizationFailed)
             };
             DeleteRecordsPartitionResult {
-                partition_index: partition.partition_index,
+                partition_index,
                 low_watermark: deleted.map_or(-1, Offset::get),
                 error_code: deleted.err().map_or(0, ErrorCode::code),
                 ..Default::default()

@@ -26,21 +26,17 @@ type ResponseTopic = DescribeTopicPartitionsResponseTopic<'static>;
 async fn handle(context: &RequestContext, request: DescribeTopicPartitionsRequest<'_>) -> Response {
     let image = context.node.image();
     let cursor = request.cursor.as_ref();
-    if cursor.is_some_and(|cursor| cursor.partition_index < 0) {
-        let topics = request.topics.iter();
-        let refused = topics.map(|topic| ResponseTopic {
-            topic_authorized_operations: OPERATIONS_NOT_ASKED,
-            is_internal: false,
-            ..failed(context, ErrorCode::InvalidRequest, &topic.name)
-        });
-        return Response { topics: refused.collect(), ..Default::default() };
-    }
     let from = cursor.map_or("", |cursor| &cursor.topic_name);
     let names: BTreeSet<&str> = if request.topics.is_empty() {
         image.topics.from_name(from).map(|topic| &*topic.name).collect()
     } else {
         request.topics.iter().map(|topic| &*topic.name).filter(|name| *name >= from).collect()
     };
+    // A cursor stands in a topic that is asked for, and at a partition.
+    let listed = request.topics.is_empty() || cursor.is_none_or(|c| names.contains(&*c.topic_name));
+    if !listed || cursor.is_some_and(|cursor| cursor.partition_index < 0) {
+        return invalid(&request);
+    }
     let limit = context.node.config().fetch.max_request_partition_size_limit;
     let mut left = request.response_partition_limit.min(limit).max(1) as usize;
     let mut response = Response::default();
@@ -48,11 +44,7 @@ async fn handle(context: &RequestContext, request: DescribeTopicPartitionsReques
         let first = cursor.filter(|c| c.topic_name == name).map_or(0, |c| c.partition_index);
         if !context.allows(Operation::Describe, Resource::Topic(name)) {
             if !request.topics.is_empty() {
-                let error = ErrorCode::TopicAuthorizationFailed;
-                response.topics.push(ResponseTopic {
-                    topic_authorized_operations: OPERATIONS_NOT_ASKED,
-                    ..failed(context, error, name)
-                });
+                response.topics.push(failed(ErrorCode::TopicAuthorizationFailed, name));
             }
             continue;
         }
@@ -62,7 +54,14 @@ async fn handle(context: &RequestContext, request: DescribeTopicPartitionsReques
             } else {
                 ErrorCode::InvalidTopicException
             };
-            response.topics.push(failed(context, error, name));
+            let resource = Resource::Topic(name);
+            response.topics.push(ResponseTopic {
+                topic_authorized_operations: context
+                    .node
+                    .authorizer
+                    .allowed_operations(&context.principal, resource),
+                ..failed(error, name)
+            });
             continue;
         };
         if left == 0 {
@@ -80,19 +79,29 @@ async fn handle(context: &RequestContext, request: DescribeTopicPartitionsReques
     response
 }
 
+fn invalid(request: &DescribeTopicPartitionsRequest<'_>) -> Response {
+    let topics = request.topics.iter();
+    Response {
+        topics: topics
+            .map(|topic| ResponseTopic {
+                is_internal: false,
+                ..failed(ErrorCode::InvalidRequest, &topic.name)
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
 fn cursor_at(name: &str, partition_index: i32) -> Cursor<'static> {
     Cursor { topic_name: name.to_owned().into(), partition_index, ..Default::default() }
 }
 
-fn failed(context: &RequestContext, error: ErrorCode, name: &str) -> ResponseTopic {
+fn failed(error: ErrorCode, name: &str) -> ResponseTopic {
     ResponseTopic {
         error_code: error.code(),
         name: Some(name.to_owned().into()),
         is_internal: is_internal(name),
-        topic_authorized_operations: context
-            .node
-            .authorizer
-            .allowed_operations(&context.principal, Resource::Topic(name)),
+        topic_authorized_operations: OPERATIONS_NOT_ASKED,
         ..Default::default()
     }
 }

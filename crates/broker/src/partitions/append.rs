@@ -18,7 +18,7 @@ use super::partition::{Partition, PartitionFailure};
 #[derive(Debug)]
 pub struct Appended {
     pub first_offset: Offset,
-    /// Set where the topic stamps records itself; for a duplicate the time of its batch.
+    /// Set where the topic stamps records itself, and for a duplicate: then the time of the batch that was there.
     pub log_append_time: Option<WallMs>,
     pub log_start_offset: Offset,
     pub leader_epoch: LeaderEpoch,
@@ -45,6 +45,22 @@ impl AppendFailure {
             Self::Partition(failure) => failure.code(),
         }
     }
+
+    /// Whether the answer tells the log's start nevertheless: Kafka does when it looked into the batch and found it wanting, but
+    /// not when the batch is too large or corrupt, or the partition cannot be written to.
+    pub fn tells_log_start(&self) -> bool {
+        matches!(
+            self.code(),
+            ErrorCode::InvalidRecord
+                | ErrorCode::InvalidTimestamp
+                | ErrorCode::OutOfOrderSequenceNumber
+                | ErrorCode::InvalidProducerEpoch
+                | ErrorCode::InvalidTxnState
+                | ErrorCode::UnsupportedForMessageFormat
+                | ErrorCode::UnsupportedCompressionType
+                | ErrorCode::UnknownServerError
+        )
+    }
 }
 
 impl Partition {
@@ -60,7 +76,6 @@ impl Partition {
         let settings = self.settings();
         self.lock().check_leader(LeaderEpoch::NONE)?;
         let mut prepared = prepare(bytes, &settings.validation, now.wall)?;
-        let append_time = prepared.append_time();
 
         let mut state = self.lock();
         let leader_epoch = state.check_leader(LeaderEpoch::NONE)?;
@@ -93,7 +108,7 @@ impl Partition {
         });
         Ok(Appended {
             first_offset: info.first_offset,
-            log_append_time: if info.duplicate { info.log_append_time } else { append_time },
+            log_append_time: info.log_append_time,
             log_start_offset: info.log_start_offset,
             leader_epoch,
             committed,
