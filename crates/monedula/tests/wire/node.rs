@@ -1,0 +1,131 @@
+//! A node that is configured as the recorded Kafka was, and raw connections to it.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+pub struct Node {
+    process: Child,
+    directory: tempfile::TempDir,
+    /// Of clients and of the controller.
+    ports: [u16; 2],
+    connections: [Option<TcpStream>; 2],
+    recorded_port: u16,
+    recorded_directory: String,
+}
+
+#[derive(Debug)]
+pub enum Reply {
+    Answer(Vec<u8>),
+    /// Nothing came where nothing had to.
+    Silence,
+    Closed,
+    /// Nothing came in time.
+    Hang,
+}
+
+impl Node {
+    /// `recorded` is the port and the data directory of the recorded Kafka.
+    pub fn start(recorded: &str) -> Self {
+        let (recorded_port, recorded_directory) = recorded.split_once(' ').unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let free = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = free.map(|listener| listener.local_addr().unwrap().port());
+        let [clients, controller] = ports;
+        let data = directory.path().join("data");
+        let settings = [
+            "process.roles=broker,controller".to_owned(),
+            "node.id=1".to_owned(),
+            "cluster.id=MkU3OEVBNTcwNTJENDM2Qg".to_owned(),
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!(
+                "listeners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}"
+            ),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{clients}"),
+            "controller.listener.names=CONTROLLER".to_owned(),
+            format!("log.dirs={}", data.display()),
+            "offsets.topic.replication.factor=1".to_owned(),
+            "transaction.state.log.replication.factor=1".to_owned(),
+            "transaction.state.log.min.isr=1".to_owned(),
+            "share.coordinator.state.topic.replication.factor=1".to_owned(),
+            "share.coordinator.state.topic.min.isr=1".to_owned(),
+            "group.initial.rebalance.delay.ms=0".to_owned(),
+            "log.retention.ms=-1".to_owned(),
+            "num.partitions=2".to_owned(),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_monedula"));
+        command.arg("start").stdout(Stdio::piped()).stderr(Stdio::null());
+        for setting in &settings {
+            command.args(["--set", setting]);
+        }
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("monedula ready "), "{line}");
+        Self {
+            process,
+            directory,
+            ports,
+            connections: [None, None],
+            recorded_port: recorded_port.parse().unwrap(),
+            recorded_directory: recorded_directory.to_owned(),
+        }
+    }
+
+    /// Our ports and paths as the recorded ones.
+    pub fn rename(&self, text: &str) -> String {
+        let [clients, controller] = self.ports;
+        text.replace(&clients.to_string(), &self.recorded_port.to_string())
+            .replace(&controller.to_string(), &(self.recorded_port + 1).to_string())
+            .replace(
+                &self.directory.path().join("data").display().to_string(),
+                &self.recorded_directory,
+            )
+    }
+
+    pub fn ask(&mut self, controller: bool, request: &[u8], silent: bool) -> Reply {
+        let side = usize::from(controller);
+        let connection = self.connections[side].get_or_insert_with(|| {
+            let connection = TcpStream::connect(("127.0.0.1", self.ports[side])).unwrap();
+            connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            connection.set_nodelay(true).unwrap();
+            connection
+        });
+        match exchange(connection, request, silent) {
+            Ok(answer) if !silent => Reply::Answer(answer),
+            Ok(answer) if answer[..4] == [0; 4] => Reply::Silence,
+            Ok(answer) => Reply::Answer(answer),
+            Err(error) => {
+                self.connections[side] = None;
+                let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                if late { Reply::Hang } else { Reply::Closed }
+            }
+        }
+    }
+}
+
+fn exchange(connection: &mut TcpStream, request: &[u8], silent: bool) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut frame = |body: &[u8]| {
+        bytes.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
+        bytes.extend(body);
+    };
+    frame(request);
+    if silent {
+        frame(&[0, 18, 0, 0, 0, 0, 0, 0, 255, 255]); // ApiVersions 0, number 0: its answer must be the next one
+    }
+    connection.write_all(&bytes)?;
+    let mut length = [0; 4];
+    connection.read_exact(&mut length)?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    connection.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
