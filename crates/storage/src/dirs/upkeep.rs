@@ -9,7 +9,7 @@ use base::{BrokerEpoch, Offset, TopicPartition, WallMs};
 use super::checkpoint::{HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS, write_offsets};
 use super::clean_shutdown;
 use super::error::{DirError, Result};
-use super::manager::{Dir, LogEntry, LogManager, SharedLog};
+use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
 use crate::disk::Disk;
 use crate::log::{Log, LogError, LogWork, RemoveWork};
 
@@ -265,10 +265,6 @@ fn cut_start(log: &Log) -> Option<Offset> {
     let first = log.segment_base_offsets().first().copied()?;
     (log.start_offset() > first).then(|| log.start_offset())
 }
-
-/// Logs to sync at a stop above which one sync of the whole file system takes less time than theirs: a log takes about
-/// six syncs of a millisecond or two each.
-const SYNCED_ONE_BY_ONE: usize = 64;
 
 /// Tells whether all went well.
 fn close_all(disk: &dyn Disk, dir: &Path, logs: &[&LogEntry], threads: usize, now: WallMs) -> bool {
