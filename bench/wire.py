@@ -1,0 +1,112 @@
+"""The few requests that the measurements of many partitions need, spoken directly: a client's own cost and batching stay out of them."""
+
+import selectors
+import socket
+import struct
+import time
+
+CREATE_TOPICS, FETCH, METADATA = (19, 4), (1, 11), (3, 5)
+
+
+def string(text):
+    return struct.pack(">h", len(text)) + text.encode()
+
+
+def frame(api, body, correlation=1):
+    payload = struct.pack(">hhi", *api, correlation) + string("bench") + body
+    return struct.pack(">i", len(payload)) + payload
+
+
+class Client:
+    """One connection; a request and its answer at a time."""
+
+    def __init__(self, port, timeout_s=600):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, api, body):
+        """The answer's bytes behind its header."""
+        self.socket.sendall(frame(api, body))
+        return self.answer()
+
+    def answer(self):
+        head = self.socket.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            raise ConnectionError("the server closed the connection")
+        return self.socket.recv(struct.unpack(">i", head)[0], socket.MSG_WAITALL)[4:]
+
+    def create_topic(self, name, partitions):
+        body = struct.pack(">i", 1) + string(name) + struct.pack(">ihii", partitions, 1, 0, 0) + struct.pack(">i?", 300_000, False)
+        answer = self.ask(CREATE_TOPICS, body)
+        at = 8 + 2 + len(name)
+        code = struct.unpack_from(">h", answer, at)[0]
+        if code != 0:
+            raise RuntimeError(f"creating {name}: error {code}")
+
+    def led_partitions(self, name):
+        """How many partitions of a topic have a leader."""
+        answer = self.ask(METADATA, struct.pack(">i", 1) + string(name) + b"\0")
+        at = 4  # throttle time
+        brokers, at = struct.unpack_from(">i", answer, at)[0], at + 4
+        for _ in range(brokers):
+            at += 4
+            at += 2 + struct.unpack_from(">h", answer, at)[0] + 4
+            at += 2 + max(struct.unpack_from(">h", answer, at)[0], 0)
+        at += 2 + max(struct.unpack_from(">h", answer, at)[0], 0) + 4 + 4  # cluster id, controller, count of topics
+        at += 2
+        at += 2 + struct.unpack_from(">h", answer, at)[0] + 1
+        count, at = struct.unpack_from(">i", answer, at)[0], at + 4
+        led = 0
+        for _ in range(count):
+            error, _, leader = struct.unpack_from(">hii", answer, at)
+            led += error == 0 and leader >= 0
+            at += 10
+            for _ in range(3):
+                at += 4 + 4 * struct.unpack_from(">i", answer, at)[0]
+        return led
+
+
+def fetch_body(session, epoch, topics, wait_ms):
+    body = struct.pack(">iiiibii", -1, wait_ms, 1, 50 << 20, 0, session, epoch) + struct.pack(">i", len(topics))
+    for name, partitions in topics:
+        body += string(name) + struct.pack(">i", len(partitions))
+        body += b"".join(struct.pack(">iiqqi", p, -1, 0, -1, 1 << 20) for p in partitions)
+    return body + struct.pack(">i", 0) + string("")
+
+
+class Consumers:
+    """Consumers that wait for records which never come, as idle ones do: incremental fetch sessions, long polls without a pause."""
+
+    def __init__(self, port, assignments, wait_ms=500):
+        self.wait_ms, self.answers = wait_ms, 0
+        self.selector = selectors.DefaultSelector()
+        for topics in assignments:
+            client = Client(port)
+            answer = client.ask(FETCH, fetch_body(0, 0, topics, 0))
+            error, session = struct.unpack_from(">hi", answer, 4)
+            if error != 0 or session == 0:
+                raise RuntimeError(f"no fetch session: error {error}")
+            state = {"client": client, "session": session, "epoch": 0}
+            self.selector.register(client.socket, selectors.EVENT_READ, state)
+            self.poll(state)
+
+    def poll(self, state):
+        state["epoch"] += 1
+        state["client"].socket.sendall(frame(FETCH, fetch_body(state["session"], state["epoch"], [], self.wait_ms)))
+
+    def run(self, seconds):
+        """Keeps them waiting for so long; returns the answers per second."""
+        end, before, begin = time.monotonic() + seconds, self.answers, time.monotonic()
+        while time.monotonic() < end:
+            for key, _ in self.selector.select(0.1):
+                answer = key.data["client"].answer()
+                error = struct.unpack_from(">h", answer, 4)[0]
+                if error != 0:
+                    raise RuntimeError(f"fetch: error {error}")
+                self.answers += 1
+                self.poll(key.data)
+        return (self.answers - before) / (time.monotonic() - begin)
+
+    def close(self):
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
