@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
+use group::DeletedTopic;
 use metadata::{ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update};
 use replication::LeaderConfig;
 use storage::dirs::NewLog;
 use tracing::{error, info};
 
 use crate::configs;
+use crate::coordinators::OFFSETS_TOPIC;
 use crate::node::{Node, listeners, logs};
 use crate::partitions::Partition;
 use crate::topics::is_internal;
@@ -44,6 +46,9 @@ impl Publisher for BrokerPublisher {
         apply_broker_configs(&node, update);
         apply_partitions(&node, update);
         apply_topic_configs(&node, update);
+        let gone = update.deleted_topics();
+        let gone = gone.map(|topic| DeletedTopic { name: Arc::clone(&topic.name), id: topic.id });
+        node.coordinators.topics_deleted(gone.collect());
     }
 }
 
@@ -112,6 +117,7 @@ fn apply_partitions(node: &Arc<Node>, update: &Update) {
         // This node holds a replica that it does not lead (no leader is elected, say): the log is kept, nothing is served.
         if let Some(partition) = host(node, update, &local) {
             partition.resign(false);
+            resign_coordinator(node, &partition);
         }
     }
 }
@@ -122,6 +128,7 @@ fn delete(node: &Node, gone: &LocalPartition<'_>) {
     let mut settings = None;
     if let Some(partition) = node.partitions.remove(id) {
         partition.resign(true);
+        resign_coordinator(node, &partition);
         settings = Some(partition.settings());
     }
     let delay_ms = settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
@@ -173,7 +180,14 @@ fn is_real(id: DirectoryId) -> bool {
     ![Uuid::DIR_UNASSIGNED, Uuid::DIR_LOST, Uuid::DIR_MIGRATING].contains(&id)
 }
 
-fn lead(node: &Node, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
+/// Whoever coordinates by this partition does not any more.
+fn resign_coordinator(node: &Node, partition: &Partition) {
+    if **partition.topic() == *OFFSETS_TOPIC {
+        node.coordinators.resign(partition.id().partition);
+    }
+}
+
+fn lead(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
     let config = LeaderConfig {
         node_id: node.config().node_id,
         leader_epoch: local.partition.leader_epoch,
@@ -186,6 +200,9 @@ fn lead(node: &Node, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
     if let Err(error) = partition.lead(config, node.clock.mono()) {
         error!(partition = %format_args!("{topic}-{index}"), "cannot lead: {error}");
         return;
+    }
+    if **topic == *OFFSETS_TOPIC {
+        node.coordinators.lead(node, partition, local.partition.leader_epoch);
     }
     if is_internal(topic) {
         info!(partition = %format_args!("{topic}-{index}"), "leading");

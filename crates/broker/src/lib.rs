@@ -6,6 +6,7 @@ mod apply;
 pub mod authorizer;
 pub mod clock;
 mod configs;
+mod coordinators;
 pub mod fetch;
 pub mod format;
 mod forward;

@@ -1,7 +1,10 @@
 //! What the broker knows of topics besides the image: legal names, internal ones, creation on first use.
 
+use config::BrokerConfig;
 use protocol::ErrorCode;
-use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::create_topics_request::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 
 use crate::forward;
 use crate::request::RequestContext;
@@ -16,6 +19,23 @@ pub fn is_internal(name: &str) -> bool {
 /// The controller's rule, so that both always agree.
 pub fn is_valid_name(name: &str) -> bool {
     controller::why_topic_name_invalid(name).is_none()
+}
+
+/// What Kafka sets for the topics of its coordinators.
+fn internal_configs(config: &BrokerConfig, name: &str) -> Vec<CreatableTopicConfig<'static>> {
+    let entry = |name: &'static str, value: String| CreatableTopicConfig {
+        name: name.into(),
+        value: Some(value.into()),
+        ..Default::default()
+    };
+    match name {
+        "__consumer_offsets" => vec![
+            entry("cleanup.policy", "compact".into()),
+            entry("segment.bytes", config.offsets.topic_segment_bytes.to_string()),
+            entry("compression.type", "producer".into()),
+        ],
+        _ => Vec::new(),
+    }
 }
 
 /// Creates topics that a client asked for and that do not exist; `missing` are (index, name) of the request's topics. Returns
@@ -49,6 +69,7 @@ pub async fn auto_create(
             name: name.clone().into(),
             num_partitions: partitions,
             replication_factor: replication,
+            configs: internal_configs(&config, name),
             ..Default::default()
         });
     }

@@ -14,6 +14,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("metadata", &["base", "protocol"]),
     ("controller", &["base", "config", "protocol", "metadata"]),
     ("replication", &["base", "protocol"]),
+    ("coordinator", &["base", "protocol", "records"]),
+    ("group", &["base", "coordinator", "protocol"]),
     ("storage", &["base", "protocol", "records"]),
     ("net", &["base", "protocol"]),
     (
@@ -27,6 +29,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
             "metadata",
             "controller",
             "replication",
+            "coordinator",
+            "group",
             "storage",
             "net",
         ],
@@ -38,7 +42,18 @@ pub const EDGES: &[(&str, &[&str])] = &[
 
 /// Crates that decide without doing: no I/O, clocks, randomness, threads or async.
 pub const PURE: &[&str] =
-    &["base", "config", "protocol", "records", "kraft", "metadata", "controller", "replication"];
+    &[
+    "base",
+    "config",
+    "protocol",
+    "records",
+    "kraft",
+    "metadata",
+    "controller",
+    "replication",
+    "coordinator",
+    "group",
+];
 
 /// What the pure crates must not name.
 pub const IMPURE_WORDS: &[&str] = &[

@@ -64,6 +64,12 @@ mod list_offsets;
 mod list_partition_reassignments;
 #[path = "03_metadata.rs"]
 mod metadata;
+#[path = "08_offset_commit.rs"]
+mod offset_commit;
+#[path = "47_offset_delete.rs"]
+mod offset_delete;
+#[path = "09_offset_fetch.rs"]
+mod offset_fetch;
 #[path = "23_offset_for_leader_epoch.rs"]
 mod offset_for_leader_epoch;
 #[path = "00_produce.rs"]
@@ -80,6 +86,8 @@ static HANDLERS: &[Handler] = &[
     fetch::HANDLER,
     list_offsets::HANDLER,
     metadata::HANDLER,
+    offset_commit::HANDLER,
+    offset_fetch::HANDLER,
     find_coordinator::HANDLER,
     api_versions::HANDLER,
     create_topics::HANDLER,
@@ -95,6 +103,7 @@ static HANDLERS: &[Handler] = &[
     incremental_alter_configs::HANDLER,
     alter_partition_reassignments::HANDLER,
     list_partition_reassignments::HANDLER,
+    offset_delete::HANDLER,
     end_quorum_epoch::HANDLER,
     begin_quorum_epoch::HANDLER,
     vote::HANDLER,

@@ -28,6 +28,7 @@ use tracing::{info, warn};
 
 use crate::authorizer::Authorizer;
 use crate::clock::Clock;
+use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::partitions::Partitions;
@@ -55,6 +56,7 @@ pub struct Node {
     pub logs: LogManager,
     pub fetch_sessions: Mutex<Sessions>,
     pub producer_ids: ProducerIds,
+    pub(crate) coordinators: Coordinators,
     pub(crate) assignments: assign::Assignments,
     /// As given at the start.
     pub static_config: BrokerConfig,
@@ -196,6 +198,7 @@ impl RunningNode {
         }
         lifecycle.stop();
         server.shutdown(DRAIN_MAX).await;
+        node.coordinators.stop();
         upkeep.abort();
         let stopped = upkeep.await;
         if let Err(error) = stopped

@@ -26,6 +26,7 @@ use super::{Node, RunningNode, StartError, listeners, logs, quorum, upkeep};
 use crate::apply::BrokerPublisher;
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_uuid};
+use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
 use crate::lifecycle::{self, LifecycleConfig};
 use crate::partitions::Partitions;
@@ -168,6 +169,7 @@ async fn make_node(
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),
         producer_ids: ProducerIds::default(),
+        coordinators: Coordinators::new(),
         assignments: Assignments::default(),
         config: ArcSwap::from_pointee(dynamic),
         static_config: config,

@@ -1,4 +1,4 @@
-//! Appending what clients produce.
+//! Appending what clients produce and coordinators remember.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use base::{LeaderEpoch, MonoMs, Offset, WallMs};
 use bytes::BytesMut;
 use protocol::ErrorCode;
 use records::AppendFault;
-use records::validate::prepare;
+use records::validate::{ValidationConfig, prepare};
 use replication::Event;
 use storage::log::AppendOrigin;
 use tokio::sync::oneshot;
@@ -63,6 +63,14 @@ impl AppendFailure {
     }
 }
 
+/// Who appends.
+struct How {
+    origin: AppendOrigin,
+    /// The epoch the appender leads in, or none.
+    epoch: LeaderEpoch,
+    all: bool,
+}
+
 impl Partition {
     /// Validates outside the lock, then assigns offsets, checks the producer's state and writes under it. `all` is acks=all;
     /// then the answer may have to wait, at most until `deadline`.
@@ -73,17 +81,45 @@ impl Partition {
         now: Now,
         deadline: MonoMs,
     ) -> Result<Appended, AppendFailure> {
+        let how = How { origin: AppendOrigin::Client, epoch: LeaderEpoch::NONE, all };
+        self.append_as(how, bytes, now, deadline)
+    }
+
+    /// The same for a coordinator of this node that leads in `epoch`, with acks=all.
+    pub fn append_as_coordinator(
+        self: &Arc<Self>,
+        bytes: BytesMut,
+        epoch: LeaderEpoch,
+        now: Now,
+        deadline: MonoMs,
+    ) -> Result<Appended, AppendFailure> {
+        let how = How { origin: AppendOrigin::Coordinator, epoch, all: true };
+        self.append_as(how, bytes, now, deadline)
+    }
+
+    fn append_as(
+        self: &Arc<Self>,
+        how: How,
+        bytes: BytesMut,
+        now: Now,
+        deadline: MonoMs,
+    ) -> Result<Appended, AppendFailure> {
+        let How { origin, epoch, all } = how;
         let settings = self.settings();
-        self.lock().check_leader(LeaderEpoch::NONE)?;
-        let mut prepared = prepare(bytes, &settings.validation, now.wall)?;
+        self.lock().check_leader(epoch)?;
+        let mut prepared = if origin == AppendOrigin::Client {
+            prepare(bytes, &settings.validation, now.wall)?
+        } else {
+            let validation = ValidationConfig { origin, ..settings.validation.clone() };
+            prepare(bytes, &validation, now.wall)?
+        };
 
         let mut state = self.lock();
-        let leader_epoch = state.check_leader(LeaderEpoch::NONE)?;
+        let leader_epoch = state.check_leader(epoch)?;
         if all && state.leader.as_ref().is_some_and(|leader| !leader.has_min_isr()) {
             return Err(AppendFailure::NotEnoughReplicas);
         }
-        let appended =
-            state.log.append_as_leader(&mut prepared, leader_epoch, AppendOrigin::Client, now.wall);
+        let appended = state.log.append_as_leader(&mut prepared, leader_epoch, origin, now.wall);
         let info = match appended {
             Ok(info) => info,
             Err(error) => {

@@ -29,7 +29,7 @@ rows! {
         "How often subscriptions by pattern are matched against the topics again.";
     "group.consumer.session.timeout.ms" Int "45000" [1 ..] Medium ReadOnly Later
         "A member silent for so long leaves the group.";
-    "group.coordinator.append.linger.ms" Int "-1" [-1 ..] Medium ReadOnly Later
+    "group.coordinator.append.linger.ms" Int "-1" [-1 ..] Medium ReadOnly Acts
         "How long the group coordinator gathers records for one write; -1 lets it decide.";
     "group.coordinator.background.threads" Int "2" [1 ..] High ReadOnly None
         "Threads that compute assignments aside: Monedula uses the common runtime.";
@@ -47,22 +47,22 @@ rows! {
         "Most members of a classic group.";
     "group.min.session.timeout.ms" Int "6000" [any] Medium ReadOnly Later
         "Shortest session that a classic member may ask for.";
-    "offset.metadata.max.bytes" Int "4096" [any] High ReadOnly Later
+    "offset.metadata.max.bytes" Int "4096" [any] High ReadOnly Acts
         "Longest text that a group may store with an offset.";
-    "offsets.commit.timeout.ms" Int "5000" [1 ..] High ReadOnly Later
+    "offsets.commit.timeout.ms" Int "5000" [1 ..] High ReadOnly Acts
         "A commit fails when its replicas have not confirmed by then.";
-    "offsets.load.buffer.size" Int "5242880" [1 ..] High ReadOnly Later
+    "offsets.load.buffer.size" Int "5242880" [1 ..] High ReadOnly Acts
         "Bytes per read when a group coordinator loads its log.";
-    "offsets.retention.check.interval.ms" Long "600000" [1 ..] High ReadOnly Later
+    "offsets.retention.check.interval.ms" Long "600000" [1 ..] High ReadOnly Acts
         "How often expired offsets are looked for.";
-    "offsets.retention.minutes" Int "10080" [1 ..] High ReadOnly Later
+    "offsets.retention.minutes" Int "10080" [1 ..] High ReadOnly Acts
         "Offsets go so long after a group was last in use.";
-    "offsets.topic.compression.codec" Int "0" [any] High ReadOnly Later
+    "offsets.topic.compression.codec" Int "0" [any] High ReadOnly Acts
         "Number of the codec of the offsets topic.";
-    "offsets.topic.num.partitions" Int "50" [1 ..] High ReadOnly Later
+    "offsets.topic.num.partitions" Int "50" [1 ..] High ReadOnly Acts
         "Partitions of the offsets topic.";
-    "offsets.topic.replication.factor" Short "3" [1 ..] High ReadOnly Later
+    "offsets.topic.replication.factor" Short "3" [1 ..] High ReadOnly Acts
         "Replicas of the offsets topic.";
-    "offsets.topic.segment.bytes" Int "104857600" [1 ..] High ReadOnly Later
+    "offsets.topic.segment.bytes" Int "104857600" [1 ..] High ReadOnly Acts
         "Segment size of the offsets topic.";
 }

@@ -1,0 +1,253 @@
+//! The runtime with a toy shard: a map of numbers, written by requests.
+#![allow(clippy::unwrap_used)]
+
+use base::Offset;
+use base::machine::{Outcome, ReplyId, TimerChange};
+use base::time::Now;
+use coordinator::testing::TestContext;
+use coordinator::{Decision, Event, Linger, LogRecord, Producer, RuntimeConfig, Shard};
+use protocol::{DecodeError, EncodeError, ErrorCode};
+use rpds::RedBlackTreeMapSync;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Toy {
+    map: RedBlackTreeMapSync<u8, u8>,
+    fired: u32,
+}
+
+fn toy() -> Toy {
+    Toy { map: RedBlackTreeMapSync::new_sync(), fired: 0 }
+}
+
+#[derive(Clone, Debug)]
+enum Ask {
+    /// Key, value: `None` deletes.
+    Put(Vec<(u8, Option<u8>)>, bool),
+    Look(u8),
+    Alarm(u64),
+}
+
+type Row = (u8, Option<u8>);
+
+impl Shard for Toy {
+    type Request = Ask;
+    type Query = u8;
+    type Reply = Option<u8>;
+    type Timer = u8;
+    type Record = Row;
+    type View = ();
+
+    fn handle(&mut self, now: Now, id: ReplyId, ask: Ask, (): &()) -> Decision<Self> {
+        let mut outcome = Outcome { atomic: true, ..Outcome::reply(vec![(id, None)]) };
+        match ask {
+            Ask::Put(rows, atomic) => {
+                outcome.records = rows;
+                outcome.atomic = atomic;
+            }
+            Ask::Look(key) => outcome.reply = vec![(id, self.map.get(&key).copied())],
+            Ask::Alarm(ms) => {
+                outcome.timers = vec![TimerChange::Set { key: 1, at: now.mono.plus_ms(ms) }];
+                outcome.records = vec![(255, Some(1))];
+            }
+        }
+        outcome
+    }
+
+    fn query(&self, key: u8, (): &()) -> Option<u8> {
+        self.map.get(&key).copied()
+    }
+
+    fn on_timer(&mut self, _: Now, _: u8, (): &()) -> Decision<Self> {
+        self.fired += 1;
+        Outcome::reply(Vec::new())
+    }
+
+    fn loaded(&mut self, _: Now, (): &()) -> Decision<Self> {
+        Outcome::reply(Vec::new())
+    }
+
+    fn replay(&mut self, _: Offset, _: Option<Producer>, (key, value): &Row) {
+        match value {
+            Some(value) => self.map.insert_mut(*key, *value),
+            None => {
+                self.map.remove_mut(key);
+            }
+        }
+    }
+
+    fn replay_marker(&mut self, _: Producer, _: bool) {}
+
+    fn encode((key, value): &Row) -> Result<LogRecord, EncodeError> {
+        Ok(LogRecord { key: vec![*key], value: value.map(|value| vec![value]) })
+    }
+
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Row>, DecodeError> {
+        match key {
+            [key] => Ok(Some((*key, value.and_then(<[u8]>::first).copied()))),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn context(linger: Linger) -> TestContext<Toy> {
+    TestContext::new(toy(), RuntimeConfig { linger, batch_bytes_max: 1_000 }, ())
+}
+
+fn put(key: u8, value: u8) -> Ask {
+    Ask::Put(vec![(key, Some(value))], true)
+}
+
+#[test]
+fn replies_wait_for_the_high_watermark_and_queries_see_only_what_is_committed() {
+    let mut test = context(Linger::Ms(0));
+    test.hold_commits = true;
+    let (written, seen) = (test.request(put(1, 7)), test.request(Ask::Look(1)));
+    assert!(test.replies.is_empty());
+    assert_eq!(test.look(1), Ok(None));
+    test.commit();
+    assert_eq!(test.replies[&written], Ok(None));
+    assert_eq!(test.replies[&seen], Ok(Some(7)));
+    assert_eq!(test.look(1), Ok(Some(7)));
+}
+
+#[test]
+fn records_are_gathered_as_the_linger_says() {
+    // linger, requests, then batches in the log: before Drained, after it, after 10 ms.
+    let cases =
+        [(Linger::Ms(0), [3, 3, 3]), (Linger::Adaptive, [0, 1, 1]), (Linger::Ms(10), [0, 1, 1])];
+    for (linger, [at_once, drained, later]) in cases {
+        let mut test = context(linger);
+        for key in 0..3 {
+            test.request(put(key, key));
+        }
+        assert_eq!(test.log.len(), at_once, "{linger:?}");
+        test.event(Event::Drained);
+        assert_eq!(test.log.len(), drained, "{linger:?}");
+        test.advance(10);
+        assert_eq!(test.log.len(), later, "{linger:?}");
+        assert_eq!(test.replies.len(), 3, "{linger:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_one_batch_is_split_or_refused() {
+    let rows: Vec<Row> = (0..100).map(|key| (key, Some(1))).collect();
+    let mut test = context(Linger::Ms(0));
+    assert_eq!(test.ask(Ask::Put(rows.clone(), true)), Err(ErrorCode::UnknownServerError));
+    assert_eq!((test.runtime.tip(), test.log.len()), (&toy(), 0));
+    assert_eq!(test.ask(Ask::Put(rows, false)), Ok(None));
+    assert_eq!(test.runtime.tip().map.size(), 100);
+    assert!(test.log.len() > 2);
+    test.append_error = Some(ErrorCode::NotEnoughReplicas);
+    let refused = Ask::Put((0..100).map(|key| (key, None)).collect(), false);
+    assert_eq!(test.ask(refused), Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(test.runtime.tip().map.size(), 100);
+}
+
+#[test]
+fn a_failed_append_takes_back_timers_too() {
+    let mut test = context(Linger::Ms(0));
+    test.append_error = Some(ErrorCode::NotLeaderOrFollower);
+    assert_eq!(test.ask(Ask::Alarm(5)), Err(ErrorCode::NotCoordinator));
+    test.advance(10);
+    assert_eq!(test.runtime.tip().fired, 0);
+    test.append_error = None;
+    assert_eq!(test.ask(Ask::Alarm(5)), Ok(None));
+    test.advance(10);
+    assert_eq!(test.runtime.tip().fired, 1);
+}
+
+#[test]
+fn who_does_not_lead_says_so_and_who_waits_is_told() {
+    let mut test = context(Linger::Ms(0));
+    test.hold_commits = true;
+    let waiting = test.request(put(1, 1));
+    test.event(Event::Unload);
+    assert_eq!(test.replies[&waiting], Err(ErrorCode::NotCoordinator));
+    assert_eq!(test.ask(Ask::Look(1)), Err(ErrorCode::NotCoordinator));
+    assert_eq!(test.look(1), Err(ErrorCode::NotCoordinator));
+    test.reload();
+    assert_eq!(test.look(1), Ok(Some(1)));
+    test.event(Event::Unload);
+    let mut effects = Vec::new();
+    let event = Event::Lead { epoch: base::LeaderEpoch(2) };
+    test.runtime.step(test.now, event, &(), &mut effects);
+    assert_eq!(test.look(1), Err(ErrorCode::CoordinatorLoadInProgress));
+    test.event(Event::LoadFailed);
+    assert_eq!(test.look(1), Err(ErrorCode::NotCoordinator));
+}
+
+/// A small generator of numbers, so that a failing seed can be run again.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// What the log says.
+fn replayed(log: &[Vec<LogRecord>]) -> RedBlackTreeMapSync<u8, u8> {
+    let mut state = toy();
+    for record in log.iter().flatten() {
+        let row = Toy::decode(&record.key, record.value.as_deref()).unwrap().unwrap();
+        state.replay(Offset::ZERO, None, &row);
+    }
+    state.map
+}
+
+#[test]
+fn with_failed_appends_and_crashes_the_state_is_what_the_log_says() {
+    for seed in 0..60 {
+        let mut rng = Rng(seed);
+        let linger = [Linger::Adaptive, Linger::Ms(0), Linger::Ms(3)][rng.below(3) as usize];
+        let mut test = context(linger);
+        let mut asked = 0;
+        for step in 0..120 {
+            let error = [None, None, Some(ErrorCode::NotEnoughReplicas)][rng.below(3) as usize];
+            test.append_error = error;
+            test.hold_commits = rng.below(4) == 0;
+            match rng.below(10) {
+                0..=5 => {
+                    let rows = 1 + rng.below(30);
+                    let value = |rng: &mut Rng| (rng.below(3) > 0).then(|| rng.below(250) as u8);
+                    let rows = (0..rows).map(|_| (rng.below(20) as u8, value(&mut rng))).collect();
+                    test.request(Ask::Put(rows, rng.below(2) == 0));
+                    asked += 1;
+                }
+                6 => test.event(Event::Drained),
+                7 => test.advance(rng.below(5)),
+                8 => test.commit(),
+                _ => {
+                    asked = test.replies.len();
+                    test.reload();
+                }
+            }
+            if step % 8 != 7 {
+                continue;
+            }
+            test.append_error = None;
+            test.event(Event::Drained);
+            test.commit();
+            let expected = replayed(&test.log);
+            assert_eq!(test.runtime.tip().map, expected, "seed {seed} step {step}");
+            assert_eq!(test.runtime.committed().map, expected, "seed {seed} step {step}");
+            assert_eq!(test.replies.len(), asked, "seed {seed} step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_corrupt_batch_stops_the_load_with_its_offset() {
+    let record = LogRecord { key: vec![1], value: Some(vec![1]) };
+    let mut builder = records::BatchBuilder::new(records::Compression::None);
+    builder.append(0, Some(&record.key), record.value.as_deref(), &[]).unwrap();
+    let mut bytes = builder.build().unwrap();
+    let mut test = context(Linger::Ms(0));
+    assert_eq!(test.runtime.load(&bytes, Offset(0), Offset(1)).unwrap(), Offset(1));
+    *bytes.last_mut().unwrap() ^= 1;
+    let error = test.runtime.load(&bytes, Offset(0), Offset(1)).unwrap_err();
+    assert!(error.to_string().contains("after offset 0"), "{error}");
+}

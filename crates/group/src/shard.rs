@@ -1,0 +1,182 @@
+//! One partition of `__consumer_offsets` as a state machine.
+
+use std::sync::Arc;
+
+use base::machine::{Outcome, ReplyId, TimerChange};
+use base::time::Now;
+use base::{Offset, TopicId};
+use coordinator::{Decision, LogRecord, Producer, Shard};
+use protocol::messages::offset_commit_request::OffsetCommitRequest;
+use protocol::messages::offset_commit_response::OffsetCommitResponse;
+use protocol::messages::offset_delete_request::OffsetDeleteRequest;
+use protocol::messages::offset_delete_response::OffsetDeleteResponse;
+use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use protocol::{DecodeError, EncodeError, ErrorCode};
+use rpds::RedBlackTreeMapSync;
+
+use crate::groups::{Groups, Kind};
+use crate::offsets::Offsets;
+use crate::record::GroupRecord;
+
+mod commit;
+mod delete;
+mod expire;
+mod fetch;
+
+/// The broker's configuration as the shard uses it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct View {
+    /// `offset.metadata.max.bytes`, in characters as Java counts them.
+    pub offset_metadata_max: usize,
+    /// `offsets.retention.minutes`.
+    pub retention_ms: u64,
+    /// `offsets.retention.check.interval.ms`.
+    pub check_interval_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeletedTopic {
+    pub name: Arc<str>,
+    pub id: TopicId,
+}
+
+/// What changes state. Topics have names: the broker has looked up ids and left out what does not exist.
+#[derive(Clone, Debug)]
+pub enum Request {
+    OffsetCommit {
+        version: i16,
+        request: OffsetCommitRequest<'static>,
+    },
+    OffsetDelete(OffsetDeleteRequest<'static>),
+    /// With `require_stable`, which waits for commits that are on their way.
+    OffsetFetch(OffsetFetchRequestGroup<'static>),
+    TopicsDeleted(Vec<DeletedTopic>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Query {
+    OffsetFetch(OffsetFetchRequestGroup<'static>),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    OffsetCommit(Result<OffsetCommitResponse<'static>, ErrorCode>),
+    OffsetDelete(OffsetDeleteResponse<'static>),
+    OffsetFetch(OffsetFetchResponseGroup<'static>),
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// Expired offsets are looked for.
+    Expiry,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct GroupShard {
+    pub(crate) groups: Groups,
+    pub(crate) offsets: Offsets,
+}
+
+impl Default for GroupShard {
+    fn default() -> Self {
+        Self { groups: RedBlackTreeMapSync::new_sync(), offsets: Offsets::default() }
+    }
+}
+
+impl GroupShard {
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+}
+
+impl Shard for GroupShard {
+    type Request = Request;
+    type Query = Query;
+    type Reply = Reply;
+    type Timer = Timer;
+    type Record = GroupRecord;
+    type View = View;
+
+    fn handle(&mut self, now: Now, id: ReplyId, request: Request, view: &View) -> Decision<Self> {
+        let (records, reply, atomic) = match request {
+            Request::OffsetCommit { version, request } => {
+                let (records, reply) = self.commit(now, version, &request, view);
+                (records, Reply::OffsetCommit(reply), true)
+            }
+            Request::OffsetDelete(request) => {
+                let (records, reply) = self.delete_offsets(&request);
+                (records, Reply::OffsetDelete(reply), true)
+            }
+            Request::OffsetFetch(request) => {
+                (Vec::new(), Reply::OffsetFetch(self.fetch(&request, true)), true)
+            }
+            Request::TopicsDeleted(topics) => (self.topics_deleted(&topics), Reply::Done, false),
+        };
+        Outcome { records, reply: vec![(id, reply)], timers: Vec::new(), atomic }
+    }
+
+    fn query(&self, query: Query, _: &View) -> Reply {
+        match query {
+            Query::OffsetFetch(request) => Reply::OffsetFetch(self.fetch(&request, false)),
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, timer: Timer, view: &View) -> Decision<Self> {
+        match timer {
+            Timer::Expiry => Outcome {
+                records: self.expired(now, view),
+                timers: vec![next_expiry(now, view)],
+                reply: Vec::new(),
+                atomic: false,
+            },
+        }
+    }
+
+    fn loaded(&mut self, now: Now, view: &View) -> Decision<Self> {
+        Outcome { timers: vec![next_expiry(now, view)], ..coordinator::decision::<Self>() }
+    }
+
+    fn replay(&mut self, offset: Offset, producer: Option<Producer>, record: &GroupRecord) {
+        match record {
+            GroupRecord::Offset { place, value: Some(committed) } => {
+                if !self.groups.contains_key(&place.0) {
+                    self.groups.insert_mut(Arc::clone(&place.0), Kind::Simple);
+                }
+                let (place, committed, at) = (place.clone(), committed.clone(), offset.get());
+                match producer {
+                    None => self.offsets.put(place, committed, at),
+                    Some(producer) => self.offsets.put_pending(producer.id, place, committed, at),
+                }
+            }
+            GroupRecord::Offset { place, value: None } => self.offsets.remove(place),
+            GroupRecord::Group { group, value: Some(kind) } => {
+                self.groups.insert_mut(Arc::clone(group), kind.clone());
+            }
+            GroupRecord::Group { group, value: None } => {
+                self.groups.remove_mut(group);
+            }
+        }
+    }
+
+    fn replay_marker(&mut self, producer: Producer, commit: bool) {
+        self.offsets.end_transaction(producer.id, commit);
+    }
+
+    fn encode(record: &GroupRecord) -> Result<LogRecord, EncodeError> {
+        record.encode()
+    }
+
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<GroupRecord>, DecodeError> {
+        GroupRecord::decode(key, value)
+    }
+}
+
+fn next_expiry(now: Now, view: &View) -> TimerChange<Timer> {
+    TimerChange::Set { key: Timer::Expiry, at: now.mono.plus_ms(view.check_interval_ms) }
+}

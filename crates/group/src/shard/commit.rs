@@ -1,0 +1,98 @@
+//! OffsetCommit of those who are no members: Kafka's rules for groups that are empty or do not exist.
+
+use std::sync::Arc;
+
+use base::time::Now;
+use protocol::ErrorCode;
+use protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use protocol::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+
+use super::{GroupShard, View};
+use crate::groups::Kind;
+use crate::offsets::Committed;
+use crate::record::{GroupRecord, without_new_fields};
+
+/// From this version on an unknown group has its own error.
+const VERSION_OF_GROUP_ID_NOT_FOUND: i16 = 9;
+
+impl GroupShard {
+    pub(super) fn commit(
+        &self,
+        now: Now,
+        version: i16,
+        request: &OffsetCommitRequest<'_>,
+        view: &View,
+    ) -> (Vec<GroupRecord>, Result<OffsetCommitResponse<'static>, ErrorCode>) {
+        let group: Arc<str> = Arc::from(&*request.group_id);
+        if let Err(error) = self.may_commit(&group, version, request) {
+            return (Vec::new(), Err(error));
+        }
+        let mut records = Vec::new();
+        let topics = request.topics.iter().map(|topic| {
+            let name: Arc<str> = Arc::from(&*topic.name);
+            let partitions = topic.partitions.iter().map(|partition| {
+                let metadata = partition.committed_metadata.as_deref().unwrap_or("");
+                let error = if metadata.encode_utf16().count() > view.offset_metadata_max {
+                    ErrorCode::OffsetMetadataTooLarge
+                } else {
+                    let value = Some(committed(now, request.retention_time_ms, topic, partition));
+                    let place = (Arc::clone(&group), Arc::clone(&name), partition.partition_index);
+                    records.push(GroupRecord::Offset { place, value });
+                    ErrorCode::None
+                };
+                OffsetCommitResponsePartition {
+                    partition_index: partition.partition_index,
+                    error_code: error.code(),
+                    ..Default::default()
+                }
+            });
+            OffsetCommitResponseTopic {
+                name: topic.name.to_string().into(),
+                topic_id: topic.topic_id,
+                partitions: partitions.collect(),
+                ..Default::default()
+            }
+        });
+        let topics = topics.collect();
+        (records, Ok(OffsetCommitResponse { topics, ..Default::default() }))
+    }
+
+    fn may_commit(
+        &self,
+        group: &Arc<str>,
+        version: i16,
+        request: &OffsetCommitRequest<'_>,
+    ) -> Result<(), ErrorCode> {
+        let generation = request.generation_id_or_member_epoch;
+        match self.groups.get(group) {
+            // A simple group comes into being with its first commit.
+            None if generation < 0 => Ok(()),
+            None if version >= VERSION_OF_GROUP_ID_NOT_FOUND => Err(ErrorCode::GroupIdNotFound),
+            None => Err(ErrorCode::IllegalGeneration),
+            Some(kind) if generation < 0 && kind.is_empty() => Ok(()),
+            // Nobody is a member here.
+            Some(Kind::Simple | Kind::Classic(_) | Kind::Other) => Err(ErrorCode::UnknownMemberId),
+        }
+    }
+}
+
+fn committed(
+    now: Now,
+    retention_time_ms: i64,
+    topic: &OffsetCommitRequestTopic<'_>,
+    partition: &OffsetCommitRequestPartition<'_>,
+) -> Committed {
+    let expires = retention_time_ms != -1;
+    without_new_fields(Committed {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.as_deref().unwrap_or("").into(),
+        commit_ms: now.wall.0,
+        expire_ms: expires.then(|| now.wall.0.saturating_add(retention_time_ms)),
+        topic_id: topic.topic_id,
+    })
+}

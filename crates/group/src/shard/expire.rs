@@ -1,0 +1,48 @@
+//! Which offsets are no longer kept: Kafka's rules by the state of their group (KIP-211).
+
+use std::sync::Arc;
+
+use base::time::Now;
+
+use super::{GroupShard, View};
+use crate::groups::Kind;
+use crate::offsets::Committed;
+use crate::record::GroupRecord;
+
+impl GroupShard {
+    /// Tombstones of expired offsets, and of the groups that then hold nothing.
+    pub(super) fn expired(&self, now: Now, view: &View) -> Vec<GroupRecord> {
+        let mut records = Vec::new();
+        for (group, kind) in self.groups.iter() {
+            if !kind.is_empty() {
+                continue;
+            }
+            let mut all = true;
+            for (place, committed) in self.offsets.of_group(group) {
+                let over = is_over(kind, committed, now.wall.0, view);
+                if over && !self.offsets.is_pending(place) {
+                    records.push(GroupRecord::Offset { place: place.clone(), value: None });
+                } else {
+                    all = false;
+                }
+            }
+            if all && self.offsets.pending_of_group(group).next().is_none() {
+                records.push(GroupRecord::Group { group: Arc::clone(group), value: None });
+            }
+        }
+        records
+    }
+}
+
+/// A group that had members keeps its offsets from the moment it became empty on, others from the commit on.
+fn is_over(kind: &Kind, committed: &Committed, now_ms: i64, view: &View) -> bool {
+    if let Some(expire_ms) = committed.expire_ms {
+        return now_ms >= expire_ms;
+    }
+    let since = match kind {
+        Kind::Classic(classic) if !classic.protocol_type.is_empty() => classic.state_since_ms,
+        _ => None,
+    };
+    let kept_ms = now_ms.saturating_sub(since.unwrap_or(committed.commit_ms));
+    u64::try_from(kept_ms).is_ok_and(|kept_ms| kept_ms >= view.retention_ms)
+}
