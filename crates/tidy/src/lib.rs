@@ -41,8 +41,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that decide without doing: no I/O, clocks, randomness, threads or async.
-pub const PURE: &[&str] =
-    &[
+pub const PURE: &[&str] = &[
     "base",
     "config",
     "protocol",

@@ -69,7 +69,9 @@ async fn find(context: &RequestContext, kind: i8, key: &str) -> Coordinator<'sta
             node_id: -1,
             port: -1,
             error_code: error.code(),
-            error_message: Some(if is_known { "" } else { ErrorCode::InvalidRequest.message() }.into()),
+            error_message: Some(
+                if is_known { "" } else { ErrorCode::InvalidRequest.message() }.into(),
+            ),
             ..row
         },
     }
