@@ -236,9 +236,9 @@ impl Appending<'_> {
         records: BytesMut,
         place: (usize, usize),
     ) -> PartitionResponse {
-        let shown = format_args!("{name}-{index}").to_string();
+        let shown = std::fmt::from_fn(|f| write!(f, "{name}-{index}"));
         if let Err(fault) = check_produce(self.context.version, &records) {
-            debug!(partition = shown, "refused: {}", fault.text(&shown));
+            debug!(partition = %shown, "refused: {}", fault.text(&shown));
             // Kafka has words for this one alone: it meets it before it looks at the single partitions.
             let unknown_magic =
                 matches!(fault, AppendFault::Bytes(RecordsError::InvalidMagic { .. }));
@@ -281,7 +281,7 @@ impl Appending<'_> {
                     return not_leader(index, registered);
                 }
                 if error.code() == ErrorCode::KafkaStorageError {
-                    warn!(partition = shown, "append failed: {error}");
+                    warn!(partition = %shown, "append failed: {error}");
                 }
                 answer
             }
@@ -307,10 +307,15 @@ impl Appending<'_> {
         }
     }
 
-    fn refused(&self, shown: &str, index: i32, error: &AppendFailure) -> PartitionResponse {
+    fn refused(
+        &self,
+        shown: &dyn std::fmt::Display,
+        index: i32,
+        error: &AppendFailure,
+    ) -> PartitionResponse {
         let mut answer = failure(index, error.code());
         if let AppendFailure::Batch(fault) = error {
-            debug!(partition = shown, "refused: {}", fault.text(&shown));
+            debug!(partition = %shown, "refused: {}", fault.text(&shown));
             answer.error_message = fault.response_message(&shown).map(Into::into);
             let errors = fault.record_errors(&shown).into_iter();
             answer.record_errors = errors
