@@ -239,3 +239,24 @@ fn groups_are_spread_as_in_kafka() {
         assert_eq!(partition_for(group, 50), partition, "{group}");
     }
 }
+
+/// A batch of `__consumer_offsets` as Kafka 4.4.0 wrote it: group g-k, topic tt, partition 1, offset 2, epoch 0, metadata "k".
+const KAFKAS_BATCH: &str = "00000000000000000000007300000006023a5273ff000000000000000001a1fdfff588000001a1fdfff588ffffff\
+    ffffffffffffff000000000000000180010000001e00010003672d6b000274740000000156000400000000000000\
+    0200000000026b000001a1fdfff585010010026f163be373492eaf50696ca065940400";
+
+#[test]
+fn a_batch_of_kafka_is_read_and_its_record_written_alike() {
+    let hex = |at: usize| u8::from_str_radix(&KAFKAS_BATCH[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..KAFKAS_BATCH.len()).step_by(2).map(hex).collect();
+    let mut test = context();
+    assert_eq!(test.runtime.load(&bytes, Offset(0), Offset(1)).unwrap(), Offset(1));
+    let shard = test.runtime.tip().clone();
+    let (place, committed) = shard.offsets().all().next().unwrap();
+    assert_eq!((&*place.0, &*place.1, place.2), ("g-k", "tt", 1));
+    assert_eq!((committed.offset, committed.leader_epoch, &*committed.metadata), (2, 0, "k"));
+    let record = GroupRecord::Offset { place: place.clone(), value: Some(committed.clone()) };
+    let written = GroupShard::encode(&record).unwrap();
+    let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(holds(&written.key) && holds(&written.value.unwrap()));
+}
