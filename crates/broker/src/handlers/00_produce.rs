@@ -26,8 +26,12 @@ use tracing::{debug, warn};
 use crate::authorizer::{Operation, Resource};
 use crate::partitions::{AppendFailure, Appended};
 use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::topics::is_internal;
 
 pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run };
+
+/// Only a client of this name may write to the coordinators' topics (Kafka's `AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
     Box::pin(async move { produce(context, frame) })
@@ -250,6 +254,9 @@ impl Appending<'_> {
         if Batches::new(&records).flatten().any(|batch| batch.is_transactional()) {
             // Transactions are begun at a coordinator, which this node does not have yet: none can be open.
             return failure(index, ErrorCode::InvalidTxnState);
+        }
+        if is_internal(name) && self.context.client_id.as_deref() != Some(ADMIN_CLIENT_ID) {
+            return failure(index, ErrorCode::InvalidTopicException);
         }
         let node = &self.context.node;
         let image = node.image();
