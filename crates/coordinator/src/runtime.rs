@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use base::machine::ReplyId;
+use base::machine::{ReplyId, TimerChange};
 use base::time::Now;
 use base::{LeaderEpoch, MonoMs, Offset};
 use protocol::ErrorCode;
@@ -18,6 +18,9 @@ use crate::timers::Timers;
 const BATCH_OVERHEAD_BYTES: usize = 61;
 /// What the format of a record adds to key and value, at most.
 const RECORD_OVERHEAD_BYTES: usize = 32;
+
+/// When a timer comes again whose effects could not be written, as Kafka has it.
+const TIMER_RETRY_MS: u64 = 500;
 
 /// How long records wait for company before they are appended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +122,16 @@ struct State<S: Shard> {
     timers: Timers<S::Timer>,
 }
 
+impl<S: Shard> State<S> {
+    /// Timers whose effects are gone.
+    fn set_again(&mut self, now: Now, timers: impl IntoIterator<Item = S::Timer>) {
+        let at = now.mono.plus_ms(TIMER_RETRY_MS);
+        for key in timers {
+            self.timers.apply(TimerChange::Set { key, at });
+        }
+    }
+}
+
 /// Records that are appended together.
 struct Batch<S: Shard> {
     /// The state without them.
@@ -129,6 +142,8 @@ struct Batch<S: Shard> {
     replies: Vec<(ReplyId, S::Reply)>,
     /// Requests handled on top of `before`: they fail with the batch.
     requests: Vec<ReplyId>,
+    /// Timers that came due on top of `before`: they come again when the batch fails.
+    timers: Vec<S::Timer>,
     /// No more records join.
     sealed: bool,
     sent: bool,
@@ -229,7 +244,9 @@ impl<S: Shard> ShardRuntime<S> {
             }
             Event::Drained => self.flush(effects),
             Event::Appended { first, last } => self.on_appended(first, last, effects),
-            Event::AppendFailed { error } => self.append_failed(error_for_client(error), effects),
+            Event::AppendFailed { error } => {
+                self.append_failed(now, error_for_client(error), effects);
+            }
             Event::HighWatermark { to } => {
                 self.high_watermark = self.high_watermark.max(to);
                 self.release(effects);
@@ -298,18 +315,31 @@ impl<S: Shard> ShardRuntime<S> {
             return;
         }
         while let Some(timer) = self.tip.timers.take_due(now.mono) {
-            self.decide(now, None, effects, |shard| shard.on_timer(now, timer, view));
+            let due = timer.clone();
+            self.decide_on(now, None, Some(timer), effects, |shard| shard.on_timer(now, due, view));
         }
         if self.batches.back().is_some_and(|batch| !batch.sealed && batch.flush_at <= now.mono) {
             self.flush(effects);
         }
     }
 
-    /// Lets the shard decide, and takes over what it says: all of it, or nothing.
     fn decide(
         &mut self,
         now: Now,
         id: Option<ReplyId>,
+        effects: &mut Effects<S>,
+        decide: impl FnOnce(&mut S) -> Decision<S>,
+    ) {
+        self.decide_on(now, id, None, effects, decide);
+    }
+
+    /// Lets the shard decide, and takes over what it says: all of it, or nothing. A timer that was taken comes again when
+    /// nothing came of it.
+    fn decide_on(
+        &mut self,
+        now: Now,
+        id: Option<ReplyId>,
+        timer: Option<S::Timer>,
         effects: &mut Effects<S>,
         decide: impl FnOnce(&mut S) -> Decision<S>,
     ) {
@@ -325,6 +355,7 @@ impl<S: Shard> ShardRuntime<S> {
         });
         let Some(encoded) = encoded else {
             self.tip = before;
+            self.tip.set_again(now, timer);
             if let Some(id) = id {
                 let reply = Err(ErrorCode::UnknownServerError);
                 effects.push(Effect::Reply { id, reply });
@@ -335,7 +366,7 @@ impl<S: Shard> ShardRuntime<S> {
             self.tip.timers.apply(change);
         }
         if encoded.is_empty() {
-            self.answer_without_records(id, replies, effects);
+            self.answer_without_records(id, timer, replies, effects);
             return;
         }
         // What must be committed together is appended together.
@@ -353,6 +384,7 @@ impl<S: Shard> ShardRuntime<S> {
         if let Some(batch) = self.batches.back_mut() {
             batch.replies.extend(replies);
             batch.requests.extend(id);
+            batch.timers.extend(timer);
         }
         if self.config.linger == Linger::Ms(0) {
             self.flush(effects);
@@ -385,6 +417,7 @@ impl<S: Shard> ShardRuntime<S> {
                 bytes: BATCH_OVERHEAD_BYTES,
                 replies: Vec::new(),
                 requests: Vec::new(),
+                timers: Vec::new(),
                 sealed: false,
                 sent: false,
                 flush_at,
@@ -400,12 +433,14 @@ impl<S: Shard> ShardRuntime<S> {
     fn answer_without_records(
         &mut self,
         id: Option<ReplyId>,
+        timer: Option<S::Timer>,
         replies: Vec<(ReplyId, S::Reply)>,
         effects: &mut Effects<S>,
     ) {
         if let Some(batch) = self.batches.back_mut() {
             batch.replies.extend(replies);
             batch.requests.extend(id);
+            batch.timers.extend(timer);
             return;
         }
         let offset = self.next_offset;
@@ -452,7 +487,7 @@ impl<S: Shard> ShardRuntime<S> {
         self.send(effects);
     }
 
-    fn append_failed(&mut self, error: ErrorCode, effects: &mut Effects<S>) {
+    fn append_failed(&mut self, now: Now, error: ErrorCode, effects: &mut Effects<S>) {
         if !self.batches.front().is_some_and(|batch| batch.sent) {
             return;
         }
@@ -468,6 +503,7 @@ impl<S: Shard> ShardRuntime<S> {
                 self.tip = batch.before;
                 self.next_offset = batch.first;
             }
+            self.tip.set_again(now, batch.timers);
         }
     }
 

@@ -1,17 +1,23 @@
 //! Groups and their committed offsets: the shard that `__consumer_offsets` remembers.
 //!
-//! Pure. Must not know: brokers, files, sockets, which topics exist (the broker asks only for those that do). Today: the offsets of
-//! simple consumers, which assign their partitions themselves; groups with members are recognised in the log and left alone.
+//! Pure. Must not know: brokers, files, sockets, metadata beyond the narrow [`Metadata`].
 
+mod caller;
+pub mod classic;
+pub mod consumer;
 mod groups;
 mod offsets;
 mod record;
 mod shard;
+pub mod testing;
+mod view;
 
-pub use groups::{Classic, Kind};
+pub use caller::Caller;
+pub use groups::Kind;
 pub use offsets::{Committed, Offsets};
 pub use record::GroupRecord;
-pub use shard::{DeletedTopic, GroupShard, Query, Reply, Request, Timer, View};
+pub use shard::{DeletedTopic, GroupShard, Query, Reply, Request, Timer};
+pub use view::{Metadata, OffsetsConfig, Topic, View};
 
 /// The partition of `__consumer_offsets` that holds a group: Java's hash of the id, made positive as Kafka does.
 pub fn partition_for(group: &str, partitions: i32) -> i32 {

@@ -18,22 +18,12 @@ use rpds::RedBlackTreeMapSync;
 use crate::groups::{Groups, Kind};
 use crate::offsets::Offsets;
 use crate::record::GroupRecord;
+use crate::view::View;
 
 mod commit;
 mod delete;
 mod expire;
 mod fetch;
-
-/// The broker's configuration as the shard uses it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct View {
-    /// `offset.metadata.max.bytes`, in characters as Java counts them.
-    pub offset_metadata_max: usize,
-    /// `offsets.retention.minutes`.
-    pub retention_ms: u64,
-    /// `offsets.retention.check.interval.ms`.
-    pub check_interval_ms: u64,
-}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeletedTopic {
@@ -178,5 +168,5 @@ impl Shard for GroupShard {
 }
 
 fn next_expiry(now: Now, view: &View) -> TimerChange<Timer> {
-    TimerChange::Set { key: Timer::Expiry, at: now.mono.plus_ms(view.check_interval_ms) }
+    TimerChange::Set { key: Timer::Expiry, at: now.mono.plus_ms(view.offsets.check_interval_ms) }
 }

@@ -4,7 +4,10 @@
 use base::{Offset, ProducerEpoch, ProducerId, Uuid};
 use coordinator::testing::TestContext;
 use coordinator::{Linger, Producer, RuntimeConfig, Shard};
-use group::{DeletedTopic, GroupRecord, GroupShard, Query, Reply, Request, View, partition_for};
+use group::testing::Cluster;
+use group::{
+    DeletedTopic, GroupRecord, GroupShard, OffsetsConfig, Query, Reply, Request, partition_for,
+};
 use protocol::ErrorCode;
 use protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -15,8 +18,6 @@ use protocol::messages::offset_delete_request::{
 use protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 
 const HOUR_MS: u64 = 3_600_000;
-const VIEW: View =
-    View { offset_metadata_max: 10, retention_ms: 24 * HOUR_MS, check_interval_ms: 600_000 };
 
 fn topic_id(n: u8) -> Uuid {
     Uuid::from_random([n; 16]).unwrap()
@@ -24,7 +25,10 @@ fn topic_id(n: u8) -> Uuid {
 
 fn context() -> TestContext<GroupShard> {
     let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
-    TestContext::new(GroupShard::default(), config, VIEW)
+    let mut view = group::testing::view(Cluster::default());
+    view.offsets =
+        OffsetsConfig { metadata_max: 10, retention_ms: 24 * HOUR_MS, check_interval_ms: 600_000 };
+    TestContext::new(GroupShard::default(), config, view)
 }
 
 fn commit(
@@ -214,7 +218,7 @@ fn offsets_of_open_transactions_are_unstable_until_their_end() {
         let fetch = |shard: &mut GroupShard| {
             let request = Request::OffsetFetch(fetch_request("g", topic_id(7)));
             let id = base::machine::ReplyId(1);
-            let mut outcome = shard.handle(base::time::Now::default(), id, request, &VIEW);
+            let mut outcome = shard.handle(base::time::Now::default(), id, request, &source.view);
             row(Ok(outcome.reply.remove(0).1))
         };
         let unstable = ErrorCode::UnstableOffsetCommit.code();

@@ -3,6 +3,7 @@
 //! The pure runtime (`coordinator`) decides; an owner awaits, appends and tells. Leadership comes from [`crate::apply`].
 
 mod owner;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,13 +10,13 @@ use base::time::Now;
 use base::{LeaderEpoch, MonoMs, Offset};
 use bytes::BytesMut;
 use coordinator::{Effect, Event, Linger, LogRecord, RuntimeConfig, ShardRuntime};
-use group::{GroupShard, Reply, View};
+use group::{GroupShard, Reply};
 use protocol::ErrorCode;
 use records::{BatchBuilder, Compression};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Ask, Call, WeakNode};
+use super::{Ask, Call, WeakNode, view};
 use crate::clock::Clock;
 use crate::node::Node;
 use crate::partitions::Partition;
@@ -153,7 +153,7 @@ impl Owner {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
-            self.runtime.step(node.clock.now(), event, &view(node), &mut effects);
+            self.runtime.step(node.clock.now(), event, &view::of(node), &mut effects);
             for effect in effects {
                 self.execute(node, effect, &mut events);
             }
@@ -266,15 +266,6 @@ impl Owner {
 
     fn name(&self) -> String {
         format!("{}-{}", self.partition.topic(), self.partition.id().partition)
-    }
-}
-
-fn view(node: &Node) -> View {
-    let config = node.config();
-    View {
-        offset_metadata_max: usize::try_from(config.offsets.metadata_max_bytes).unwrap_or(0),
-        retention_ms: u64::try_from(config.offsets.retention_minutes).unwrap_or(0) * 60_000,
-        check_interval_ms: u64::try_from(config.offsets.retention_check_interval_ms).unwrap_or(1),
     }
 }
 

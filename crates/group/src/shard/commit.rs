@@ -11,10 +11,11 @@ use protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 
-use super::{GroupShard, View};
+use super::GroupShard;
 use crate::groups::Kind;
 use crate::offsets::Committed;
 use crate::record::{GroupRecord, without_new_fields};
+use crate::view::View;
 
 /// From this version on an unknown group has its own error.
 const VERSION_OF_GROUP_ID_NOT_FOUND: i16 = 9;
@@ -36,7 +37,7 @@ impl GroupShard {
             let name: Arc<str> = Arc::from(&*topic.name);
             let partitions = topic.partitions.iter().map(|partition| {
                 let metadata = partition.committed_metadata.as_deref().unwrap_or("");
-                let error = if metadata.encode_utf16().count() > view.offset_metadata_max {
+                let error = if metadata.encode_utf16().count() > view.offsets.metadata_max {
                     ErrorCode::OffsetMetadataTooLarge
                 } else {
                     let value = Some(committed(now, request.retention_time_ms, topic, partition));

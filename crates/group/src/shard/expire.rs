@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use base::time::Now;
 
-use super::{GroupShard, View};
+use super::GroupShard;
 use crate::groups::Kind;
 use crate::offsets::Committed;
 use crate::record::GroupRecord;
+use crate::view::View;
 
 impl GroupShard {
     /// Tombstones of expired offsets, and of the groups that then hold nothing.
@@ -44,5 +45,5 @@ fn is_over(kind: &Kind, committed: &Committed, now_ms: i64, view: &View) -> bool
         _ => None,
     };
     let kept_ms = now_ms.saturating_sub(since.unwrap_or(committed.commit_ms));
-    u64::try_from(kept_ms).is_ok_and(|kept_ms| kept_ms >= view.retention_ms)
+    u64::try_from(kept_ms).is_ok_and(|kept_ms| kept_ms >= view.offsets.retention_ms)
 }

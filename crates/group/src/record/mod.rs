@@ -15,7 +15,8 @@ use protocol::coordinator_records::streams_group_metadata_key::StreamsGroupMetad
 use protocol::coordinator_records::{decode_key, decode_value, encode_key, encode_value, key_type};
 use protocol::{DecodeError, EncodeError};
 
-use crate::groups::{Classic, Kind};
+use crate::classic::Classic;
+use crate::groups::Kind;
 use crate::offsets::{Committed, Place};
 
 /// Offsets are written so, and with version 1 when they have their own end.

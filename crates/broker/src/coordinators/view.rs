@@ -1,0 +1,77 @@
+//! What group coordinators see of the node: its configuration, and committed metadata.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base::{PartitionIndex, Uuid};
+use group::{Metadata, OffsetsConfig, Topic, View, classic, consumer};
+use metadata::{ConfigResource, ConfigResourceType, Image};
+
+use crate::node::Node;
+
+/// As of now.
+pub(super) fn of(node: &Node) -> View {
+    let config = node.config();
+    View {
+        offsets: OffsetsConfig {
+            metadata_max: usize::try_from(config.offsets.metadata_max_bytes).unwrap_or(0),
+            retention_ms: u64::try_from(config.offsets.retention_minutes).unwrap_or(0) * 60_000,
+            check_interval_ms: u64::try_from(config.offsets.retention_check_interval_ms)
+                .unwrap_or(1),
+        },
+        classic: classic::Config {
+            session_timeout_ms_min: config.group.min_session_timeout_ms,
+            session_timeout_ms_max: config.group.max_session_timeout_ms,
+            initial_rebalance_delay_ms: config.group.initial_rebalance_delay_ms,
+            members_max: config.group.max_size,
+        },
+        consumer: consumer::Config {
+            session_timeout_ms: config.consumer_group.session_timeout_ms,
+            heartbeat_interval_ms: config.consumer_group.heartbeat_interval_ms,
+            members_max: config.consumer_group.max_size,
+        },
+        metadata: Arc::new(Committed { image: arc_swap::Guard::into_inner(node.image()) }),
+    }
+}
+
+/// The committed image.
+struct Committed {
+    image: Arc<Image>,
+}
+
+impl Metadata for Committed {
+    fn version(&self) -> i64 {
+        self.image.provenance.offset.get()
+    }
+
+    fn topic(&self, name: &str) -> Option<Topic> {
+        self.image.topics.by_name(name).map(seen)
+    }
+
+    fn topic_by_id(&self, id: Uuid) -> Option<Topic> {
+        self.image.topics.by_id(id).map(seen)
+    }
+
+    fn racks(&self, topic: Uuid, partition: i32) -> Vec<Arc<str>> {
+        let Some(partition) = self.image.topics.partition(topic, PartitionIndex(partition)) else {
+            return Vec::new();
+        };
+        let brokers = partition.replicas.iter().filter_map(|id| self.image.cluster.broker(*id));
+        let racks: BTreeSet<Arc<str>> = brokers.filter_map(|broker| broker.rack.clone()).collect();
+        racks.into_iter().collect()
+    }
+
+    fn topic_names(&self) -> Vec<Arc<str>> {
+        self.image.topics.iter().map(|topic| Arc::clone(&topic.name)).collect()
+    }
+
+    fn group_setting(&self, group: &str, key: &str) -> Option<String> {
+        let resource = ConfigResource::new(ConfigResourceType::Group, group);
+        self.image.configs.value(&resource, key).map(str::to_owned)
+    }
+}
+
+fn seen(topic: &metadata::Topic) -> Topic {
+    let partitions = i32::try_from(topic.partition_count()).unwrap_or(i32::MAX);
+    Topic { id: topic.id, name: Arc::clone(&topic.name), partitions }
+}
