@@ -34,6 +34,15 @@ def end_group(process, grace_s=3):
             continue
 
 
+def spawn(name, command, cwd=None, env=None, append=False):
+    """Starts command in the background, with its own process group and its output in the logs; returns the process."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    mode = "ab" if append else "wb"
+    with open(LOGS / f"{name}.out", mode) as o, open(LOGS / f"{name}.err", mode) as e:
+        return subprocess.Popen([str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
+                                stdin=subprocess.DEVNULL, stdout=o, stderr=e, start_new_session=True)
+
+
 def run(name, command, limit_s, cwd=None, env=None, stdin=None, allow_failure=False):
     """Runs command, returns (exit code, standard output, log path); raises Failed on a bad exit or after limit_s."""
     LOGS.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,8 @@ class Suite:
     limit_s: int = 120
     # A suite of its own starts its servers itself: it is not given a BOOTSTRAP but the names of the two servers.
     own_servers: bool = False
+    # Runs only when it is named with --only.
+    on_request: bool = False
     env: dict = dataclasses.field(default_factory=dict)
 
 
@@ -40,6 +42,8 @@ SUITES = [
     Suite("kafka-go", (install.go_clients,), [GO, "kafka-go"]),
     Suite("kafkajs", (install.node_clients,), ["node", HERE / "node" / "suite.js"],
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
+    Suite("streams", (install.tools_jars, install.python_clients), [PYTHON, HERE / "streams" / "suite.py"], 240, on_request=True),
+    Suite("connect", (install.tools_jars, install.python_clients), [PYTHON, HERE / "connect" / "suite.py"], 240, on_request=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
 ]
