@@ -2,10 +2,12 @@
 //!
 //! Pure. Must not know: brokers, files, sockets, metadata beyond the narrow [`Metadata`].
 
+pub mod assignor;
 mod caller;
 pub mod classic;
 pub mod consumer;
 mod groups;
+mod java;
 mod offsets;
 mod record;
 mod shard;
@@ -21,8 +23,6 @@ pub use view::{Metadata, OffsetsConfig, Topic, View};
 
 /// The partition of `__consumer_offsets` that holds a group: Java's hash of the id, made positive as Kafka does.
 pub fn partition_for(group: &str, partitions: i32) -> i32 {
-    let hash = group
-        .encode_utf16()
-        .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash = java::string_hash(group);
     hash.checked_abs().unwrap_or(0) % partitions.max(1)
 }
