@@ -18,7 +18,7 @@ pub(crate) fn string_cmp(a: &str, b: &str) -> Ordering {
 }
 
 /// The two halves of an id as Java's signed longs.
-fn longs(id: Uuid) -> (i64, i64) {
+pub(crate) fn longs(id: Uuid) -> (i64, i64) {
     let bits = id.0.map(u64::from);
     let half = |bytes: &[u64]| bytes.iter().fold(0u64, |long, byte| long << 8 | byte);
     let (high, low) = bits.split_at(8);

@@ -12,6 +12,7 @@ mod offsets;
 mod record;
 mod shard;
 pub mod testing;
+mod topic_hash;
 mod view;
 
 pub use caller::Caller;
@@ -19,6 +20,7 @@ pub use groups::Kind;
 pub use offsets::{Committed, Offsets};
 pub use record::GroupRecord;
 pub use shard::{DeletedTopic, GroupShard, Query, Reply, Request, Timer};
+pub use topic_hash::{group_hash, topic_hash};
 pub use view::{Metadata, OffsetsConfig, Topic, View};
 
 /// The partition of `__consumer_offsets` that holds a group: Java's hash of the id, made positive as Kafka does.
