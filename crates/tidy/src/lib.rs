@@ -36,6 +36,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["base", "protocol", "records", "net"]),
+    // A driver for measurements, no part of the product; of `group` only the hash that places groups.
+    ("load", &["base", "client", "group", "protocol"]),
     ("monedula", &["base", "config", "protocol", "records", "storage", "broker", "client"]),
     ("tidy", &[]),
 ];
