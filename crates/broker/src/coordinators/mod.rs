@@ -6,7 +6,7 @@ mod owner;
 mod view;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 
 use base::{LeaderEpoch, PartitionIndex};
@@ -37,18 +37,51 @@ pub(super) struct Call {
 }
 
 struct Shard {
-    epoch: LeaderEpoch,
+    status: Arc<Status>,
     calls: mpsc::Sender<Call>,
-    /// Its log was read.
-    loaded: Arc<AtomicBool>,
     /// Dropped to end the owner.
     _alive: oneshot::Sender<()>,
+}
+
+/// What an owner and those who look for it share.
+pub(super) struct Status {
+    /// Under which this node leads the partition.
+    epoch: AtomicI32,
+    /// The log was read, whatever came of it.
+    loaded: AtomicBool,
+    /// It could not be replayed.
+    failed: AtomicBool,
+}
+
+impl Status {
+    fn new(epoch: LeaderEpoch) -> Self {
+        let epoch = AtomicI32::new(epoch.get());
+        Self { epoch, loaded: AtomicBool::new(false), failed: AtomicBool::new(false) }
+    }
+
+    pub fn epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub fn set_loaded(&self, well: bool) {
+        self.failed.store(!well, Ordering::Release);
+        self.loaded.store(true, Ordering::Release);
+    }
 }
 
 impl Shard {
     /// The way to the owner, once it serves.
     fn calls(&self) -> Option<mpsc::Sender<Call>> {
-        self.loaded.load(Ordering::Acquire).then(|| self.calls.clone())
+        self.status.loaded.load(Ordering::Acquire).then(|| self.calls.clone())
+    }
+
+    /// Goes on in a newer epoch, if there is something to go on with.
+    fn keeps(&self, epoch: LeaderEpoch) -> bool {
+        if self.calls.is_closed() || self.status.failed.load(Ordering::Acquire) {
+            return false;
+        }
+        self.status.epoch.store(epoch.get(), Ordering::Release);
+        true
     }
 }
 
@@ -98,19 +131,24 @@ impl Coordinators {
         reply.await.map_err(gone)?
     }
 
-    /// This node leads a partition of the offsets topic: its owner starts, and loads.
+    /// This node leads a partition of the offsets topic: its owner starts, and loads. One that runs goes on: while this node did
+    /// not follow ([`Self::resign`]), nobody else wrote to the log that it remembers.
     pub fn lead(&self, node: &Arc<Node>, partition: &Arc<Partition>, epoch: LeaderEpoch) {
         let index = partition.id().partition;
         let mut shards = self.shards.write();
-        if shards.get(&index).is_some_and(|shard| shard.epoch >= epoch) {
+        if shards
+            .get(&index)
+            .is_some_and(|shard| shard.status.epoch() >= epoch || shard.keeps(epoch))
+        {
             return;
         }
         let (calls, inbox) = mpsc::channel(REQUESTS_MAX);
         let (alive, ended) = oneshot::channel();
-        let loaded = Arc::new(AtomicBool::new(false));
-        let owner = owner::Owner::new(Arc::downgrade(node), Arc::clone(partition), epoch);
-        self.runtime.spawn(owner.run(inbox, ended, Arc::clone(&loaded)));
-        shards.insert(index, Shard { epoch, calls, loaded, _alive: alive });
+        let status = Arc::new(Status::new(epoch));
+        let (node, partition) = (Arc::downgrade(node), Arc::clone(partition));
+        let owner = owner::Owner::new(node, partition, Arc::clone(&status));
+        self.runtime.spawn(owner.run(inbox, ended));
+        shards.insert(index, Shard { status, calls, _alive: alive });
     }
 
     /// This node does not lead it any more: its owner ends, who waits is told to look elsewhere.
@@ -148,3 +186,25 @@ impl Default for Coordinators {
 
 /// The node while it runs.
 pub(super) type WeakNode = Weak<Node>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_epoch_goes_on_with_what_is_loaded_and_nothing_else() {
+        let status = Arc::new(Status::new(LeaderEpoch(3)));
+        let (calls, inbox) = mpsc::channel(1);
+        let (alive, _ended) = oneshot::channel();
+        let shard = Shard { status: Arc::clone(&status), calls, _alive: alive };
+        assert!(shard.keeps(LeaderEpoch(4)), "also while it loads");
+        assert_eq!(status.epoch(), LeaderEpoch(4));
+        status.set_loaded(false);
+        assert!(!shard.keeps(LeaderEpoch(5)), "the log could not be read: try again");
+        status.set_loaded(true);
+        assert!(shard.keeps(LeaderEpoch(5)));
+        drop(inbox);
+        assert!(!shard.keeps(LeaderEpoch(6)), "its owner has ended");
+        assert_eq!(status.epoch(), LeaderEpoch(5));
+    }
+}

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::machine::ReplyId;
 use base::time::Now;
-use base::{LeaderEpoch, MonoMs, Offset};
+use base::{MonoMs, Offset};
 use bytes::BytesMut;
 use coordinator::{Effect, Event, Linger, LogRecord, RuntimeConfig, ShardRuntime};
 use group::{GroupShard, Reply};
@@ -16,7 +15,7 @@ use records::{BatchBuilder, Compression};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Ask, Call, WeakNode, view};
+use super::{Ask, Call, Status, WeakNode, view};
 use crate::clock::Clock;
 use crate::node::Node;
 use crate::partitions::Partition;
@@ -30,7 +29,7 @@ type Answer = oneshot::Sender<Result<Reply, ErrorCode>>;
 pub(super) struct Owner {
     node: WeakNode,
     partition: Arc<Partition>,
-    epoch: LeaderEpoch,
+    status: Arc<Status>,
     runtime: ShardRuntime<GroupShard>,
     owed: HashMap<ReplyId, Answer>,
     next_id: u64,
@@ -49,12 +48,12 @@ enum Woken {
 }
 
 impl Owner {
-    pub(super) fn new(node: WeakNode, partition: Arc<Partition>, epoch: LeaderEpoch) -> Self {
+    pub(super) fn new(node: WeakNode, partition: Arc<Partition>, status: Arc<Status>) -> Self {
         let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
         Self {
             node,
             partition,
-            epoch,
+            status,
             runtime: ShardRuntime::new(GroupShard::default(), config),
             owed: HashMap::new(),
             next_id: 0,
@@ -62,17 +61,16 @@ impl Owner {
         }
     }
 
-    /// Until the partition is led elsewhere or the node ends; `loaded` is set when calls are welcome.
+    /// Until the partition is led elsewhere or the node ends.
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Call>,
         mut ended: oneshot::Receiver<()>,
-        loaded: Arc<AtomicBool>,
     ) {
         let Some(node) = self.node.upgrade() else { return };
         let clock = node.clock;
         self.take_over_config(&node);
-        self.step(&node, Event::Lead { epoch: self.epoch });
+        self.step(&node, Event::Lead { epoch: self.status.epoch() });
         drop(node);
         self = match tokio::task::spawn_blocking(move || self.load()).await {
             Ok(owner) => owner,
@@ -81,7 +79,6 @@ impl Owner {
                 return;
             }
         };
-        loaded.store(true, Ordering::Release);
         loop {
             let woken = self.wait(clock, &mut inbox, &mut ended).await;
             let Some(node) = self.node.upgrade() else { return };
@@ -103,7 +100,7 @@ impl Owner {
                     // What was appended may or may not survive: only the log can tell.
                     self.uncommitted.clear();
                     self.step(&node, Event::Unload);
-                    self.step(&node, Event::Lead { epoch: self.epoch });
+                    self.step(&node, Event::Lead { epoch: self.status.epoch() });
                     self = tokio::task::block_in_place(|| self.load());
                     continue;
                 }
@@ -206,7 +203,8 @@ impl Owner {
         })?;
         let timeout_ms = u64::try_from(node.config().offsets.commit_timeout_ms).unwrap_or(0);
         let deadline: MonoMs = now.mono.plus_ms(timeout_ms);
-        let appended = self.partition.append_as_coordinator(bytes, self.epoch, now, deadline);
+        let appended =
+            self.partition.append_as_coordinator(bytes, self.status.epoch(), now, deadline);
         let appended = appended.map_err(|fault| {
             warn!(partition = %self.name(), "append failed: {fault}");
             fault.code()
@@ -234,6 +232,7 @@ impl Owner {
             }
         };
         self.step(&node, event);
+        self.status.set_loaded(self.runtime.is_active());
         self
     }
 
