@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base::NodeId;
+use base::{NodeId, TopicId};
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
 use protocol::{Encode, Message};
@@ -33,6 +33,8 @@ pub enum Topics {
     None,
     All,
     Named(Vec<Arc<str>>),
+    /// Topics whose names are wanted.
+    Ids(Vec<TopicId>),
 }
 
 struct Inner {
@@ -92,6 +94,11 @@ impl Client {
         }
     }
 
+    /// A connection to a node that another answer than the metadata's named.
+    pub(crate) async fn connection_at(&self, id: NodeId, address: &Address) -> Result<Connection> {
+        self.0.pool.get(Peer::Node(id), address).await
+    }
+
     /// Known nodes first, from a random one on; then the bootstrap list.
     async fn any(&self, metadata: &Metadata) -> Result<Connection> {
         let nodes = metadata.nodes.values().map(|n| (Peer::Node(n.id), n.address.clone()));
@@ -119,6 +126,7 @@ impl Client {
                 Topics::Named(names) => {
                     Some(names.iter().map(|name| metadata::asked(name)).collect())
                 }
+                Topics::Ids(ids) => Some(ids.iter().map(|id| metadata::asked_id(*id)).collect()),
             },
             allow_auto_topic_creation: create,
             ..Default::default()

@@ -102,6 +102,11 @@ pub(crate) fn asked(name: &str) -> MetadataRequestTopic<'_> {
     MetadataRequestTopic { name: Some(name.into()), ..Default::default() }
 }
 
+/// A topic asked for by its id.
+pub(crate) fn asked_id(id: TopicId) -> MetadataRequestTopic<'static> {
+    MetadataRequestTopic { topic_id: id, name: None, ..Default::default() }
+}
+
 /// A topic as an answer describes it; None for one without a name.
 pub(crate) fn topic_from(topic: &MetadataResponseTopic<'_>) -> Option<TopicMetadata> {
     let ids = |ids: &[i32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();

@@ -291,6 +291,10 @@ impl Consumer {
         let code = ErrorCode::from_code(data.error_code);
         let reset = self.options.offset_reset;
         let Some(partition) = self.partitions.get_mut(tp) else { return Ok(()) };
+        // Asked for before a seek, or before the partition was taken away and given back.
+        if partition.position != Position::At(offset) || partition.buffered.is_some() {
+            return Ok(());
+        }
         match code {
             ErrorCode::None => {
                 partition.high_watermark = data.high_watermark;

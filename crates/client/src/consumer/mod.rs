@@ -58,6 +58,8 @@ pub(crate) struct Partition {
     pub(crate) not_before: Option<Instant>,
     /// Told by the last answer; -1 before.
     pub(crate) high_watermark: i64,
+    /// Leader epoch of the last record handed out; -1 before.
+    pub(crate) last_epoch: i32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,9 +127,32 @@ impl Consumer {
                 busy: false,
                 not_before: None,
                 high_watermark: -1,
+                last_epoch: -1,
             });
         }
         self.refresh_wanted = true;
+    }
+
+    /// Stops reading these partitions; what was fetched of them is thrown away.
+    pub fn remove<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        for tp in partitions {
+            self.partitions.remove(tp);
+        }
+        let partitions = &self.partitions;
+        self.order.retain(|tp| partitions.contains_key(tp));
+    }
+
+    /// Goes on with this offset in a partition that is assigned.
+    pub fn seek(&mut self, tp: &TopicPartition, offset: i64) {
+        if let Some(partition) = self.partitions.get_mut(tp) {
+            partition.position = Position::At(offset);
+            partition.buffered = None;
+        }
+    }
+
+    /// The leader epoch of the last record that was handed out of a partition; -1 before.
+    pub fn leader_epoch(&self, tp: &TopicPartition) -> i32 {
+        self.partitions.get(tp).map_or(-1, |partition| partition.last_epoch)
     }
 
     pub fn is_assigned(&self, partition: &TopicPartition) -> bool {
@@ -191,7 +216,8 @@ impl Consumer {
             };
             match buffered.next_records() {
                 Some(Ok(records)) => {
-                    if !records.is_empty() {
+                    if let Some(last) = records.last() {
+                        partition.last_epoch = last.leader_epoch;
                         return Ok(Some(records));
                     }
                 }

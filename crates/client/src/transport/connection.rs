@@ -160,6 +160,11 @@ impl Connection {
         &self.shared.address
     }
 
+    /// How long a request may take that says nothing else.
+    pub fn request_timeout_ms(&self) -> u64 {
+        self.request_timeout_ms
+    }
+
     pub fn is_closed(&self) -> bool {
         *self.shared.closed.borrow()
     }
