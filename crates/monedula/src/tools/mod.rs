@@ -43,8 +43,19 @@ pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Runs a tool's asynchronous part on this thread.
 fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
+    run_in(tokio::runtime::Builder::new_current_thread(), future)
+}
+
+/// The same beside another thread: heartbeats go on while this one waits for its output.
+fn block_on_threads<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1);
+    run_in(builder, future)
+}
+
+fn run_in<F: Future>(mut builder: tokio::runtime::Builder, future: F) -> Result<F::Output, String> {
     log::install();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let output = runtime.block_on(future);
     // A thread that waits for standard input must not hold up the end.

@@ -1,29 +1,27 @@
 //! `console-consumer`: prints the records of topics or of one partition.
 
-use std::io::{BufWriter, Write};
+mod read;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::TopicPartition;
+use client::Client;
 use client::admin::OffsetSpec;
-use client::consumer::{ConsumerOptions, OffsetReset, Start};
-use client::{Client, Consumer, cluster::Topics};
+use client::consumer::{ConsumerOptions, Start};
+use client::group::GroupOptions;
 use regex::Regex;
-use tokio::time::Instant;
 
 use super::args::{Args, HELP, Opt, VERSION, flag, usage, value};
 use super::formatter::Formatter;
 use super::settings::{self, Settings};
-use super::{KAFKA_VERSION, block_on, log};
+use super::{KAFKA_VERSION, block_on_threads, log};
 
 pub const ABOUT: &str =
     "This tool helps to read data from Kafka topics and outputs it to standard output.";
 
 const FORMATTER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";
-
-/// Between two looks for the topic while it does not exist.
-const DISCOVERY_MS: u64 = 200;
 
 const OPTIONS: &[Opt] = &[
     value("bootstrap-server", "HOST:PORT,...", "Required. Servers to connect to."),
@@ -86,6 +84,9 @@ struct Plan {
     skip_on_error: bool,
     systest_events: bool,
     settings: Settings,
+    group: String,
+    /// It was named, and not made up for this run.
+    group_given: bool,
 }
 
 enum Failure {
@@ -131,16 +132,23 @@ fn execute(words: &[String]) -> Result<ExitCode, Failure> {
     check(&args)?;
     let plan = plan(&args)?;
     let servers = args.value("bootstrap-server")?.unwrap_or_default().to_owned();
-    block_on(async {
+    block_on_threads(async {
         let mut options = ConsumerOptions::default();
+        let mut group = GroupOptions::new(plan.group.as_str());
+        // Offsets of a group that nobody will name again are of no use.
+        group.auto_commit = plan.group_given;
         let wrong = |error: client::Error| Failure::Running(error.to_string());
-        for (key, value) in &plan.settings {
+        for (key, value) in plan.settings.iter().filter(|(key, _)| key.as_str() != "group.id") {
             options.set(key, value).map_err(wrong)?;
+            group.set(key, value).map_err(wrong)?;
+        }
+        if !matches!(plan.source, Source::Partition(_)) {
+            group.check().map_err(wrong)?;
         }
         let client_options = settings::client_options(&servers, &plan.settings, "console-consumer")
             .map_err(wrong)?;
         let client = Client::new(client_options).map_err(wrong)?;
-        Ok(read(client, options, &plan).await)
+        read::read(client, options, group, &plan).await.map_err(wrong)
     })?
 }
 
@@ -187,7 +195,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     let mut extra = settings::from_args(
         args.values("command-property").chain(args.values("consumer-property")),
     );
-    check_group(args, &settings, &extra)?;
+    let group = given_group(args, &settings, &extra)?;
     settings.append(&mut extra);
     let from_beginning = args.has("from-beginning");
     if let Some(reset) = settings.get("auto.offset.reset") {
@@ -224,6 +232,8 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         skip_on_error: args.has("skip-message-on-error"),
         systest_events: args.has("enable-systest-events"),
         settings,
+        group_given: group.is_some(),
+        group: group.unwrap_or_else(random_group),
     })
 }
 
@@ -234,7 +244,12 @@ fn file(args: &Args, name: &str) -> Result<Settings, Failure> {
     }
 }
 
-fn check_group(args: &Args, from_file: &Settings, extra: &Settings) -> Result<(), Failure> {
+/// The group, from wherever it was named.
+fn given_group(
+    args: &Args,
+    from_file: &Settings,
+    extra: &Settings,
+) -> Result<Option<String>, Failure> {
     let mut groups: Vec<&str> = args.value("group")?.into_iter().collect();
     groups.extend(
         [from_file, extra].into_iter().filter_map(|s| s.get("group.id").map(String::as_str)),
@@ -250,15 +265,18 @@ fn check_group(args: &Args, from_file: &Settings, extra: &Settings) -> Result<()
         )));
     }
     match groups.first() {
-        None => Ok(()),
         Some(_) if args.has("partition") => Err(Failure::Usage(String::from(
             "Options group and partition cannot be specified together.",
         ))),
-        Some(group) => Err(Failure::Plain(format!(
-            "Consumer groups are not built in yet, so '{group}' cannot be joined: leave the group out to read all \
-             partitions of the topic, or read one with --partition and --offset"
-        ))),
+        group => Ok(group.map(|group| (*group).to_owned())),
     }
+}
+
+/// A group for this run only.
+fn random_group() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("console-consumer-{}", random % 100_000)
 }
 
 fn start(args: &Args, settings: &Settings) -> Result<Start, Failure> {
@@ -306,164 +324,4 @@ fn formatter(args: &Args) -> Result<Formatter, Failure> {
         args.values("formatter-property").chain(args.values("property")),
     ));
     Formatter::new(args.value("formatter")?.unwrap_or(FORMATTER), &settings).map_err(Failure::Usage)
-}
-
-/// Why reading ended.
-enum End {
-    Enough,
-    /// Standard output is closed.
-    Unwritable,
-    Failed(String),
-    /// A record that the formatter cannot print.
-    Unprintable(String),
-    Signal(u8),
-}
-
-async fn read(client: Client, options: ConsumerOptions, plan: &Plan) -> ExitCode {
-    let mut count = 0u64;
-    let end = tokio::select! {
-        end = print_records(client, options, plan, &mut count) => end,
-        signal = signal() => End::Signal(signal),
-    };
-    let code = match end {
-        End::Enough => ExitCode::SUCCESS,
-        End::Unwritable => {
-            eprintln!("Unable to write to standard out, closing consumer.");
-            ExitCode::SUCCESS
-        }
-        End::Failed(reason) => {
-            log::error(format!("Error processing message, terminating consumer process: {reason}"));
-            ExitCode::SUCCESS
-        }
-        End::Unprintable(reason) => {
-            log::error(format!("Unknown error when running consumer: {reason}"));
-            ExitCode::FAILURE
-        }
-        End::Signal(number) => ExitCode::from(128 + number),
-    };
-    eprintln!("Processed a total of {count} messages");
-    if plan.systest_events {
-        println!("shutdown_complete");
-    }
-    code
-}
-
-/// The number of the signal that asks to end.
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
-    }
-}
-
-async fn print_records(
-    client: Client,
-    options: ConsumerOptions,
-    plan: &Plan,
-    count: &mut u64,
-) -> End {
-    let wants_position =
-        matches!(plan.source, Source::Partition(_)) || options.offset_reset != OffsetReset::None;
-    let create = options.allow_auto_create_topics;
-    let max_age = Duration::from_millis(client.options().metadata_max_age_ms);
-    let mut consumer = Consumer::new(client.clone(), options);
-    let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout());
-    let mut next_look = Some(Instant::now());
-    let mut last_record = Instant::now();
-    while plan.max_messages.is_none_or(|max| *count < max) {
-        if next_look.is_some_and(|at| at <= Instant::now()) {
-            match discover(&client, &plan.source, create).await {
-                Ok(found) if !found.is_empty() && !wants_position => {
-                    return End::Failed(String::from(
-                        "Undefined offset with no reset policy for partitions",
-                    ));
-                }
-                Ok(found) => {
-                    let pause = if found.is_empty() {
-                        Duration::from_millis(DISCOVERY_MS)
-                    } else {
-                        max_age
-                    };
-                    consumer.add(found.into_iter().map(|tp| (tp, plan.start)));
-                    next_look = (!matches!(plan.source, Source::Partition(_)))
-                        .then(|| Instant::now() + pause);
-                }
-                Err(error) => return End::Failed(error.to_string()),
-            }
-        }
-        let idle_until = plan.timeout.and_then(|timeout| last_record.checked_add(timeout));
-        let until = [idle_until, next_look].into_iter().flatten().min();
-        let wait =
-            until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-        let records = match consumer.poll(wait).await {
-            Ok(records) => records,
-            Err(error) => {
-                let _ = out.flush();
-                return End::Failed(error.to_string());
-            }
-        };
-        if records.is_empty() {
-            if idle_until.is_some_and(|until| Instant::now() >= until) {
-                let ms = plan.timeout.unwrap_or_default().as_millis();
-                return End::Failed(format!("no message within {ms} ms"));
-            }
-            continue;
-        }
-        for record in records {
-            if plan.max_messages.is_some_and(|max| *count >= max) {
-                break;
-            }
-            *count += 1;
-            if let Err(error) = plan.formatter.write(&record, &mut out) {
-                if error.kind() != std::io::ErrorKind::InvalidData {
-                    return End::Unwritable;
-                }
-                if !plan.skip_on_error {
-                    let _ = out.flush();
-                    return End::Unprintable(error.to_string());
-                }
-                log::error(format!("Error processing message, skipping this message: {error}"));
-            }
-        }
-        if out.flush().is_err() {
-            return End::Unwritable;
-        }
-        last_record = Instant::now();
-    }
-    if out.flush().is_err() { End::Unwritable } else { End::Enough }
-}
-
-/// The partitions that exist now. A topic that does not exist yet has none.
-async fn discover(
-    client: &Client,
-    source: &Source,
-    create: bool,
-) -> client::Result<Vec<TopicPartition>> {
-    let topics = match source {
-        Source::Partition(tp) => return Ok(vec![tp.clone()]),
-        Source::Topic(topic) => Topics::Named(vec![Arc::clone(topic)]),
-        Source::Matching(_) => Topics::All,
-    };
-    let metadata = match client.refresh_once(&topics, create).await {
-        Ok(metadata) => metadata,
-        Err(error) if error.retriable() => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let wanted = |name: &str, internal: bool| match source {
-        Source::Topic(topic) => topic.as_ref() == name,
-        Source::Matching(regex) => !internal && regex.is_match(name),
-        Source::Partition(_) => false,
-    };
-    let topics = metadata.topics.values().filter(|topic| wanted(&topic.name, topic.internal));
-    let partitions = topics.flat_map(|t| {
-        t.partitions.iter().map(|p| TopicPartition::new(Arc::clone(&t.name), p.index))
-    });
-    Ok(partitions.collect())
 }
