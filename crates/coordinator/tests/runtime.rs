@@ -5,7 +5,7 @@ use base::Offset;
 use base::machine::{Outcome, ReplyId, TimerChange};
 use base::time::Now;
 use coordinator::testing::TestContext;
-use coordinator::{Decision, Event, Linger, LogRecord, Producer, RuntimeConfig, Shard};
+use coordinator::{Decision, Effect, Event, Linger, LogRecord, Producer, RuntimeConfig, Shard};
 use protocol::{DecodeError, EncodeError, ErrorCode};
 use rpds::RedBlackTreeMapSync;
 
@@ -25,6 +25,18 @@ enum Ask {
     Put(Vec<(u8, Option<u8>)>, bool),
     Look(u8),
     Alarm(u64),
+    /// A timer that writes what it is for when it is due.
+    Remind(u64, Reminder),
+}
+
+/// What timers do, by their key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Reminder {
+    Silent,
+    /// Writes this row.
+    Write(Row),
+    /// Writes more than a batch can hold, at once.
+    TooMuch,
 }
 
 type Row = (u8, Option<u8>);
@@ -33,7 +45,7 @@ impl Shard for Toy {
     type Request = Ask;
     type Query = u8;
     type Reply = Option<u8>;
-    type Timer = u8;
+    type Timer = Reminder;
     type Record = Row;
     type View = ();
 
@@ -46,8 +58,11 @@ impl Shard for Toy {
             }
             Ask::Look(key) => outcome.reply = vec![(id, self.map.get(&key).copied())],
             Ask::Alarm(ms) => {
-                outcome.timers = vec![TimerChange::Set { key: 1, at: now.mono.plus_ms(ms) }];
+                outcome.timers = vec![TimerChange::Set { key: Reminder::Silent, at: now.mono.plus_ms(ms) }];
                 outcome.records = vec![(255, Some(1))];
+            }
+            Ask::Remind(ms, key) => {
+                outcome.timers = vec![TimerChange::Set { key, at: now.mono.plus_ms(ms) }];
             }
         }
         outcome
@@ -57,9 +72,14 @@ impl Shard for Toy {
         self.map.get(&key).copied()
     }
 
-    fn on_timer(&mut self, _: Now, _: u8, (): &()) -> Decision<Self> {
+    fn on_timer(&mut self, _: Now, timer: Reminder, (): &()) -> Decision<Self> {
         self.fired += 1;
-        Outcome::reply(Vec::new())
+        let records = match timer {
+            Reminder::Silent => Vec::new(),
+            Reminder::Write(row) => vec![row],
+            Reminder::TooMuch => (0..100).map(|key| (key, Some(1))).collect(),
+        };
+        Outcome::atomic(records, Vec::new())
     }
 
     fn loaded(&mut self, _: Now, (): &()) -> Decision<Self> {
@@ -155,6 +175,74 @@ fn a_failed_append_takes_back_timers_too() {
     assert_eq!(test.ask(Ask::Alarm(5)), Ok(None));
     test.advance(10);
     assert_eq!(test.runtime.tip().fired, 1);
+}
+
+/// Advances by each span and counts how often timers have fired then.
+fn fired_after(test: &mut TestContext<Toy>, spans_ms: &[u64]) -> Vec<u32> {
+    let fired = |span: &u64| {
+        test.advance(*span);
+        test.runtime.tip().fired
+    };
+    spans_ms.iter().map(fired).collect()
+}
+
+#[test]
+fn a_timer_whose_records_were_not_appended_comes_again_until_they_are() {
+    for linger in [Linger::Adaptive, Linger::Ms(0)] {
+        let mut test = context(linger);
+        assert_eq!(test.ask(Ask::Remind(5, Reminder::Write((1, Some(7))))), Ok(None));
+        test.append_error = Some(ErrorCode::NotEnoughReplicas);
+        // What it did is taken back, the count too: it runs at 5, 505 and 1,005 ms.
+        assert_eq!(fired_after(&mut test, &[5, 499, 1, 499]), [0; 4], "{linger:?}");
+        assert_eq!((test.runtime.tip(), test.log.len()), (&toy(), 0), "{linger:?}");
+        test.append_error = None;
+        assert_eq!(fired_after(&mut test, &[0, 1, 500, 5_000]), [0, 1, 1, 1], "{linger:?}");
+        assert_eq!(test.runtime.committed().map.get(&1), Some(&7), "{linger:?}");
+        assert_eq!(test.runtime.deadline(), base::MonoMs::NEVER, "{linger:?}");
+    }
+}
+
+#[test]
+fn a_timer_whose_records_cannot_be_written_comes_again_and_holds_up_nobody() {
+    let mut test = context(Linger::Ms(0));
+    test.ask(Ask::Remind(5, Reminder::TooMuch)).unwrap();
+    test.ask(Ask::Remind(6, Reminder::Write((1, Some(7))))).unwrap();
+    assert_eq!(fired_after(&mut test, &[5, 1]), [0, 1]);
+    assert_eq!(test.look(1), Ok(Some(7)));
+    assert_eq!(test.runtime.deadline(), test.now.mono.plus_ms(499));
+    assert_eq!(test.ask(put(2, 2)), Ok(None));
+}
+
+#[test]
+fn timers_of_every_batch_behind_a_failed_one_come_again() {
+    // Both timers come due while an append is on its way: one writes, one only counts on top of what may fail.
+    let mut test = context(Linger::Ms(0));
+    test.ask(Ask::Remind(5, Reminder::Write((1, Some(7))))).unwrap();
+    test.ask(Ask::Remind(6, Reminder::Silent)).unwrap();
+    let mut effects = Vec::new();
+    let put = Event::Request { id: ReplyId(99), request: put(9, 9) };
+    test.runtime.step(test.now, put, &(), &mut effects);
+    assert!(matches!(effects[..], [Effect::Append { .. }]));
+    test.advance(10);
+    assert_eq!((test.runtime.tip().fired, test.log.len()), (2, 0));
+    test.event(Event::AppendFailed { error: ErrorCode::RequestTimedOut });
+    assert_eq!(test.replies[&ReplyId(99)], Err(ErrorCode::CoordinatorNotAvailable));
+    assert_eq!(test.runtime.tip(), &toy());
+    assert_eq!(fired_after(&mut test, &[499, 1]), [0, 2]);
+    assert_eq!(test.look(1), Ok(Some(7)));
+    assert_eq!(test.look(9), Ok(None));
+}
+
+#[test]
+fn a_reload_forgets_timers_that_were_to_come_again() {
+    let mut test = context(Linger::Ms(0));
+    test.ask(Ask::Remind(5, Reminder::Write((1, Some(7))))).unwrap();
+    test.append_error = Some(ErrorCode::NotEnoughReplicas);
+    test.advance(5);
+    test.append_error = None;
+    test.reload();
+    assert_eq!(test.runtime.deadline(), base::MonoMs::NEVER);
+    assert_eq!(fired_after(&mut test, &[1_000]), [0]);
 }
 
 #[test]
