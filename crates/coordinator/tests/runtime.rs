@@ -58,7 +58,8 @@ impl Shard for Toy {
             }
             Ask::Look(key) => outcome.reply = vec![(id, self.map.get(&key).copied())],
             Ask::Alarm(ms) => {
-                outcome.timers = vec![TimerChange::Set { key: Reminder::Silent, at: now.mono.plus_ms(ms) }];
+                outcome.timers =
+                    vec![TimerChange::Set { key: Reminder::Silent, at: now.mono.plus_ms(ms) }];
                 outcome.records = vec![(255, Some(1))];
             }
             Ask::Remind(ms, key) => {

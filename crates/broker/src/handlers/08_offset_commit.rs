@@ -3,6 +3,10 @@
 //! v2-4 may say how long to keep it, v6 adds leader epochs, v7 static members, v10 names topics by id. Groups cannot have members
 //! here yet, so commits are those of consumers that assign their partitions themselves.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use base::Uuid;
 use group::{Reply, Request};
 use protocol::ErrorCode;
 use protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
@@ -23,13 +27,13 @@ async fn handle(
     if !context.allows(Operation::Read, Resource::Group(&request.group_id)) {
         return all_failed(request.topics, ErrorCode::GroupAuthorizationFailed);
     }
-    let mut response = OffsetCommitResponse::default();
+    let mut rows = Rows::default();
     let mut asked = Vec::new();
     for topic in std::mem::take(&mut request.topics) {
-        asked.extend(sort_out(context, topic, &mut response));
+        asked.extend(sort_out(context, topic, &mut rows));
     }
     if asked.is_empty() {
-        return response;
+        return rows.response;
     }
     let group = request.group_id.to_string();
     let back = asked.clone();
@@ -40,17 +44,20 @@ async fn handle(
         Ok(Reply::OffsetCommit(Err(error))) | Err(error) => all_failed(back, error),
         Ok(_) => all_failed(back, ErrorCode::UnknownServerError),
     };
-    for topic in committed.topics {
-        merge(&mut response, topic);
+    if rows.response.topics.is_empty() {
+        return committed;
     }
-    response
+    for topic in committed.topics {
+        rows.add(topic);
+    }
+    rows.response
 }
 
 /// What of a topic goes to the coordinator; the rest is answered here.
 fn sort_out(
     context: &RequestContext,
     mut topic: OffsetCommitRequestTopic<'static>,
-    response: &mut OffsetCommitResponse<'static>,
+    rows: &mut Rows,
 ) -> Option<OffsetCommitRequestTopic<'static>> {
     let image = context.node.image();
     let by_id = context.version >= 10;
@@ -69,7 +76,7 @@ fn sort_out(
     };
     let (Some(known), None) = (known, error) else {
         let error = error.unwrap_or(ErrorCode::UnknownTopicOrPartition);
-        merge(response, failed(topic, error));
+        rows.add(failed(topic, error));
         return None;
     };
     topic.name = known.name.to_string().into();
@@ -79,20 +86,27 @@ fn sort_out(
         topic.partitions.drain(..).partition(|partition| exists(partition.partition_index));
     let unknown = OffsetCommitRequestTopic { partitions: missing, ..topic.clone() };
     if !unknown.partitions.is_empty() {
-        merge(response, failed(unknown, ErrorCode::UnknownTopicOrPartition));
+        rows.add(failed(unknown, ErrorCode::UnknownTopicOrPartition));
     }
     topic.partitions = there;
     (!topic.partitions.is_empty()).then_some(topic)
 }
 
-/// One row per topic.
-fn merge(response: &mut OffsetCommitResponse<'static>, topic: OffsetCommitResponseTopic<'static>) {
-    let same = |row: &&mut OffsetCommitResponseTopic<'_>| {
-        row.topic_id == topic.topic_id && row.name == topic.name
-    };
-    match response.topics.iter_mut().find(same) {
-        Some(row) => row.partitions.extend(topic.partitions),
-        None => response.topics.push(topic),
+/// An answer with one row per topic, found by its id and name.
+#[derive(Default)]
+struct Rows {
+    response: OffsetCommitResponse<'static>,
+    at: HashMap<(Uuid, Cow<'static, str>), usize>,
+}
+
+impl Rows {
+    fn add(&mut self, topic: OffsetCommitResponseTopic<'static>) {
+        let topics = &mut self.response.topics;
+        let at = *self.at.entry((topic.topic_id, topic.name.clone())).or_insert(topics.len());
+        match topics.get_mut(at) {
+            Some(row) => row.partitions.extend(topic.partitions),
+            None => topics.push(topic),
+        }
     }
 }
 

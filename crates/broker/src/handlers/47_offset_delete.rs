@@ -1,5 +1,7 @@
 //! OffsetDelete (47), version 0: forgets committed offsets of a group (KIP-496).
 
+use std::collections::HashMap;
+
 use group::{Reply, Request};
 use protocol::ErrorCode;
 use protocol::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
@@ -41,13 +43,24 @@ async fn handle(
     if response.error_code != 0 {
         return response;
     }
-    for row in refused {
-        match response.topics.iter_mut().find(|topic| topic.name == row.name) {
+    response.topics = one_row_each(refused.into_iter().chain(response.topics));
+    response
+}
+
+/// One row per topic, refused partitions first.
+fn one_row_each(
+    rows: impl Iterator<Item = OffsetDeleteResponseTopic<'static>>,
+) -> Vec<OffsetDeleteResponseTopic<'static>> {
+    let mut topics: Vec<OffsetDeleteResponseTopic<'static>> = Vec::new();
+    let mut places = HashMap::new();
+    for row in rows {
+        let at = *places.entry(row.name.clone()).or_insert(topics.len());
+        match topics.get_mut(at) {
             Some(topic) => topic.partitions.extend(row.partitions),
-            None => response.topics.push(row),
+            None => topics.push(row),
         }
     }
-    response
+    topics
 }
 
 /// Takes out of a topic what cannot be asked for, as rows of the answer.
