@@ -2,8 +2,9 @@
 //!
 //! Exact, given the members' assignments as sets: members by their ids' hashes, topics by theirs, partitions within a table that is
 //! as large as Kafka's. Elements of one bucket come in the order of their insertion, of which a set keeps no trace; there stands
-//! what is most usual: members of one slot by their ids, topics as they were subscribed to, partitions ascending.
+//! what is most usual: members of one slot by their ids, topics as if all were assigned at once, partitions ascending.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::Uuid;
@@ -42,8 +43,9 @@ pub(super) type Ranks = BTreeMap<Uuid, usize>;
 /// The topics of an assignment in the order of the `HashMap` that its record was read into.
 pub(super) fn assigned_topics(assigned: &Partitions, ranks: &Ranks) -> Vec<Uuid> {
     let mut topics: Vec<Uuid> = assigned.keys().copied().collect();
-    // Those that are not subscribed to matter for the size of the table only.
-    topics.sort_by_key(|id| ranks.get(id).copied().unwrap_or(usize::MAX));
+    // Kafka puts a member's new topic before those of its bucket (`computeIfAbsent`), hence the last one first. Those that are
+    // not subscribed to matter for the size of the table only.
+    topics.sort_by_key(|id| Reverse(ranks.get(id)));
     hash_order(topics.into_iter().map(|id| (uuid_hash(id), id)).collect(), Made::Default)
 }
 

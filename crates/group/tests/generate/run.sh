@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # run.sh NAME.java ARGS...: runs one of the programs beside it on the classes of Apache Kafka 4.4.0 from Maven Central. They write the
-# tables that the tests of this crate read.
+# tables that the tests of this crate read:
+#   run.sh TopicHashes.java > topic_hash/hashes.tsv
+#   run.sh Assignments.java 700 small 4 > assignor/cases.txt
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jars=${JARS:-${TMPDIR:-/tmp}/monedula-kafka-jars}
