@@ -1,6 +1,8 @@
 //! Assignments against those of Apache Kafka: `assignor/cases.txt` holds target assignments of groups that lived through random
 //! histories in Kafka's own classes (`generate/Assignments.java`, which says how a case is written).
 
+#![allow(clippy::unwrap_used)] // Helpers of tests: a table that is broken is a failed test.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
