@@ -137,7 +137,9 @@ struct Batch<S: Shard> {
     /// The state without them.
     before: State<S>,
     first: Offset,
+    /// Given away when they are sent.
     records: Vec<LogRecord>,
+    count: usize,
     bytes: usize,
     replies: Vec<(ReplyId, S::Reply)>,
     /// Requests handled on top of `before`: they fail with the batch.
@@ -414,6 +416,7 @@ impl<S: Shard> ShardRuntime<S> {
                 before,
                 first,
                 records: Vec::new(),
+                count: 0,
                 bytes: BATCH_OVERHEAD_BYTES,
                 replies: Vec::new(),
                 requests: Vec::new(),
@@ -425,6 +428,7 @@ impl<S: Shard> ShardRuntime<S> {
         }
         if let Some(batch) = self.batches.back_mut() {
             batch.bytes += bytes;
+            batch.count += records.len();
             batch.records.extend(records);
         }
     }
@@ -462,7 +466,7 @@ impl<S: Shard> ShardRuntime<S> {
             && !batch.sent
         {
             batch.sent = true;
-            effects.push(Effect::Append { records: batch.records.clone() });
+            effects.push(Effect::Append { records: std::mem::take(&mut batch.records) });
         }
     }
 
@@ -523,7 +527,7 @@ impl<S: Shard> ShardRuntime<S> {
 
 impl<S: Shard> Batch<S> {
     fn end(&self) -> Offset {
-        self.first.plus(i64::try_from(self.records.len()).unwrap_or(i64::MAX))
+        self.first.plus(i64::try_from(self.count).unwrap_or(i64::MAX))
     }
 }
 
