@@ -4,6 +4,7 @@ The members are `monedula-load`'s (crates/load), the same for both servers; a co
 right before and after each.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ from harness import server, step
 from harness.paths import LOGS, PROJECT, WORK
 
 MEMBERS, PARTITIONS, KILLED = 500, 1000, 50
-# What members and coordinator wait for is waited for by both servers alike: kept short, to see the work.
-HEARTBEAT_MS, SESSION_MS = 500, 6000
+# What members and coordinator wait for is waited for by both servers alike: kept short, to see the work. In a rush it is shorter
+# still, at the price of more heartbeats.
+HEARTBEAT_MS, RUSH_HEARTBEAT_MS, SESSION_MS = 500, 100, 6000
 HOLD_S = 10
 COMMITS = (20_000, 100, 10, 50, 4)  # requests, groups, partitions in each, connections, under way on each
 MANY_OFFSETS = 1
@@ -28,10 +30,13 @@ SETTINGS = {
     "group.consumer.min.heartbeat.interval.ms": "100",
     "group.consumer.heartbeat.interval.ms": str(HEARTBEAT_MS),
 }
-STEPS = ("cold_join", "plus_one", "minus_one", "kill_50")
+RUSH = {"group.consumer.heartbeat.interval.ms": str(RUSH_HEARTBEAT_MS), "group.consumer.assignment.interval.ms": "0"}
+STEPS = {"cold_join": ("join",), "plus_one": ("join",), "minus_one": ("leave", 1), "kill_50": ("kill", KILLED)}
+RUSH_STEPS = ("cold_join", "plus_one", "minus_one")
 PROTOCOLS = ("classic", "consumer")
 KINDS = ("simple", "classic", "consumer")
-GOALS = {f"{protocol}_{name}_{what}": goal for protocol in PROTOCOLS for name in STEPS for what, goal in (("ms", 0.5), ("cpu_s", 0.3))}
+GOALS = {f"{prefix}{protocol}_{name}_{what}": goal for prefix in ("", "rush_") for protocol in PROTOCOLS for name in STEPS
+         for what, goal in (("ms", 0.5), ("cpu_s", 0.3))}
 GOALS |= {"commits_cpu_s_per_million": 0.3}
 
 
@@ -81,22 +86,22 @@ class Load:
         self.process.stdout.close()
 
 
-def rebalances(load, s, protocol, figures):
+def rebalances(load, s, protocol, steps, heartbeat_ms, prefix, figures):
     """500 members join, one more comes, one leaves, 50 vanish."""
     driver = Load(load, s, f"{s.name}-{protocol}", protocol=protocol, group=f"group-{protocol}", topic="rebalanced", session_timeout_ms=SESSION_MS,
-                  heartbeat_ms=HEARTBEAT_MS)
+                  heartbeat_ms=heartbeat_ms)
     try:
         driver.ask("topic", PARTITIONS)
         driver.ask("connect", MEMBERS)
         time.sleep(1)
-        for name, words in zip(STEPS, (("join",), ("join",), ("leave", 1), ("kill", KILLED))):
+        for name in steps:
             if name == "plus_one":
                 driver.ask("connect", 1)
-            answer, cpu_s = driver.measured(*words)
-            figures[f"{protocol}_{name}_ms"], figures[f"{protocol}_{name}_cpu_s"] = answer["ms"], cpu_s
+            answer, cpu_s = driver.measured(*STEPS[name])
+            figures[f"{prefix}_{name}_ms"], figures[f"{prefix}_{name}_cpu_s"] = answer["ms"], cpu_s
             time.sleep(1)
         _, cpu_s = driver.measured("hold", HOLD_S)
-        figures[f"{protocol}_hold_cpu_percent"] = 100 * cpu_s / HOLD_S
+        figures[f"{prefix}_hold_cpu_percent"] = 100 * cpu_s / HOLD_S
     finally:
         driver.close()
 
@@ -146,29 +151,40 @@ def many(load, kind, binary, n, of, groups, figures):
         s.wipe()
 
 
-def measure(kind, binary, load, n, groups, parts):
-    """Some lives of one server: a dict of figures."""
-    figures = {}
-    name = f"bench-groups-{n}-{kind}"
+@contextlib.contextmanager
+def running(kind, binary, name, settings):
+    """A fresh server on a fresh directory, at rest."""
     directory = WORK / "servers" / name
     shutil.rmtree(directory, ignore_errors=True)
-    s = server.Server(kind, directory, binary, SETTINGS, name=name)
+    s = server.Server(kind, directory, binary, settings, name=name)
     try:
         s.start()
         time.sleep(2)
-        if "commits" in parts:
-            commits(load, s, figures)
-        for protocol in PROTOCOLS:
-            if protocol in parts:
-                rebalances(load, s, protocol, figures)
+        yield s
         scale.stop(s)
     finally:
         s.kill()
         s.wipe()
+
+
+def measure(kind, binary, load, n, groups, parts):
+    """Some lives of one server: a dict of figures."""
+    figures = {}
+    if parts & {"commits", *PROTOCOLS}:
+        with running(kind, binary, f"bench-groups-{n}-{kind}", SETTINGS) as s:
+            if "commits" in parts:
+                commits(load, s, figures)
+            for protocol in PROTOCOLS:
+                if protocol in parts:
+                    rebalances(load, s, protocol, STEPS, HEARTBEAT_MS, protocol, figures)
+    if "rush" in parts:
+        with running(kind, binary, f"bench-rush-{n}-{kind}", SETTINGS | RUSH) as s:
+            for protocol in PROTOCOLS:
+                rebalances(load, s, protocol, RUSH_STEPS, RUSH_HEARTBEAT_MS, f"rush_{protocol}", figures)
     for of in KINDS:
         if f"many-{of}" in parts:
             many(load, kind, binary, n, of, groups, figures)
     return figures
 
 
-PARTS = ("commits", *PROTOCOLS, *(f"many-{of}" for of in KINDS))
+PARTS = ("commits", *PROTOCOLS, "rush", *(f"many-{of}" for of in KINDS))
