@@ -49,7 +49,20 @@ impl Publisher for BrokerPublisher {
         let gone = update.deleted_topics();
         let gone = gone.map(|topic| DeletedTopic { name: Arc::clone(&topic.name), id: topic.id });
         node.coordinators.topics_deleted(gone.collect());
+        tell_of_topics(&node, update);
     }
+}
+
+/// Groups assign by what topics look like.
+fn tell_of_topics(node: &Node, update: &Update) {
+    let touched = update.delta.topics.keys();
+    let topics = touched.filter_map(|id| {
+        let topic = update.after.topics.by_id(*id).or_else(|| update.before.topics.by_id(*id));
+        topic.map(|topic| Arc::clone(&topic.name))
+    });
+    let version = update.after.provenance.offset.get();
+    let new = update.created_topics().next().is_some();
+    node.coordinators.topics_changed(version, topics.collect(), new);
 }
 
 /// Dynamic settings of this broker, or of all.

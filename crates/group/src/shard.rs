@@ -15,12 +15,14 @@ use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::{DecodeError, EncodeError, ErrorCode};
 use rpds::RedBlackTreeMapSync;
 
+use crate::consumer::{self, Memory};
 use crate::groups::{Groups, Kind};
 use crate::offsets::Offsets;
 use crate::record::GroupRecord;
 use crate::view::View;
 
 mod commit;
+mod consumers;
 mod delete;
 mod expire;
 mod fetch;
@@ -42,11 +44,13 @@ pub enum Request {
     /// With `require_stable`, which waits for commits that are on their way.
     OffsetFetch(OffsetFetchRequestGroup<'static>),
     TopicsDeleted(Vec<DeletedTopic>),
+    Consumer(consumer::Request),
 }
 
 #[derive(Clone, Debug)]
 pub enum Query {
     OffsetFetch(OffsetFetchRequestGroup<'static>),
+    Consumer(consumer::Query),
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -54,24 +58,32 @@ pub enum Reply {
     OffsetCommit(Result<OffsetCommitResponse<'static>, ErrorCode>),
     OffsetDelete(OffsetDeleteResponse<'static>),
     OffsetFetch(OffsetFetchResponseGroup<'static>),
+    Consumer(consumer::Reply),
     Done,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {
     /// Expired offsets are looked for.
     Expiry,
+    Consumer(consumer::Timer),
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct GroupShard {
     pub(crate) groups: Groups,
     pub(crate) offsets: Offsets,
+    /// Of consumer groups, beside the log.
+    pub(crate) consumers: Memory,
 }
 
 impl Default for GroupShard {
     fn default() -> Self {
-        Self { groups: RedBlackTreeMapSync::new_sync(), offsets: Offsets::default() }
+        Self {
+            groups: RedBlackTreeMapSync::new_sync(),
+            offsets: Offsets::default(),
+            consumers: Memory::default(),
+        }
     }
 }
 
@@ -107,13 +119,15 @@ impl Shard for GroupShard {
                 (Vec::new(), Reply::OffsetFetch(self.fetch(&request, true)), true)
             }
             Request::TopicsDeleted(topics) => (self.topics_deleted(&topics), Reply::Done, false),
+            Request::Consumer(request) => return self.consumer_request(now, id, request, view),
         };
         Outcome { records, reply: vec![(id, reply)], timers: Vec::new(), atomic }
     }
 
-    fn query(&self, query: Query, _: &View) -> Reply {
+    fn query(&self, query: Query, view: &View) -> Reply {
         match query {
             Query::OffsetFetch(request) => Reply::OffsetFetch(self.fetch(&request, false)),
+            Query::Consumer(query) => self.consumer_query(query, view),
         }
     }
 
@@ -125,11 +139,14 @@ impl Shard for GroupShard {
                 reply: Vec::new(),
                 atomic: false,
             },
+            Timer::Consumer(timer) => self.consumer_timer(now, &timer, view),
         }
     }
 
     fn loaded(&mut self, now: Now, view: &View) -> Decision<Self> {
-        Outcome { timers: vec![next_expiry(now, view)], ..coordinator::decision::<Self>() }
+        let mut timers = self.consumers_loaded(now, view);
+        timers.push(next_expiry(now, view));
+        Outcome { timers, ..coordinator::decision::<Self>() }
     }
 
     fn replay(&mut self, offset: Offset, producer: Option<Producer>, record: &GroupRecord) {
@@ -149,8 +166,12 @@ impl Shard for GroupShard {
                 self.groups.insert_mut(Arc::clone(group), kind.clone());
             }
             GroupRecord::Group { group, value: None } => {
-                self.groups.remove_mut(group);
+                // Compaction may leave the end of what the group was before behind what it became.
+                if !matches!(self.groups.get(group), Some(Kind::Consumer(_))) {
+                    self.groups.remove_mut(group);
+                }
             }
+            GroupRecord::Consumer { group, record } => self.replay_consumer(group, record),
         }
     }
 

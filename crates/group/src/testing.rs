@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::Uuid;
 
+use crate::assignor::Assignor;
 use crate::view::{Metadata, OffsetsConfig, Topic, View};
 use crate::{classic, consumer};
 
@@ -72,8 +73,15 @@ pub fn view(cluster: Cluster) -> View {
         },
         consumer: consumer::Config {
             session_timeout_ms: 45_000,
+            session_timeout_limits_ms: (45_000, 60_000),
             heartbeat_interval_ms: 5_000,
+            heartbeat_interval_limits_ms: (5_000, 15_000),
+            assignment_interval_ms: 1_000,
+            assignment_interval_limits_ms: (0, 15_000),
             members_max: i32::MAX,
+            assignors: Arc::new(Assignor::ALL),
+            migration: consumer::MigrationPolicy { upgrade: true, downgrade: true },
+            regex_refresh_interval_ms: 600_000,
         },
         metadata: Arc::new(cluster),
     }

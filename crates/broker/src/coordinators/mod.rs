@@ -2,20 +2,23 @@
 //!
 //! The pure runtime (`coordinator`) decides; an owner awaits, appends and tells. Leadership comes from [`crate::apply`].
 
+mod caller;
 mod owner;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use base::{LeaderEpoch, PartitionIndex};
-use group::{DeletedTopic, Query, Reply, Request};
+use group::{DeletedTopic, Query, Reply, Request, consumer};
 use parking_lot::RwLock;
 use protocol::ErrorCode;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::view::consumer_groups;
 use crate::node::Node;
 use crate::partitions::Partition;
 
@@ -24,6 +27,8 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// Requests that may wait at one shard; more wait on their connections.
 const REQUESTS_MAX: usize = 1_000;
+/// When a shard is told again what it could not take in.
+const TELL_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What an owner is told by handlers.
 pub(super) enum Ask {
@@ -163,19 +168,45 @@ impl Coordinators {
 
     /// Offsets of topics that are gone are removed from every shard.
     pub fn topics_deleted(&self, topics: Vec<DeletedTopic>) {
-        if topics.is_empty() {
-            return;
+        if !topics.is_empty() {
+            self.tell_all(&Request::TopicsDeleted(topics));
         }
+    }
+
+    /// Groups that subscribe to these topics look at them again, at this version of the metadata or a later one.
+    pub fn topics_changed(&self, version: i64, topics: Arc<[Arc<str>]>, new: bool) {
+        if !topics.is_empty() {
+            let told = consumer::Request::MetadataChanged { version, topics, new };
+            self.tell_all(&Request::Consumer(told));
+        }
+    }
+
+    /// Every shard is told, again and again until it has taken note or is gone to another node, which tells its own.
+    fn tell_all(&self, request: &Request) {
         for shard in self.shards.read().values() {
-            let (answer, _nobody_waits) = oneshot::channel();
-            let call = Call { ask: Ask::Request(Request::TopicsDeleted(topics.clone())), answer };
-            let calls = shard.calls.clone();
+            let (calls, request) = (shard.calls.clone(), request.clone());
             self.runtime.spawn(async move {
-                // An error means that the shard has gone to another node, which does the same.
-                let _gone = calls.send(call).await;
+                loop {
+                    let (answer, reply) = oneshot::channel();
+                    let call = Call { ask: Ask::Request(request.clone()), answer };
+                    if calls.send(call).await.is_err() {
+                        return;
+                    }
+                    match reply.await {
+                        Ok(Ok(_)) | Ok(Err(ErrorCode::NotCoordinator)) | Err(_) => return,
+                        Ok(Err(_)) => tokio::time::sleep(TELL_AGAIN_AFTER).await,
+                    }
+                }
             });
         }
     }
+}
+
+/// Consumer groups are served: they are switched on, and the cluster has come far enough.
+pub fn serves_consumer_groups(node: &Node) -> bool {
+    let protocols = &node.config().group.coordinator_rebalance_protocols;
+    protocols.iter().any(|name| name == "consumer")
+        && node.image().features.level("group.version") > 0
 }
 
 impl Default for Coordinators {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base::{PartitionIndex, Uuid};
+use config::BrokerConfig;
+use group::assignor::Assignor;
+use group::consumer::MigrationPolicy;
 use group::{Metadata, OffsetsConfig, Topic, View, classic, consumer};
 use metadata::{ConfigResource, ConfigResourceType, Image};
 
@@ -25,12 +28,33 @@ pub(super) fn of(node: &Node) -> View {
             initial_rebalance_delay_ms: config.group.initial_rebalance_delay_ms,
             members_max: config.group.max_size,
         },
-        consumer: consumer::Config {
-            session_timeout_ms: config.consumer_group.session_timeout_ms,
-            heartbeat_interval_ms: config.consumer_group.heartbeat_interval_ms,
-            members_max: config.consumer_group.max_size,
-        },
+        consumer: consumer_groups(&config),
         metadata: Arc::new(Committed { image: arc_swap::Guard::into_inner(node.image()) }),
+    }
+}
+
+/// What the configuration says of consumer groups.
+pub fn consumer_groups(config: &BrokerConfig) -> consumer::Config {
+    let config = &config.consumer_group;
+    let named = config.assignors.iter().filter_map(|name| Assignor::from_name(name));
+    consumer::Config {
+        session_timeout_ms: config.session_timeout_ms,
+        session_timeout_limits_ms: (config.min_session_timeout_ms, config.max_session_timeout_ms),
+        heartbeat_interval_ms: config.heartbeat_interval_ms,
+        heartbeat_interval_limits_ms: (
+            config.min_heartbeat_interval_ms,
+            config.max_heartbeat_interval_ms,
+        ),
+        assignment_interval_ms: config.assignment_interval_ms,
+        assignment_interval_limits_ms: (
+            config.min_assignment_interval_ms,
+            config.max_assignment_interval_ms,
+        ),
+        members_max: config.max_size,
+        assignors: named.collect(),
+        migration: MigrationPolicy::from_name(&config.migration_policy)
+            .unwrap_or(MigrationPolicy { upgrade: true, downgrade: true }),
+        regex_refresh_interval_ms: config.regex_refresh_interval_ms,
     }
 }
 

@@ -20,6 +20,10 @@ mod begin_quorum_epoch;
 mod broker_heartbeat;
 #[path = "62_broker_registration.rs"]
 mod broker_registration;
+#[path = "69_consumer_group_describe.rs"]
+mod consumer_group_describe;
+#[path = "68_consumer_group_heartbeat.rs"]
+mod consumer_group_heartbeat;
 #[path = "70_controller_registration.rs"]
 mod controller_registration;
 #[path = "37_create_partitions.rs"]
@@ -116,6 +120,8 @@ static HANDLERS: &[Handler] = &[
     broker_heartbeat::HANDLER,
     unregister_broker::HANDLER,
     allocate_producer_ids::HANDLER,
+    consumer_group_heartbeat::HANDLER,
+    consumer_group_describe::HANDLER,
     controller_registration::HANDLER,
     assign_replicas_to_dirs::HANDLER,
     list_config_resources::HANDLER,

@@ -1,10 +1,11 @@
 //! The records of `__consumer_offsets` that matter here, in Kafka's formats.
 
+mod consumer;
+
 use std::sync::Arc;
 
 use base::Uuid;
 use coordinator::LogRecord;
-use protocol::coordinator_records::consumer_group_metadata_key::ConsumerGroupMetadataKey;
 use protocol::coordinator_records::group_metadata_key::GroupMetadataKey;
 use protocol::coordinator_records::group_metadata_value::GroupMetadataValue;
 use protocol::coordinator_records::legacy_offset_commit_key::LegacyOffsetCommitKey;
@@ -15,6 +16,7 @@ use protocol::coordinator_records::streams_group_metadata_key::StreamsGroupMetad
 use protocol::coordinator_records::{decode_key, decode_value, encode_key, encode_value, key_type};
 use protocol::{DecodeError, EncodeError};
 
+pub use self::consumer::{ConsumerRecord, MemberAssignment};
 use crate::classic::Classic;
 use crate::groups::Kind;
 use crate::offsets::{Committed, Place};
@@ -28,6 +30,7 @@ const OFFSET_VERSION_WITH_EXPIRY: i16 = 1;
 pub enum GroupRecord {
     Offset { place: Place, value: Option<Committed> },
     Group { group: Arc<str>, value: Option<Kind> },
+    Consumer { group: Arc<str>, record: ConsumerRecord },
 }
 
 impl GroupRecord {
@@ -44,6 +47,7 @@ impl GroupRecord {
                 let value = value.as_ref().map(encode_offset).transpose()?;
                 Ok(LogRecord { key: encode_key(&key)?, value })
             }
+            Self::Consumer { group, record } => record.encode(group),
             // Only the end of a group is written until groups can have members.
             Self::Group { group, .. } => {
                 let key = GroupMetadataKey { group: (&**group).into() };
@@ -73,10 +77,12 @@ impl GroupRecord {
                 let value = value.map(decode_classic).transpose()?;
                 Self::Group { group: key.group.into(), value: value.map(Kind::Classic) }
             }
-            3 => other(decode_key::<ConsumerGroupMetadataKey<'_>>(key)?.group_id, value),
             11 => other(decode_key::<ShareGroupMetadataKey<'_>>(key)?.group_id, value),
             17 => other(decode_key::<StreamsGroupMetadataKey<'_>>(key)?.group_id, value),
-            _ => return Ok(None),
+            kind => {
+                let decoded = ConsumerRecord::decode(kind, key, value)?;
+                return Ok(decoded.map(|(group, record)| Self::Consumer { group, record }));
+            }
         };
         Ok(Some(record))
     }

@@ -12,6 +12,7 @@ use protocol::messages::offset_commit_response::{
 };
 
 use super::GroupShard;
+use crate::consumer::CommitCheck;
 use crate::groups::Kind;
 use crate::offsets::Committed;
 use crate::record::{GroupRecord, without_new_fields};
@@ -29,15 +30,14 @@ impl GroupShard {
         view: &View,
     ) -> (Vec<GroupRecord>, Result<OffsetCommitResponse<'static>, ErrorCode>) {
         let group: Arc<str> = Arc::from(&*request.group_id);
-        if let Err(error) = self.may_commit(&group, version, request) {
+        if let Err(error) = self.may_commit(&group, version, request, view) {
             return (Vec::new(), Err(error));
         }
         let mut records = Vec::new();
         let topics = request.topics.iter().map(|topic| {
             let name: Arc<str> = Arc::from(&*topic.name);
             let partitions = topic.partitions.iter().map(|partition| {
-                let metadata = partition.committed_metadata.as_deref().unwrap_or("");
-                let error = if metadata.encode_utf16().count() > view.offsets.metadata_max {
+                let error = if is_metadata_too_large(partition, view) {
                     ErrorCode::OffsetMetadataTooLarge
                 } else {
                     let value = Some(committed(now, request.retention_time_ms, topic, partition));
@@ -67,6 +67,7 @@ impl GroupShard {
         group: &Arc<str>,
         version: i16,
         request: &OffsetCommitRequest<'_>,
+        view: &View,
     ) -> Result<(), ErrorCode> {
         let generation = request.generation_id_or_member_epoch;
         match self.groups.get(group) {
@@ -75,10 +76,35 @@ impl GroupShard {
             None if version >= VERSION_OF_GROUP_ID_NOT_FOUND => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
             Some(kind) if generation < 0 && kind.is_empty() => Ok(()),
+            Some(Kind::Consumer(consumer)) => {
+                let check = consumer.check_commit(&request.member_id, generation, version)?;
+                all_pass(check, request, view)
+            }
             // Nobody is a member here.
             Some(Kind::Simple | Kind::Classic(_) | Kind::Other) => Err(ErrorCode::UnknownMemberId),
         }
     }
+}
+
+/// One partition that fails fails the commit.
+fn all_pass(
+    check: CommitCheck<'_>,
+    request: &OffsetCommitRequest<'_>,
+    view: &View,
+) -> Result<(), ErrorCode> {
+    let topics = request.topics.iter();
+    let mut all = topics.flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
+    all.try_for_each(|(topic, partition)| {
+        if is_metadata_too_large(partition, view) {
+            return Ok(());
+        }
+        check.check(topic.topic_id, partition.partition_index)
+    })
+}
+
+fn is_metadata_too_large(partition: &OffsetCommitRequestPartition<'_>, view: &View) -> bool {
+    let metadata = partition.committed_metadata.as_deref().unwrap_or("");
+    metadata.encode_utf16().count() > view.offsets.metadata_max
 }
 
 fn committed(

@@ -10,6 +10,7 @@ use protocol::messages::offset_delete_response::{
 };
 
 use super::{DeletedTopic, GroupShard};
+use crate::groups::Kind;
 use crate::record::GroupRecord;
 
 impl GroupShard {
@@ -20,6 +21,7 @@ impl GroupShard {
         let group: Arc<str> = Arc::from(&*request.group_id);
         let refused = match self.groups.get(&group) {
             None => Some(ErrorCode::GroupIdNotFound),
+            Some(Kind::Consumer(_)) => None,
             Some(kind) if !kind.is_empty() => Some(ErrorCode::NonEmptyGroup),
             Some(_) => None,
         };
@@ -30,8 +32,16 @@ impl GroupShard {
         let mut records = Vec::new();
         let topics = request.topics.iter().map(|topic| {
             let name: Arc<str> = Arc::from(&*topic.name);
+            let subscribed = matches!(
+                self.groups.get(&group),
+                Some(Kind::Consumer(consumer)) if consumer.is_subscribed_to(&name)
+            );
             let partitions = topic.partitions.iter().map(|partition| {
                 let partition_index = partition.partition_index;
+                if subscribed {
+                    let error_code = ErrorCode::GroupSubscribedToTopic.code();
+                    return OffsetDeleteResponsePartition { partition_index, error_code };
+                }
                 let place = (Arc::clone(&group), Arc::clone(&name), partition_index);
                 if self.offsets.get(&place).is_some() || self.offsets.is_pending(&place) {
                     records.push(GroupRecord::Offset { place, value: None });

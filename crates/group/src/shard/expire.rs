@@ -1,7 +1,5 @@
 //! Which offsets are no longer kept: Kafka's rules by the state of their group (KIP-211).
 
-use std::sync::Arc;
-
 use base::time::Now;
 
 use super::GroupShard;
@@ -15,20 +13,21 @@ impl GroupShard {
     pub(super) fn expired(&self, now: Now, view: &View) -> Vec<GroupRecord> {
         let mut records = Vec::new();
         for (group, kind) in self.groups.iter() {
-            if !kind.is_empty() {
+            if !kind.is_empty() && !matches!(kind, Kind::Consumer(_)) {
                 continue;
             }
             let mut all = true;
             for (place, committed) in self.offsets.of_group(group) {
-                let over = is_over(kind, committed, now.wall.0, view);
+                let over =
+                    !kind.is_subscribed(&place.1) && is_over(kind, committed, now.wall.0, view);
                 if over && !self.offsets.is_pending(place) {
                     records.push(GroupRecord::Offset { place: place.clone(), value: None });
                 } else {
                     all = false;
                 }
             }
-            if all && self.offsets.pending_of_group(group).next().is_none() {
-                records.push(GroupRecord::Group { group: Arc::clone(group), value: None });
+            if all && kind.is_empty() && self.offsets.pending_of_group(group).next().is_none() {
+                records.extend(kind.tombstones(group));
             }
         }
         records

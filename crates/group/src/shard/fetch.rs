@@ -10,6 +10,7 @@ use protocol::messages::offset_fetch_response::{
 };
 
 use super::GroupShard;
+use crate::groups::Kind;
 use crate::offsets::{Committed, Place};
 
 impl GroupShard {
@@ -24,6 +25,13 @@ impl GroupShard {
             group_id: request.group_id.to_string().into(),
             ..Default::default()
         };
+        if let Some(Kind::Consumer(consumer)) = self.groups.get(&group)
+            && let Err(error) =
+                consumer.check_fetch(request.member_id.as_deref(), request.member_epoch)
+        {
+            response.error_code = error.code();
+            return response;
+        }
         let Some(topics) = &request.topics else {
             if known {
                 response.topics = self.fetch_all(&group, require_stable);
