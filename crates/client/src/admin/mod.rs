@@ -1,7 +1,9 @@
-//! Administration: topics, configurations, offsets, the cluster. One method per request, retried until the deadline.
+//! Administration: topics, configurations, offsets, groups, the cluster. One method per request, retried until the deadline.
 
 mod cluster;
 mod configs;
+mod group_offsets;
+mod groups;
 mod offsets;
 mod topics;
 
@@ -9,6 +11,7 @@ use protocol::{Encode, ErrorCode, Message};
 
 pub use cluster::{ClusterDescription, LogDir, LogDirPartition, ReassignedPartition};
 pub use configs::{AlterConfig, AlterOperation, ConfigEntry, ConfigResource, ConfigSource};
+pub use groups::{ConsumerGroup, GroupEpochs, GroupListing, GroupMember, MemberToRemove};
 pub(crate) use offsets::list_offsets;
 pub use offsets::{ListedOffset, OffsetSpec};
 pub use topics::{

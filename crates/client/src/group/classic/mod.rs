@@ -2,6 +2,7 @@
 //!
 //! One task per membership. It waits in JoinGroup and for the application to take a change, never for records.
 
+mod join;
 mod leader;
 mod outcome;
 
@@ -9,18 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::TopicPartition;
+use protocol::Message as _;
 use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
-use protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
-use protocol::messages::join_group_response::JoinGroupResponse;
 use protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
-use protocol::messages::sync_group_request::SyncGroupRequest;
-use protocol::messages::sync_group_response::SyncGroupResponse;
-use protocol::{ErrorCode, Message as _};
 use tokio::time::Instant;
 
-use super::assignor::{Assignor, PartitionCounts};
-use super::blob::{self, MemberSubscription};
+use super::assignor::PartitionCounts;
 use super::coordinator::Coordinator;
 use super::member::{Change, Link, difference};
 use super::options::GroupOptions;
@@ -28,10 +24,6 @@ use super::topics::Topics;
 use crate::cluster::Client;
 use crate::error::{Error, Result};
 use outcome::{Outcome, outcome};
-
-const PROTOCOL_TYPE: &str = "consumer";
-/// The server answers a JoinGroup at the end of the rebalance at the latest; this is for its way.
-const JOIN_GRACE_MS: u64 = 5_000;
 
 pub(crate) struct ClassicMember {
     client: Client,
@@ -48,13 +40,6 @@ pub(crate) struct ClassicMember {
     /// The leader's: the topics of the group and what it assigned by.
     assigned_by: Option<(Vec<Arc<str>>, PartitionCounts)>,
     failures: u32,
-}
-
-/// What an answer to JoinGroup says.
-struct Joined {
-    protocol: Assignor,
-    /// The members, when this one has to assign.
-    lead: Option<Vec<super::assignor::GroupMember>>,
 }
 
 impl ClassicMember {
@@ -150,92 +135,6 @@ impl ClassicMember {
         if !unwanted.is_empty() {
             self.tell(Change::Revoke(unwanted)).await;
         }
-    }
-
-    async fn join(&mut self) -> Result<Joined> {
-        let mut protocols = Vec::with_capacity(self.options.assignors.len());
-        for assignor in &self.options.assignors {
-            let (owned, generation) = &self.remembered;
-            let own = self.options.cooperative();
-            let subscription = MemberSubscription {
-                topics: self.topics.names().to_vec(),
-                owned: if own { self.owned.clone() } else { Vec::new() },
-                generation: if own { self.generation } else { -1 },
-                user_data: assignor
-                    .user_data(owned, *generation)
-                    .map_err(|source| unwritable("a subscription", source))?,
-                rack: Some(self.options.rack.clone()).filter(|rack| !rack.is_empty()),
-            };
-            let metadata =
-                subscription.encode().map_err(|source| unwritable("a subscription", source))?;
-            protocols.push(JoinGroupRequestProtocol {
-                name: assignor.name().into(),
-                metadata: metadata.into(),
-                ..Default::default()
-            });
-        }
-        let request = JoinGroupRequest {
-            group_id: (&**self.coordinator.group()).into(),
-            session_timeout_ms: wire_ms(self.options.session_timeout_ms),
-            rebalance_timeout_ms: wire_ms(self.options.max_poll_interval_ms),
-            member_id: self.member_id.as_str().into(),
-            group_instance_id: self.options.instance_id.as_deref().map(Into::into),
-            protocol_type: PROTOCOL_TYPE.into(),
-            protocols,
-            ..Default::default()
-        };
-        let patience_ms = u64::from(self.options.max_poll_interval_ms) + JOIN_GRACE_MS;
-        let patience_ms = patience_ms.max(self.coordinator.request_timeout_ms());
-        let reply = self.coordinator.call(&request, patience_ms).await?;
-        let response: JoinGroupResponse<'_> = reply.decode()?;
-        if ErrorCode::from_code(response.error_code) == ErrorCode::MemberIdRequired {
-            self.member_id = response.member_id.to_string();
-        }
-        Error::check(response.error_code, None)?;
-        self.member_id = response.member_id.to_string();
-        self.generation = response.generation_id;
-        self.link.is(&self.member_id, self.generation);
-        let name = response.protocol_name.as_deref().unwrap_or_default();
-        let protocol = Assignor::parse(name)
-            .ok_or_else(|| Error::api(ErrorCode::InconsistentGroupProtocol, None))?;
-        let leads = response.leader == response.member_id && !response.skip_assignment;
-        let lead = if leads { Some(leader::members(&response)?) } else { None };
-        self.assigned_by = None;
-        if response.leader == response.member_id && response.skip_assignment {
-            // A static leader that came back: the assignment stands, the topics are watched all the same.
-            self.assigned_by = Some((self.topics.names().to_vec(), self.topics.counts().clone()));
-        }
-        Ok(Joined { protocol, lead })
-    }
-
-    async fn sync(&mut self, joined: Joined) -> Result<Vec<TopicPartition>> {
-        let mut assignments = Vec::new();
-        if let Some(members) = joined.lead {
-            let names = leader::topics_of(&members);
-            let counts = self.topics.counts_for(&names).await?;
-            assignments = leader::assign(joined.protocol, &members, &counts)?;
-            self.assigned_by = Some((names, counts));
-        }
-        let request = SyncGroupRequest {
-            group_id: (&**self.coordinator.group()).into(),
-            generation_id: self.generation,
-            member_id: self.member_id.as_str().into(),
-            group_instance_id: self.options.instance_id.as_deref().map(Into::into),
-            protocol_type: Some(PROTOCOL_TYPE.into()),
-            protocol_name: Some(joined.protocol.name().into()),
-            assignments,
-            ..Default::default()
-        };
-        let patience_ms = u64::from(self.options.max_poll_interval_ms) + JOIN_GRACE_MS;
-        let reply = self.coordinator.call(&request, patience_ms).await?;
-        let response: SyncGroupResponse<'_> = reply.decode()?;
-        Error::check(response.error_code, None)?;
-        let assigned = blob::decode_assignment(&response.assignment);
-        assigned.map_err(|source| Error::Decode {
-            what: "assignment",
-            address: reply.address().to_owned(),
-            source,
-        })
     }
 
     /// Heartbeats until the group rebalances, the topics change or the application is stuck.
@@ -407,12 +306,4 @@ impl ClassicMember {
             tracing::debug!(%error, "{} was not answered", LeaveGroupRequest::NAME);
         }
     }
-}
-
-fn wire_ms(ms: u32) -> i32 {
-    i32::try_from(ms).unwrap_or(i32::MAX)
-}
-
-fn unwritable(what: &'static str, source: protocol::EncodeError) -> Error {
-    Error::Encode { what, source }
 }
