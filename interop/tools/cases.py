@@ -4,6 +4,9 @@ A case is (tool, arguments, standard input or None). Order counts: later cases s
 """
 
 T, P, C, G = "topics", "console-producer", "console-consumer", "get-offsets"
+CG, GR = "consumer-groups", "groups"
+# Not tools: run a console-consumer in the background, and end all that run.
+START, STOP = "start", "stop"
 MISSING = "JtVfgUzZTQOmMlxUdBaqPQ"
 
 
@@ -17,6 +20,18 @@ def produce(line, text):
 
 def consume(line):
     return (C, "--bootstrap-server B " + line, None)
+
+
+def groups(line):
+    return (CG, "--bootstrap-server B " + line, None)
+
+
+def all_groups(line):
+    return (GR, "--bootstrap-server B " + line, None)
+
+
+def start(line):
+    return (START, "--bootstrap-server B " + line, None)
 
 
 def offsets(line):
@@ -236,7 +251,165 @@ DATA = [
     CLEAN,
 ]
 
-CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA}
+STATES = "--state" , "--members", "--offsets", "--members --verbose", "--state --verbose", "--verbose"
+RESET = "--reset-offsets --group P-a --topic P-g"
+
+GROUPS_USAGE = [
+    (CG, "", None),
+    (CG, "--version", None),
+    (CG, "--no-such-option", None),
+    (CG, "--list", None),
+    (CG, "--bootstrap-server B", None),
+    (CG, "--bootstrap-server B --list --describe --group P-a", None),
+    (CG, "--bootstrap-server B --list --group P-a", None),
+    (CG, "--bootstrap-server B --list --members", None),
+    (CG, "--bootstrap-server B --list --verbose", None),
+    (CG, "--bootstrap-server B --describe", None),
+    (CG, "--bootstrap-server B --describe --group P-a --all-groups", None),
+    (CG, "--bootstrap-server B --describe --group P-a --members --state", None),
+    (CG, "--bootstrap-server B --describe --group P-a --state Stable", None),
+    (CG, "--bootstrap-server B --describe --group P-a --type", None),
+    (CG, "--bootstrap-server B --describe --group P-a --topic t", None),
+    (CG, "--bootstrap-server B --delete", None),
+    (CG, "--bootstrap-server B --delete --group P-a --topic t", None),
+    (CG, "--bootstrap-server B --delete-offsets --group P-a", None),
+    (CG, "--bootstrap-server B --reset-offsets --to-latest", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --execute --to-latest", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-latest --to-earliest", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-offset 1 --shift-by 1", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-latest", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-latest --topic no:x", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-latest --topic no:1:2", None),
+    (CG, "--bootstrap-server B --reset-offsets --group P-a --dry-run --to-offset x --topic P-no", None),
+    (CG, "--bootstrap-server B --list --state nonsense", None),
+    (CG, "--bootstrap-server B --list --type nonsense", None),
+    (CG, "--bootstrap-server B --list --command-config /no/such/file", None),
+    (CG, "--bootstrap-server B --list --timeout x", None),
+    (CG, "--validate-regex a.*b", None),
+    (CG, "--validate-regex 'a(b'", None),
+    (CG, "--validate-regex 'a[b'", None),
+    (CG, "--validate-regex '*a'", None),
+    (CG, "--validate-regex 'a)'", None),
+    (CG, "--validate-regex '(?=a)'", None),
+    (CG, "--validate-regex", None),
+    (CG, "--validate-regex a --list", None),
+    (GR, "", None),
+    (GR, "--version", None),
+    (GR, "--list", None),
+    (GR, "--no-such-option", None),
+    (GR, "--bootstrap-server B", None),
+    (GR, "--bootstrap-server B --list --group-type nonsense", None),
+    (GR, "--bootstrap-server B --list --consumer --share", None),
+    (GR, "--bootstrap-server B --list --streams --protocol x", None),
+]
+
+GROUPS = [
+    CLEAN,
+    topics("--create --topic P-g --partitions 2"),
+    topics("--create --topic P-h"),
+    produce("--topic P-g --reader-property parse.key=true", KEYED * 5),
+    produce("--topic P-h", "a\nb\nc\n"),
+    groups("--describe --group P-none"),
+    groups("--describe --group P-none --members"),
+    groups("--describe --group P-none --state"),
+    groups("--delete --group P-none"),
+    groups("--delete-offsets --group P-none --topic P-g"),
+    consume("--topic P-g --group P-a --max-messages 20" + READ),
+    consume("--topic P-g --group P-a" + READ),
+    consume("--include P-[gh] --group P-b --max-messages 23 --command-property group.protocol=consumer" + READ),
+    consume("--topic P-g --group P-a --command-property group.id=P-b" + READ),
+    groups("--list"),
+    groups("--list --state"),
+    groups("--list --type"),
+    groups("--list --state --type"),
+    groups("--list --state stable"),
+    groups("--list --state Empty,stable"),
+    groups("--list --type consumer"),
+    groups("--list --type classic --state Empty"),
+    all_groups("--list"),
+    all_groups("--list --consumer"),
+    all_groups("--list --group-type classic"),
+    all_groups("--list --group-type Consumer"),
+    all_groups("--list --protocol consumer"),
+    all_groups("--list --protocol nothing"),
+    all_groups("--list --share"),
+    all_groups("--list --streams"),
+    *[groups("--describe --group P-a " + what) for what in STATES],
+    *[groups("--describe --group P-b " + what) for what in STATES],
+    groups("--describe --group P-a --group P-b"),
+    groups("--describe --all-groups"),
+    groups("--describe --all-groups --state"),
+    groups(RESET + " --to-earliest"),
+    groups(RESET + " --to-earliest --dry-run"),
+    groups("--describe --group P-a"),
+    groups(RESET + " --to-earliest --execute"),
+    groups("--describe --group P-a"),
+    groups(RESET + " --to-latest --execute"),
+    groups(RESET + ":0 --to-offset 3 --execute"),
+    groups(RESET + ":0,1 --to-offset 999 --execute"),
+    groups(RESET + " --to-offset -5 --execute"),
+    groups(RESET + " --shift-by 2 --execute"),
+    groups(RESET + " --shift-by -1 --execute"),
+    groups(RESET + " --shift-by -100 --dry-run"),
+    groups(RESET + " --to-current --execute"),
+    groups(RESET + " --to-current --topic P-h --dry-run"),
+    groups(RESET + " --topic P-h --shift-by 1 --dry-run"),
+    groups(RESET + " --to-datetime 2000-01-01T00:00:00.000 --execute"),
+    groups(RESET + " --to-datetime 2099-01-01T00:00:00.000Z --execute"),
+    groups(RESET + " --to-datetime 2000-01-01 --execute"),
+    groups(RESET + " --to-datetime 2000-13-01T00:00:00.000 --execute"),
+    groups(RESET + " --by-duration P1D --execute"),
+    groups(RESET + " --by-duration PT0S --execute"),
+    groups(RESET + " --by-duration 1D --execute"),
+    groups(RESET + ":7 --to-latest --execute"),
+    groups("--reset-offsets --group P-a --topic P-none --to-latest --execute"),
+    groups("--reset-offsets --group P-a --all-topics --to-earliest --export --dry-run"),
+    groups("--reset-offsets --group P-a --group P-b --all-topics --to-earliest --export --dry-run"),
+    groups("--reset-offsets --all-groups --all-topics --to-earliest --dry-run"),
+    groups("--reset-offsets --group P-new --topic P-h --to-offset 2 --execute"),
+    groups("--describe --group P-new"),
+    groups("--reset-offsets --group P-new --from-file DIR/P-plan.csv --dry-run"),
+    groups("--reset-offsets --group P-new --from-file DIR/P-plan.csv --execute"),
+    groups("--reset-offsets --group P-new --group P-a --from-file DIR/P-plans.csv --dry-run"),
+    groups("--reset-offsets --group P-b --from-file DIR/P-plans.csv --dry-run"),
+    groups("--reset-offsets --group P-new --from-file DIR/none.csv --dry-run"),
+    groups("--describe --group P-new"),
+    groups("--delete-offsets --group P-new --topic P-h:0"),
+    groups("--delete-offsets --group P-a --topic P-g:0 --topic P-h"),
+    groups("--delete-offsets --group P-a --topic P-none"),
+    groups("--delete-offsets --group P-a --topic P-g:9"),
+    groups("--describe --group P-a"),
+    start("--topic P-g --group P-live"),
+    start("--topic P-g --group P-static --command-property group.instance.id=one --command-property client.id=mine"),
+    start("--topic P-g --group P-new-live --command-property group.protocol=consumer"),
+    start("--topic P-h --group P-quiet"),
+    ("wait", "", None),
+    groups("--list --state stable"),
+    *[groups("--describe --group P-live " + what) for what in STATES],
+    *[groups("--describe --group P-static " + what) for what in STATES],
+    *[groups("--describe --group P-new-live " + what) for what in STATES],
+    groups("--delete --group P-live"),
+    groups("--delete --group P-live --group P-b"),
+    groups("--reset-offsets --group P-live --topic P-g --to-latest --execute"),
+    groups("--reset-offsets --group P-new-live --topic P-g --to-latest --execute"),
+    groups("--delete-offsets --group P-live --topic P-g"),
+    groups("--delete-offsets --group P-live --topic P-h"),
+    groups("--delete-offsets --group P-new-live --topic P-g:0"),
+    (STOP, "", None),
+    groups("--describe --group P-live --members"),
+    groups("--delete --group P-a --group P-live --group P-new-live"),
+    groups("--delete --group P-quiet"),
+    groups("--list"),
+    CLEAN,
+]
+
+CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA, "groups-usage": GROUPS_USAGE, "groups": GROUPS}
+
+# Files that cases read, by name (in the folder DIR).
+FILES = {
+    "P-plan.csv": "P-h,0,1\n",
+    "P-plans.csv": "P-new,P-h,0,1\nP-a,P-g,0,2\n",
+}
 
 # Where the answers differ and should: with the reason.
 ON_PURPOSE = {
@@ -244,6 +417,8 @@ ON_PURPOSE = {
     (P, "--version"): "each tells its own version",
     (C, "--version"): "each tells its own version",
     (G, "--version"): "each tells its own version",
+    (CG, "--version"): "each tells its own version",
+    (GR, "--version"): "each tells its own version",
     (P, "--bootstrap-server B --topic P-y --line-reader no.such.Reader"): "says what is possible instead",
     (T, "--bootstrap-server B --describe --topic-id not-an-id"): "says what an id looks like",
 }

@@ -17,20 +17,64 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 
-from cases import CASES, ON_PURPOSE
+from cases import CASES, FILES, ON_PURPOSE
 
 PATIENCE_S = 30
 SIDES = {"kafka": "kk", "monedula": "mm"}
 
 
-def run(command, case, server, prefix):
-    tool, line, text = case
-    words = [
-        re.sub(r"(?<![A-Za-z])P(?=[-.])", prefix, server if word == "B" else word)
-        for word in shlex.split(line)
-    ]
+# Until a consumer in the background has its partitions.
+SETTLE_S = 12
+
+
+def own(text, prefix):
+    return re.sub(r"(?<![A-Za-z])P(?=[-.])", prefix, text)
+
+
+class Side:
+    """One set of tools, with the consumers that it runs in the background and the files that it reads."""
+
+    def __init__(self, command, server, prefix):
+        self.command, self.server, self.prefix = command, server, prefix
+        self.running = []
+        self.folder = tempfile.TemporaryDirectory()
+        for name, text in FILES.items():
+            path = pathlib.Path(self.folder.name, own(name, prefix))
+            path.write_text(own(text, prefix))
+
+    def words(self, line):
+        words = (self.server if word == "B" else word for word in shlex.split(line))
+        return [own(word.replace("DIR", self.folder.name), self.prefix) for word in words]
+
+    def run(self, case):
+        tool, line, _ = case
+        nothing = {"code": 0, "out": "", "err": ""}
+        if tool == "start":
+            command = [*self.command, "console-consumer", *self.words(line)]
+            quiet = subprocess.DEVNULL
+            self.running.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
+            return nothing
+        if tool == "wait":
+            time.sleep(SETTLE_S)
+            return nothing
+        if tool == "stop":
+            self.stop()
+            return nothing
+        return run(self.command, case, self.words(line), self.prefix)
+
+    def stop(self):
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(PATIENCE_S)
+        self.running.clear()
+
+
+def run(command, case, words, prefix):
+    tool, _, text = case
     try:
         done = subprocess.run(
             [*command, tool, *words],
@@ -52,7 +96,9 @@ JAVA_CLASS = re.compile(r'(Exception in thread "main" )?([a-z]+\.)+\w*(Exception
 def normal(text, prefix):
     text = re.sub(rf"\b{prefix}(?=[-.])", "PP", text)
     text = re.sub(r"TopicId: \S+", "TopicId: ID", text)
-    return re.sub(r"(CreateTime|LogAppendTime):\d+", r"\1:TIME", text)
+    text = re.sub(r"(CreateTime|LogAppendTime):\d+", r"\1:TIME", text)
+    text = re.sub(r"/tmp/[^/ ]*/", "DIR/", text)
+    return re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "MEMBER", text)
 
 
 def comparable(case, answer):
@@ -70,7 +116,27 @@ def comparable(case, answer):
     if case[0] == "topics" and "--describe" in case[1]:
         # Java describes several topics, and a broker of Kafka tells settings, in the order of a hash table.
         out = sorted(re.sub(r"Configs: (\S*)", sorted_settings, out).splitlines())
+    if case[0] in GROUP_TOOLS:
+        out, err = of_groups(case, out, err)
     return {"code": answer["code"], "out": out, "err": err}
+
+
+GROUP_TOOLS = ("consumer-groups", "groups")
+# What Kafka prints in the order of a hash table, or of a set whose order changes with each run.
+LISTS = re.compile(r"(takes .*options: |scenarios: |Valid states are: |Valid types are: |groups \()([^)]*)")
+NEW_MEMBER = re.compile(r"(?<= )[A-Za-z0-9_-]{22}(?= +/)")
+
+
+def of_groups(case, out, err):
+    out = JAVA_CLASS.sub("", NEW_MEMBER.sub("MEMBER", out))
+    listed = lambda found: found[1] + ", ".join(sorted(found[2].split(", ")))
+    out, err = LISTS.sub(listed, out), LISTS.sub(listed, err)
+    if "Error: Executing consumer group command failed" in out:
+        # Followed by a stack trace.
+        err = ""
+    if "--list" in case[1] or "--reset-offsets" in case[1] or "--delete" in case[1]:
+        out = sorted(out.splitlines())
+    return out, err
 
 
 def sorted_settings(found):
@@ -99,7 +165,11 @@ def main():
                     answers[side] = [entry["answer"] for entry in stored]
                     continue
             begin = time.monotonic()
-            answers[side] = [run(commands[side], case, args.server, prefix) for case in cases]
+            tools = Side(commands[side], args.server, prefix)
+            try:
+                answers[side] = [tools.run(case) for case in cases]
+            finally:
+                tools.stop()
             seconds[side] += time.monotonic() - begin
             if side == "kafka" and kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ pub fn error(text: impl Display) {
     line("ERROR", &text);
 }
 
+pub fn warn(text: impl Display) {
+    line("WARN", &text);
+}
+
 /// Sends what the client logs to standard error: warnings, or what `MONEDULA_LOG` asks for (as `RUST_LOG`).
 pub fn install() {
     let filter = EnvFilter::try_from_env("MONEDULA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));

@@ -3,9 +3,11 @@
 mod args;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod filter;
 mod formatter;
 mod get_offsets;
+mod groups;
 mod line_reader;
 mod log;
 mod settings;
@@ -18,10 +20,12 @@ pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 4] = [
+const TOOLS: [(&str, &str, Run); 6] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
+    ("consumer-groups", consumer_groups::ABOUT, consumer_groups::run),
+    ("groups", groups::ABOUT, groups::run),
     ("get-offsets", get_offsets::ABOUT, get_offsets::run),
 ];
 
