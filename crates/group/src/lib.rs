@@ -14,6 +14,7 @@ mod regex;
 mod shard;
 pub mod testing;
 mod topic_hash;
+mod topic_regex;
 mod view;
 
 pub use caller::Caller;
@@ -22,6 +23,7 @@ pub use offsets::{Committed, Offsets};
 pub use record::{ConsumerRecord, GroupRecord, MemberAssignment};
 pub use shard::{DeletedTopic, GroupShard, Query, Reply, Request, Timer};
 pub use topic_hash::{group_hash, topic_hash};
+pub use topic_regex::TopicRegex;
 pub use view::{Metadata, OffsetsConfig, Topic, View};
 
 /// The partition of `__consumer_offsets` that holds a group: Java's hash of the id, made positive as Kafka does.

@@ -3,6 +3,7 @@
 # tables that the tests of this crate read:
 #   run.sh TopicHashes.java > topic_hash/hashes.tsv
 #   run.sh Assignments.java 700 small 4 > assignor/cases.txt
+#   run.sh Patterns.java 2000 1 > topic_regex/patterns.txt
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jars=${JARS:-${TMPDIR:-/tmp}/monedula-kafka-jars}

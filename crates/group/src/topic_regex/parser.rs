@@ -1,0 +1,454 @@
+//! RE2/J's syntax: what is a pattern, what it means for ASCII, and which of its errors a broken one makes.
+
+use std::collections::BTreeSet;
+
+use super::ascii::Ascii;
+use super::node::Node;
+use super::{Refused, unicode};
+
+/// Repetitions beyond this many are refused.
+const REPEAT_MAX: u32 = 1000;
+
+/// What `(?flags)` can change and matters for whether a name matches.
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    fold_case: bool,
+    multi_line: bool,
+    dot_newline: bool,
+}
+
+/// A group that is open: its alternatives so far, the last of which grows.
+#[derive(Default)]
+struct Group {
+    alternatives: Vec<Node>,
+    sequence: Vec<Node>,
+    /// Those that hold again behind it.
+    outer: Flags,
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+    flags: Flags,
+    /// The innermost last; the first is the pattern itself.
+    groups: Vec<Group>,
+    names: BTreeSet<&'a str>,
+}
+
+pub(super) fn parse(pattern: &str) -> Result<Node, Refused> {
+    let mut parser = Parser {
+        rest: pattern,
+        flags: Flags::default(),
+        groups: vec![Group::default()],
+        names: BTreeSet::new(),
+    };
+    // Whether what came just before was a repetition, or the brace of one that is none.
+    let mut repeated = false;
+    while let Some(next) = parser.rest.chars().next() {
+        repeated = parser.step(next, repeated)?;
+    }
+    let group = parser.close().ok_or(Refused::InternalError)??;
+    if parser.groups.is_empty() { Ok(group) } else { Err(Refused::MissingParen) }
+}
+
+impl<'a> Parser<'a> {
+    /// Takes what begins with `next`; whether it was a repetition.
+    fn step(&mut self, next: char, repeated: bool) -> Result<bool, Refused> {
+        match next {
+            '*' | '+' | '?' => {
+                self.skip(1);
+                let (min, max) = match next {
+                    '*' => (0, None),
+                    '+' => (1, None),
+                    _ => (0, Some(1)),
+                };
+                self.repeat(min, max, repeated)?;
+                return Ok(true);
+            }
+            '{' => {
+                match self.repeat_counts()? {
+                    Some((min, max)) => self.repeat(min, max, repeated)?,
+                    None => {
+                        self.skip(1);
+                        self.literal('{');
+                    }
+                }
+                return Ok(true);
+            }
+            '(' if self.rest.starts_with("(?") => self.perl_group()?,
+            '(' => {
+                self.skip(1);
+                self.open(self.flags);
+            }
+            ')' => {
+                self.skip(1);
+                let outer = self.groups.last().map(|group| group.outer);
+                let group = self.close().ok_or(Refused::InternalError)??;
+                if self.groups.is_empty() {
+                    return Err(Refused::InternalError);
+                }
+                self.flags = outer.unwrap_or_default();
+                self.push(group);
+            }
+            '|' => {
+                self.skip(1);
+                if let Some(group) = self.groups.last_mut() {
+                    let done = std::mem::take(&mut group.sequence);
+                    group.alternatives.push(Node::sequence(done)?);
+                }
+            }
+            '^' => self.assertion(if self.flags.multi_line { "(?m:^)" } else { r"\A" }),
+            '$' => self.assertion(if self.flags.multi_line { "(?m:$)" } else { r"\z" }),
+            '.' => {
+                self.skip(1);
+                let newline = self.flags.dot_newline;
+                self.push(Node::set(if newline { Ascii::ALL } else { Ascii::NOT_NEWLINE }));
+            }
+            '[' => {
+                let set = self.class()?;
+                self.push(Node::set(set));
+            }
+            '\\' => self.backslash()?,
+            other => {
+                self.skip(other.len_utf8());
+                self.literal(other);
+            }
+        }
+        Ok(false)
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+
+    fn pop(&mut self) -> Option<char> {
+        let next = self.rest.chars().next()?;
+        self.skip(next.len_utf8());
+        Some(next)
+    }
+
+    fn push(&mut self, node: Node) {
+        if let Some(group) = self.groups.last_mut() {
+            group.sequence.push(node);
+        }
+    }
+
+    fn literal(&mut self, c: char) {
+        let set = self.set(c.into(), c.into());
+        self.push(Node::set(set));
+    }
+
+    fn set(&self, first: u32, last: u32) -> Ascii {
+        if self.flags.fold_case { Ascii::folded(first..=last) } else { Ascii::range(first..=last) }
+    }
+
+    /// `^` or `$`.
+    fn assertion(&mut self, text: &'static str) {
+        self.skip(1);
+        self.push(Node::assertion(text));
+    }
+
+    fn open(&mut self, inner: Flags) {
+        self.groups.push(Group { outer: self.flags, ..Group::default() });
+        self.flags = inner;
+    }
+
+    /// The innermost group, if there is one, as a node.
+    fn close(&mut self) -> Option<Result<Node, Refused>> {
+        let mut group = self.groups.pop()?;
+        Some(Node::sequence(group.sequence).and_then(|last| {
+            group.alternatives.push(last);
+            Node::alternatives(group.alternatives)
+        }))
+    }
+
+    /// Repeats the node before; a `?` behind only says which match is wanted.
+    fn repeat(&mut self, min: u32, max: Option<u32>, repeated: bool) -> Result<(), Refused> {
+        if self.rest.starts_with('?') {
+            self.skip(1);
+        }
+        if repeated {
+            return Err(Refused::NestedRepetition);
+        }
+        let node = self.groups.last_mut().and_then(|group| group.sequence.pop());
+        let node = node.ok_or(Refused::MissingRepeatArgument)?.repeat(min, max)?;
+        self.push(node);
+        Ok(())
+    }
+
+    /// `{2}`, `{2,}`, `{2,5}`: taken if it is one of these, otherwise the brace stands for itself.
+    fn repeat_counts(&mut self) -> Result<Option<(u32, Option<u32>)>, Refused> {
+        let Some((inside, behind)) = self.rest.strip_prefix('{').and_then(|r| r.split_once('}'))
+        else {
+            return Ok(None);
+        };
+        let (min, max) = match inside.split_once(',') {
+            None => (count(inside), count(inside).map(Some)),
+            Some((min, "")) => (count(min), Some(None)),
+            Some((min, max)) => (count(min), count(max).map(Some)),
+        };
+        let (Some(min), Some(max)) = (min, max) else { return Ok(None) };
+        if min > REPEAT_MAX || max.is_some_and(|max| max > REPEAT_MAX || max < min) {
+            return Err(Refused::RepeatCount);
+        }
+        self.rest = behind;
+        Ok(Some((min, max)))
+    }
+
+    /// A group with a name, one that captures nothing, or flags.
+    fn perl_group(&mut self) -> Result<(), Refused> {
+        let named = self.rest.strip_prefix("(?P<").or_else(|| self.rest.strip_prefix("(?<"));
+        if let Some(named) = named {
+            let (name, behind) = named.split_once('>').ok_or(Refused::NamedCapture)?;
+            let word = |c: char| c == '_' || c.is_ascii_alphanumeric();
+            if name.is_empty() || !name.chars().all(word) {
+                return Err(Refused::NamedCapture);
+            }
+            if !self.names.insert(name) {
+                return Err(Refused::DuplicateNamedCapture);
+            }
+            self.rest = behind;
+            self.open(self.flags);
+            return Ok(());
+        }
+        self.skip("(?".len());
+        let mut flags = self.flags;
+        let mut on = true;
+        let mut saw_flag = false;
+        loop {
+            match self.pop().ok_or(Refused::PerlOperator)? {
+                'i' => flags.fold_case = on,
+                'm' => flags.multi_line = on,
+                's' => flags.dot_newline = on,
+                // Which match is wanted.
+                'U' => {}
+                '-' if on => {
+                    on = false;
+                    saw_flag = false;
+                    continue;
+                }
+                end @ (':' | ')') if on || saw_flag => {
+                    if end == ':' {
+                        self.open(flags);
+                    }
+                    self.flags = flags;
+                    return Ok(());
+                }
+                _ => return Err(Refused::PerlOperator),
+            }
+            saw_flag = true;
+        }
+    }
+
+    /// What begins with a backslash, outside of a class.
+    fn backslash(&mut self) -> Result<(), Refused> {
+        let behind = self.rest.get(1..).unwrap_or_default();
+        let assertion = match behind.chars().next() {
+            Some('A') => r"\A",
+            Some('b') => r"\b",
+            Some('B') => r"\B",
+            Some('z') => r"\z",
+            Some('C') => return Err(Refused::Escape),
+            Some('Q') => {
+                self.skip(2);
+                let (quoted, behind) = self.rest.split_once(r"\E").unwrap_or((self.rest, ""));
+                self.rest = behind;
+                quoted.chars().for_each(|c| self.literal(c));
+                return Ok(());
+            }
+            _ => {
+                let set = match self.escaped_class()? {
+                    Some(set) => set,
+                    None => {
+                        let c = self.escape()?;
+                        self.set(c, c)
+                    }
+                };
+                self.push(Node::set(set));
+                return Ok(());
+            }
+        };
+        self.skip(2);
+        self.push(Node::assertion(assertion));
+        Ok(())
+    }
+
+    /// `\pL`, `\p{Greek}`, `\d` and the like, if it is one.
+    fn escaped_class(&mut self) -> Result<Option<Ascii>, Refused> {
+        let Some(behind) = self.rest.strip_prefix('\\') else { return Ok(None) };
+        let mut chars = behind.chars();
+        let Some(kind) = chars.next() else { return Ok(None) };
+        if matches!(kind, 'p' | 'P') {
+            self.rest = chars.as_str();
+            return self.unicode_class(kind == 'P').map(Some);
+        }
+        let Some(set) = perl_class(kind.to_ascii_lowercase()) else { return Ok(None) };
+        self.rest = chars.as_str();
+        let set = if self.flags.fold_case { set.fold() } else { set };
+        Ok(Some(set.not_if(kind.is_ascii_uppercase())))
+    }
+
+    fn unicode_class(&mut self, negated: bool) -> Result<Ascii, Refused> {
+        let (name, behind) = match self.rest.strip_prefix('{') {
+            Some(inside) => inside.split_once('}').ok_or(Refused::CharRange)?,
+            None => {
+                let first = self.rest.chars().next().ok_or(Refused::CharRange)?;
+                self.rest.split_at(first.len_utf8())
+            }
+        };
+        self.rest = behind;
+        let bare = name.strip_prefix('^');
+        let set = unicode::class(bare.unwrap_or(name), self.flags.fold_case);
+        Ok(set.ok_or(Refused::CharRange)?.not_if(negated != bare.is_some()))
+    }
+
+    /// `[...]`.
+    fn class(&mut self) -> Result<Ascii, Refused> {
+        self.skip(1);
+        let negated = self.rest.starts_with('^');
+        self.skip(usize::from(negated));
+        let mut set = Ascii::NONE;
+        let mut first = true;
+        while first || !self.rest.starts_with(']') {
+            first = false;
+            let more = match self.posix_class()? {
+                Some(more) => more,
+                None => match self.escaped_class()? {
+                    Some(more) => more,
+                    None => self.class_range()?,
+                },
+            };
+            set = set.or(more);
+        }
+        self.skip(1);
+        Ok(set.not_if(negated))
+    }
+
+    /// `[:alpha:]`, if there is an end of such a thing anywhere.
+    fn posix_class(&mut self) -> Result<Option<Ascii>, Refused> {
+        let Some(end) = self.rest.strip_prefix("[:").and_then(|_| self.rest.find(":]")) else {
+            return Ok(None);
+        };
+        let (name, behind) = self.rest.split_at(end + ":]".len());
+        self.rest = behind;
+        let name = name.strip_prefix("[:").and_then(|name| name.strip_suffix(":]"));
+        let name = name.ok_or(Refused::CharRange)?;
+        let bare = name.strip_prefix('^');
+        let set = posix_class(bare.unwrap_or(name)).ok_or(Refused::CharRange)?;
+        let set = if self.flags.fold_case { set.fold() } else { set };
+        Ok(Some(set.not_if(bare.is_some())))
+    }
+
+    fn class_range(&mut self) -> Result<Ascii, Refused> {
+        let first = self.class_char()?;
+        let mut last = first;
+        if let Some(behind) = self.rest.strip_prefix('-')
+            && !behind.starts_with(']')
+        {
+            self.rest = behind;
+            last = self.class_char()?;
+            if last < first {
+                return Err(Refused::CharRange);
+            }
+        }
+        Ok(self.set(first, last))
+    }
+
+    fn class_char(&mut self) -> Result<u32, Refused> {
+        if self.rest.starts_with('\\') {
+            return self.escape();
+        }
+        self.pop().map(u32::from).ok_or(Refused::MissingBracket)
+    }
+
+    /// The character that an escape stands for; it may be a surrogate.
+    fn escape(&mut self) -> Result<u32, Refused> {
+        self.skip(1);
+        let c = match self.pop().ok_or(Refused::TrailingBackslash)? {
+            '0' => return Ok(self.octal(0)),
+            c @ '1'..='7' if self.rest.starts_with(|c| matches!(c, '0'..='7')) => {
+                return Ok(self.octal(c.to_digit(8).unwrap_or(0)));
+            }
+            'x' => return self.hex(),
+            'a' => '\x07',
+            'f' => '\x0c',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\x0b',
+            c if c.is_ascii_alphanumeric() => return Err(Refused::Escape),
+            c => c,
+        };
+        Ok(c.into())
+    }
+
+    /// Up to three digits, of which one was taken.
+    fn octal(&mut self, mut value: u32) -> u32 {
+        for _ in 0..2 {
+            let digit = self.rest.chars().next().and_then(|c| c.to_digit(8));
+            let Some(digit) = digit else { break };
+            self.skip(1);
+            value = value * 8 + digit;
+        }
+        value
+    }
+
+    /// Two digits, or any number of them in braces.
+    fn hex(&mut self) -> Result<u32, Refused> {
+        let first = self.pop().ok_or(Refused::Escape)?;
+        let digits = if first == '{' {
+            let (digits, behind) = self.rest.split_once('}').ok_or(Refused::Escape)?;
+            self.rest = behind;
+            digits.to_owned()
+        } else {
+            [first, self.pop().ok_or(Refused::Escape)?].iter().collect()
+        };
+        if digits.is_empty() {
+            return Err(Refused::Escape);
+        }
+        let value = digits.chars().try_fold(0u32, |value, c| {
+            Some(value * 16 + c.to_digit(16)?).filter(|value| *value <= u32::from(char::MAX))
+        });
+        value.ok_or(Refused::Escape)
+    }
+}
+
+/// The count of a repetition: no leading zeros; a very long one is merely too large.
+fn count(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits || (text.len() > 1 && text.starts_with('0')) {
+        return None;
+    }
+    Some(text.parse().unwrap_or(u32::MAX))
+}
+
+fn perl_class(kind: char) -> Option<Ascii> {
+    posix_class(match kind {
+        'd' => "digit",
+        's' => return posix_class("space").map(|set| Ascii(set.0 & !(1 << 0x0b))),
+        'w' => "word",
+        _ => return None,
+    })
+}
+
+fn posix_class(name: &str) -> Option<Ascii> {
+    let ranges: &[(char, char)] = match name {
+        "alnum" => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
+        "alpha" => &[('A', 'Z'), ('a', 'z')],
+        "ascii" => &[('\0', '\x7f')],
+        "blank" => &[('\t', '\t'), (' ', ' ')],
+        "cntrl" => &[('\0', '\x1f'), ('\x7f', '\x7f')],
+        "digit" => &[('0', '9')],
+        "graph" => &[('!', '~')],
+        "lower" => &[('a', 'z')],
+        "print" => &[(' ', '~')],
+        "punct" => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
+        "space" => &[('\t', '\r'), (' ', ' ')],
+        "upper" => &[('A', 'Z')],
+        "word" => &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')],
+        "xdigit" => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+        _ => return None,
+    };
+    let sets =
+        ranges.iter().map(|(first, last)| Ascii::range(u32::from(*first)..=u32::from(*last)));
+    Some(sets.fold(Ascii::NONE, Ascii::or))
+}
