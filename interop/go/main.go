@@ -1,4 +1,4 @@
-// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go.
+// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go. And as members of the churn test: main member ...
 package main
 
 import (
@@ -7,6 +7,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "member" {
+		os.Exit(runMember(os.Args[2:]))
+	}
 	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
 	if len(os.Args) != 2 || makers[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go")
