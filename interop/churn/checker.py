@@ -31,16 +31,19 @@ def one_owner_per_epoch(wire, session_ms):
     groups, found = collections.defaultdict(Life), []
     for e in wire:
         life = groups[e["group"]]
-        if e["kind"] in ("owns", "alive"):
+        if e["kind"] in ("owns", "alive") and e["member"]:
             life.heard[e["member"]] = e["t"]
+            life.asked[e["member"]] = life.epoch
         elif gone(e):
             life.heard.pop(e["member"], None)
         elif e["kind"] == "told":
             alone = all(e["t"] - heard >= session_ms for member, heard in life.heard.items() if member != e["member"])
-            if e["member"] not in life.members and e["epoch"] <= life.epoch and alone:
+            # Two members' answers may come in another order than they were given: what counts is what was known at the question.
+            before = life.asked.get(e["member"], 0)
+            if e["member"] not in life.members and e["epoch"] <= before and alone:
                 life = groups[e["group"]] = Life({e["member"]: e["t"]})
-            elif e["member"] not in life.members and e["epoch"] < life.epoch:
-                found.append(f"{e['group']}: {e['member']} is new in epoch {e['epoch']}, after epoch {life.epoch}")
+            elif e["member"] not in life.members and e["epoch"] < before:
+                found.append(f"{e['group']}: {e['member']} is new in epoch {e['epoch']}, after epoch {before}")
             life.members.add(e["member"])
             life.epoch = max(life.epoch, e["epoch"])
             for partition in map(tuple, e["owned"]):
@@ -54,14 +57,15 @@ class Life:
     """A group from its first epoch on."""
 
     def __init__(self, heard=None):
-        self.heard, self.members, self.owners, self.epoch = heard or {}, set(), {}, 0
+        self.heard, self.asked, self.members, self.owners, self.epoch = heard or {}, {}, set(), {}, 0
 
 
-# UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID
-EXPELLED = {25, 82, 110, 111}
+# UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED, FENCED_INSTANCE_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID
+EXPELLED = {25, 79, 82, 110, 111}
 
 
 def gone(e):
+    """The member is none of the group's, as far as it was told; it may be again."""
     return e["kind"] == "leave" or e["kind"] == "refused" and e["error"] in EXPELLED
 
 

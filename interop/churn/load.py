@@ -58,6 +58,7 @@ class Producer:
         self.producer = ck.Producer({"bootstrap.servers": bootstrap, "client.id": "producer", "enable.idempotence": True, "linger.ms": 5,
                                      "topic.metadata.refresh.interval.ms": 500, "message.timeout.ms": 30_000})
         self.acked, self.waiting, self.errors = collections.defaultdict(list), collections.Counter(), []
+        self.unknown = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def start(self):
@@ -87,7 +88,10 @@ class Producer:
 
     def delivered(self, error, message):
         self.waiting[message.topic()] -= 1
-        if error is None:
+        if error is None and message.offset() is None:
+            # A repeated batch that the server had already: acknowledged without saying where it is.
+            self.unknown += 1
+        elif error is None:
             self.acked[message.topic(), message.partition()].append(message.offset())
         elif message.topic() not in self.topics.deleted:
             self.errors.append(f"{message.topic()}-{message.partition()}: {error.name()}")

@@ -5,6 +5,7 @@ response's before it goes to the client: an order of times here is an order of w
 """
 
 import asyncio
+import collections
 import threading
 import time
 
@@ -12,7 +13,7 @@ import codec
 
 OFFSET_COMMIT, OFFSET_FETCH, JOIN, HEARTBEAT, LEAVE, SYNC, DESCRIBE, CONSUMER_HEARTBEAT, CONSUMER_DESCRIBE = \
     8, 9, 11, 12, 13, 14, 15, 68, 69
-METADATA = 3
+PRODUCE, METADATA = 0, 3
 REQUESTS_READ = {OFFSET_COMMIT, OFFSET_FETCH, JOIN, HEARTBEAT, LEAVE, SYNC, CONSUMER_HEARTBEAT}
 RESPONSES_READ = REQUESTS_READ | {METADATA, DESCRIBE, CONSUMER_DESCRIBE}
 FRAME_LIMIT = 100 << 20
@@ -60,29 +61,30 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        waiting = {}
-        ways = [asyncio.ensure_future(self._pump(reader, server_writer, self._request, waiting)),
-                asyncio.ensure_future(self._pump(server_reader, writer, self._response, waiting))]
+        waiting, order = {}, collections.deque()
+        ways = [asyncio.ensure_future(self._pump(reader, server_writer, self._request, waiting, order)),
+                asyncio.ensure_future(self._pump(server_reader, writer, self._response, waiting, order))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
             way.cancel()
         for each in (writer, server_writer):
             each.close()
 
-    async def _pump(self, reader, writer, look, waiting):
+    async def _pump(self, reader, writer, look, waiting, order):
         try:
             while True:
                 size = int.from_bytes(await reader.readexactly(4), "big")
                 if size > FRAME_LIMIT:
                     return
-                frame = look(await reader.readexactly(size), waiting)
+                frame = look(await reader.readexactly(size), waiting, order)
                 writer.write(len(frame).to_bytes(4, "big") + frame)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
 
-    def _request(self, frame, waiting):
+    def _request(self, frame, waiting, order):
         key, version, correlation, client, at = codec.request_header(frame)
+        order.append((correlation, key))
         if key in RESPONSES_READ:
             try:
                 exchange = Exchange(key, version, client, codec.REQUESTS[key].decode(frame, version, at)[0])
@@ -97,8 +99,14 @@ class Proxy:
                 return frame[:at] + codec.REQUESTS[key].encode(edited, version)
         return frame
 
-    def _response(self, frame, waiting):
-        exchange = waiting.pop(int.from_bytes(frame[:4], "big"), None)
+    def _response(self, frame, waiting, order):
+        correlation = int.from_bytes(frame[:4], "big")
+        # A Produce without acks has no response; all else is answered in the order of the requests.
+        while order and order[0][0] != correlation and order[0][1] == PRODUCE:
+            order.popleft()
+        if not order or order.popleft()[0] != correlation:
+            self.unreadable.append(f"response {correlation} out of order")
+        exchange = waiting.pop(correlation, None)
         if exchange is None:
             return frame
         message = codec.RESPONSES[exchange.key]

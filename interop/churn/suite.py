@@ -117,9 +117,6 @@ class Churn:
                     self.later(n * self.seconds * 0.4 / len(moves), self.replace, slot)
             self.act()
             time.sleep(self.random.uniform(0.3, 1.2))
-        for _, _, call, args in sorted(self.due, key=lambda each: each[:2]):
-            call(*args)
-        self.due = []
 
     def watch(self):
         """A member that ended by itself is a failure of the run, and is started again."""
@@ -206,13 +203,10 @@ class Churn:
 
     def drain(self):
         """Nothing is down, paused or leaving any more."""
-        end = time.monotonic() + 30
-        while any(slot.state != "up" for slot in self.slots) and time.monotonic() < end:
-            while self.due:
-                when, _, call, args = heapq.heappop(self.due)
-                time.sleep(max(0, when - time.monotonic()))
-                call(*args)
-        # The last ones of the moving group, if time was too short to replace them.
+        while self.due:
+            when, _, call, args = heapq.heappop(self.due)
+            time.sleep(max(0, when - time.monotonic()))
+            call(*args)
         self.watch()
 
     def members(self):
@@ -327,7 +321,7 @@ class Verdict:
         acked = sum(map(len, self.churn.producer.acked.values()))
         print(f"# seed and acts: {dict(self.churn.counts)}, members started {sum(slot.starts for slot in self.churn.slots)}; acknowledged {acked}; "
               f"wire {dict(kinds)}; polls {self.churn.observer.fetched}, errors {dict(self.churn.observer.errors)}; "
-              f"faults {self.proxy.faults.done if self.proxy.faults else 0}", flush=True)
+              f"odd {self.proxy.unreadable[:5]}; faults {self.proxy.faults.done if self.proxy.faults else 0}", flush=True)
 
 
 def main():

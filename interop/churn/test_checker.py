@@ -59,6 +59,9 @@ class OneOwnerPerEpoch(unittest.TestCase):
     def test_epochs_begin_anew_in_an_empty_group(self):
         self.assertEqual([], self.check(owns(0, "a"), told(1, "a", 2, P), (2, "leave", "a", {}), owns(3, "b"), told(4, "b", 2, P)))
 
+    def test_answers_in_another_order(self):
+        self.assertEqual([], self.check(owns(0, "a"), owns(1, "b"), told(2, "b", 2, P), told(3, "a", 1, P, Q)))
+
     def test_epochs_begin_anew_beside_a_member(self):
         found = self.check(owns(0, "a"), told(1, "a", 3, P), owns(3, "b"), told(4, "b", 1, Q))
         self.assertEqual(["g: b is new in epoch 1, after epoch 3"], found)

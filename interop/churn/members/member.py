@@ -137,7 +137,7 @@ def kafka_python():
 
     class Listener(kafka.ConsumerRebalanceListener):
         def on_partitions_revoked(self, revoked):
-            commit()
+            # kafka-python cannot commit from within a callback; what is not committed is read again.
             read.next.clear()
             parts("revoked", revoked)
 
@@ -159,6 +159,7 @@ def kafka_python():
                 commit()
         except kafka.errors.KafkaError as error:
             log("error", error=type(error).__name__)
+            time.sleep(0.1)
     commit()
     consumer.close()
 
