@@ -206,11 +206,11 @@ def beliefs(members):
     return dict(owned)
 
 
-def believed_owners(members, acts, session_ms):
+def believed_owners(members, acts, session_ms, heartbeat_ms=1000):
     """By the members' own callbacks no partition has two owners, but for owners that were killed or paused for a session.
 
     A killed member's belief ends with it. A paused one may believe until it hears better: it is excused from the end of its
-    session to its next callback that takes the partition away.
+    session to its next callback that takes the partition away; its last heartbeat may be one or two intervals old when it is paused.
     """
     excuses = collections.defaultdict(list)
     for act in acts:
@@ -231,7 +231,7 @@ def believed_owners(members, acts, session_ms):
                 held.pop(e["member"], None)
             elif e["ev"] == "assigned":
                 for other, since in held.items():
-                    excused = any(until >= since and begin <= e["t"] and min(until, e["t"]) - begin >= session_ms * 0.9
+                    excused = any(until >= since and begin <= e["t"] and min(until, e["t"]) - begin >= session_ms - 2 * heartbeat_ms
                                   for begin, until in excuses[other])
                     if other != e["member"] and not excused:
                         found.append(f"{e['group']}: {e['member']} got {name(partition)} while {other} had it, {e['t'] - since:.0f} ms")
