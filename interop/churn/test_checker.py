@@ -207,5 +207,19 @@ class Settled(unittest.TestCase):
         self.assertEqual({"a": {P}, "b": set()}, checker.beliefs(log(*rows)))
 
 
+class Lines(unittest.TextTestResult):
+    """One line per test, as every suite prints them."""
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        print(f"ok {test.id().removeprefix('__main__.')}", flush=True)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        print(f"FAIL {test.id().removeprefix('__main__.')} {' '.join(str(err[1]).split())[:300]}", flush=True)
+
+    addError = addFailure
+
+
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(testRunner=unittest.TextTestRunner(resultclass=Lines))
