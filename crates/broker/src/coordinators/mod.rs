@@ -150,8 +150,7 @@ impl Coordinators {
         let (calls, inbox) = mpsc::channel(REQUESTS_MAX);
         let (alive, ended) = oneshot::channel();
         let status = Arc::new(Status::new(epoch));
-        let (node, partition) = (Arc::downgrade(node), Arc::clone(partition));
-        let owner = owner::Owner::new(node, partition, Arc::clone(&status));
+        let owner = owner::Owner::new(node, Arc::clone(partition), Arc::clone(&status));
         self.runtime.spawn(owner.run(inbox, ended));
         shards.insert(index, Shard { status, calls, _alive: alive });
     }

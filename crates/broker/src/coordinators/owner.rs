@@ -31,6 +31,7 @@ pub(super) struct Owner {
     partition: Arc<Partition>,
     status: Arc<Status>,
     runtime: ShardRuntime<GroupShard>,
+    view: view::Current,
     owed: HashMap<ReplyId, Answer>,
     next_id: u64,
     /// Appends that replicas have not confirmed, in the order of the log.
@@ -48,13 +49,14 @@ enum Woken {
 }
 
 impl Owner {
-    pub(super) fn new(node: WeakNode, partition: Arc<Partition>, status: Arc<Status>) -> Self {
+    pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>, status: Arc<Status>) -> Self {
         let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
         Self {
-            node,
+            node: Arc::downgrade(node),
             partition,
             status,
             runtime: ShardRuntime::new(GroupShard::default(), config),
+            view: view::Current::new(node),
             owed: HashMap::new(),
             next_id: 0,
             uncommitted: VecDeque::new(),
@@ -150,7 +152,7 @@ impl Owner {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
-            self.runtime.step(node.clock.now(), event, &view::of(node), &mut effects);
+            self.runtime.step(node.clock.now(), event, self.view.refresh(node), &mut effects);
             for effect in effects {
                 self.execute(node, effect, &mut events);
             }

@@ -58,6 +58,32 @@ pub fn consumer_groups(config: &BrokerConfig) -> consumer::Config {
     }
 }
 
+/// The view that an owner works with, made anew only when something changed.
+pub(super) struct Current {
+    config: Arc<BrokerConfig>,
+    image: Arc<Image>,
+    view: View,
+}
+
+impl Current {
+    pub fn new(node: &Node) -> Self {
+        // What the view is made of may be newer than this: then it is made once more.
+        let config = arc_swap::Guard::into_inner(node.config());
+        let image = arc_swap::Guard::into_inner(node.image());
+        Self { config, image, view: of(node) }
+    }
+
+    /// As of now.
+    pub fn refresh(&mut self, node: &Node) -> &View {
+        let same =
+            Arc::ptr_eq(&self.config, &node.config()) && Arc::ptr_eq(&self.image, &node.image());
+        if !same {
+            *self = Self::new(node);
+        }
+        &self.view
+    }
+}
+
 /// The committed image.
 struct Committed {
     image: Arc<Image>,
