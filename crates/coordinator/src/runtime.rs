@@ -449,6 +449,12 @@ impl<S: Shard> ShardRuntime<S> {
         }
         let offset = self.next_offset;
         self.waiting.extend(replies.into_iter().map(|(id, reply)| (offset, id, reply)));
+        // Queries see what no record holds once that is committed on which it rests.
+        let state = self.tip.shard.clone();
+        match self.appended.back_mut().filter(|(end, _)| *end == offset) {
+            Some((_, last)) => *last = state,
+            None => self.appended.push_back((offset, state)),
+        }
         self.release(effects);
     }
 

@@ -6,6 +6,9 @@ use base::machine::{Outcome, ReplyId, TimerChange};
 use base::time::Now;
 use base::{Offset, TopicId};
 use coordinator::{Decision, LogRecord, Producer, Shard};
+use protocol::messages::delete_groups_response::DeletableGroupResult;
+use protocol::messages::describe_groups_response::DescribedGroup;
+use protocol::messages::list_groups_response::ListedGroup;
 use protocol::messages::offset_commit_request::OffsetCommitRequest;
 use protocol::messages::offset_commit_response::OffsetCommitResponse;
 use protocol::messages::offset_delete_request::OffsetDeleteRequest;
@@ -15,17 +18,22 @@ use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::{DecodeError, EncodeError, ErrorCode};
 use rpds::RedBlackTreeMapSync;
 
+use crate::classic::Classic;
 use crate::consumer::{self, Memory};
 use crate::groups::{Groups, Kind};
 use crate::offsets::Offsets;
 use crate::record::GroupRecord;
 use crate::view::View;
 
+mod classic;
 mod commit;
 mod consumers;
 mod delete;
+mod delete_groups;
+mod describe_groups;
 mod expire;
 mod fetch;
+mod list;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeletedTopic {
@@ -44,6 +52,8 @@ pub enum Request {
     /// With `require_stable`, which waits for commits that are on their way.
     OffsetFetch(OffsetFetchRequestGroup<'static>),
     TopicsDeleted(Vec<DeletedTopic>),
+    DeleteGroups(Vec<String>),
+    Classic(crate::classic::Request),
     Consumer(consumer::Request),
 }
 
@@ -51,6 +61,8 @@ pub enum Request {
 pub enum Query {
     OffsetFetch(OffsetFetchRequestGroup<'static>),
     Consumer(consumer::Query),
+    ListGroups { states: Vec<String>, types: Vec<String> },
+    DescribeGroups { version: i16, groups: Vec<String> },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -58,6 +70,10 @@ pub enum Reply {
     OffsetCommit(Result<OffsetCommitResponse<'static>, ErrorCode>),
     OffsetDelete(OffsetDeleteResponse<'static>),
     OffsetFetch(OffsetFetchResponseGroup<'static>),
+    ListGroups(Vec<ListedGroup<'static>>),
+    DescribeGroups(Vec<DescribedGroup<'static>>),
+    DeleteGroups(Vec<DeletableGroupResult<'static>>),
+    Classic(crate::classic::Reply),
     Consumer(consumer::Reply),
     Done,
 }
@@ -66,6 +82,7 @@ pub enum Reply {
 pub enum Timer {
     /// Expired offsets are looked for.
     Expiry,
+    Classic(crate::classic::Timer),
     Consumer(consumer::Timer),
 }
 
@@ -107,9 +124,10 @@ impl Shard for GroupShard {
 
     fn handle(&mut self, now: Now, id: ReplyId, request: Request, view: &View) -> Decision<Self> {
         let (records, reply, atomic) = match request {
+            Request::Consumer(request) => return self.consumer_request(now, id, request, view),
+            Request::Classic(request) => return self.classic(now, id, &request, view),
             Request::OffsetCommit { version, request } => {
-                let (records, reply) = self.commit(now, version, &request, view);
-                (records, Reply::OffsetCommit(reply), true)
+                return self.commit(now, id, version, &request, view);
             }
             Request::OffsetDelete(request) => {
                 let (records, reply) = self.delete_offsets(&request);
@@ -119,7 +137,10 @@ impl Shard for GroupShard {
                 (Vec::new(), Reply::OffsetFetch(self.fetch(&request, true)), true)
             }
             Request::TopicsDeleted(topics) => (self.topics_deleted(&topics), Reply::Done, false),
-            Request::Consumer(request) => return self.consumer_request(now, id, request, view),
+            Request::DeleteGroups(groups) => {
+                let (records, results) = self.delete_groups(&groups);
+                (records, Reply::DeleteGroups(results), true)
+            }
         };
         Outcome { records, reply: vec![(id, reply)], timers: Vec::new(), atomic }
     }
@@ -128,32 +149,39 @@ impl Shard for GroupShard {
         match query {
             Query::OffsetFetch(request) => Reply::OffsetFetch(self.fetch(&request, false)),
             Query::Consumer(query) => self.consumer_query(query, view),
+            Query::ListGroups { states, types } => Reply::ListGroups(self.list(&states, &types)),
+            Query::DescribeGroups { version, groups } => {
+                Reply::DescribeGroups(self.describe(version, &groups))
+            }
         }
     }
 
     fn on_timer(&mut self, now: Now, timer: Timer, view: &View) -> Decision<Self> {
         match timer {
+            Timer::Consumer(timer) => self.consumer_timer(now, &timer, view),
+            Timer::Classic(timer) => self.classic_timer(now, &timer, view),
             Timer::Expiry => Outcome {
                 records: self.expired(now, view),
                 timers: vec![next_expiry(now, view)],
                 reply: Vec::new(),
                 atomic: false,
             },
-            Timer::Consumer(timer) => self.consumer_timer(now, &timer, view),
         }
     }
 
     fn loaded(&mut self, now: Now, view: &View) -> Decision<Self> {
-        let mut timers = self.consumers_loaded(now, view);
-        timers.push(next_expiry(now, view));
-        Outcome { timers, ..coordinator::decision::<Self>() }
+        let mut decision = self.classic_loaded(now, view);
+        decision.timers.extend(self.consumers_loaded(now, view));
+        decision.timers.push(next_expiry(now, view));
+        decision
     }
 
     fn replay(&mut self, offset: Offset, producer: Option<Producer>, record: &GroupRecord) {
         match record {
             GroupRecord::Offset { place, value: Some(committed) } => {
                 if !self.groups.contains_key(&place.0) {
-                    self.groups.insert_mut(Arc::clone(&place.0), Kind::Simple);
+                    let simple = Kind::Classic(Classic::default());
+                    self.groups.insert_mut(Arc::clone(&place.0), simple);
                 }
                 let (place, committed, at) = (place.clone(), committed.clone(), offset.get());
                 match producer {
@@ -162,16 +190,23 @@ impl Shard for GroupShard {
                 }
             }
             GroupRecord::Offset { place, value: None } => self.offsets.remove(place),
-            GroupRecord::Group { group, value: Some(kind) } => {
-                self.groups.insert_mut(Arc::clone(group), kind.clone());
+            GroupRecord::Classic { group, value: Some(classic) } => {
+                self.groups.insert_mut(Arc::clone(group), Kind::Classic(classic.clone()));
             }
-            GroupRecord::Group { group, value: None } => {
-                // Compaction may leave the end of what the group was before behind what it became.
-                if !matches!(self.groups.get(group), Some(Kind::Consumer(_))) {
+            GroupRecord::Classic { group, value: None } => {
+                if let Some(Kind::Classic(_)) = self.groups.get(group) {
                     self.groups.remove_mut(group);
                 }
             }
             GroupRecord::Consumer { group, record } => self.replay_consumer(group, record),
+            GroupRecord::Other { group, is_there: true } => {
+                self.groups.insert_mut(Arc::clone(group), Kind::Other);
+            }
+            GroupRecord::Other { group, is_there: false } => {
+                if let Some(Kind::Other) = self.groups.get(group) {
+                    self.groups.remove_mut(group);
+                }
+            }
         }
     }
 

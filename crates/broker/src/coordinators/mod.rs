@@ -36,6 +36,9 @@ pub(super) enum Ask {
     Query(Query),
 }
 
+/// The answer of a shard, when there is one.
+pub type Owed = oneshot::Receiver<Result<Reply, ErrorCode>>;
+
 pub(super) struct Call {
     pub ask: Ask,
     pub answer: oneshot::Sender<Result<Reply, ErrorCode>>,
@@ -124,16 +127,66 @@ impl Coordinators {
         self.call(Self::partition_of(node, group), Ask::Query(query)).await
     }
 
+    /// Hands a request to its shard; what it answers may take as long as other members need.
+    ///
+    /// # Errors
+    /// When no shard of this node serves the group.
+    pub async fn begin(
+        &self,
+        node: &Node,
+        group: &str,
+        request: Request,
+    ) -> Result<Owed, ErrorCode> {
+        self.send(Self::partition_of(node, group), Ask::Request(request)).await
+    }
+
+    /// Asks every shard that this node leads and could load; a shard that is still loading is an error.
+    ///
+    /// # Errors
+    /// When a shard cannot answer, other than by being gone.
+    pub async fn query_all(&self, query: &Query) -> Result<Vec<Reply>, ErrorCode> {
+        let mut led: Vec<PartitionIndex> = self.shards.read().keys().copied().collect();
+        led.sort_unstable();
+        let mut owed = Vec::with_capacity(led.len());
+        for at in led {
+            owed.push(self.send(Some(at), Ask::Query(query.clone())).await);
+        }
+        let mut replies = Vec::with_capacity(owed.len());
+        for sent in owed {
+            let answered = match sent {
+                Ok(reply) => Self::answer(reply).await,
+                Err(error) => Err(error),
+            };
+            match answered {
+                Ok(reply) => replies.push(reply),
+                Err(ErrorCode::NotCoordinator) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(replies)
+    }
+
+    /// What a shard has answered.
+    ///
+    /// # Errors
+    /// What the shard says, or that it is gone.
+    pub async fn answer(owed: Owed) -> Result<Reply, ErrorCode> {
+        owed.await.map_err(|_| ErrorCode::NotCoordinator)?
+    }
+
     async fn call(&self, at: Option<PartitionIndex>, ask: Ask) -> Result<Reply, ErrorCode> {
+        Self::answer(self.send(at, ask).await?).await
+    }
+
+    async fn send(&self, at: Option<PartitionIndex>, ask: Ask) -> Result<Owed, ErrorCode> {
         let calls = match at.and_then(|at| self.shards.read().get(&at).map(Shard::calls)) {
             None => return Err(ErrorCode::NotCoordinator),
             Some(None) => return Err(ErrorCode::CoordinatorLoadInProgress),
             Some(Some(calls)) => calls,
         };
-        let (answer, reply) = oneshot::channel();
-        let gone = |_| ErrorCode::NotCoordinator;
+        let (answer, owed) = oneshot::channel();
         calls.send(Call { ask, answer }).await.map_err(|_| ErrorCode::NotCoordinator)?;
-        reply.await.map_err(gone)?
+        Ok(owed)
     }
 
     /// This node leads a partition of the offsets topic: its owner starts, and loads. One that runs goes on: while this node did

@@ -1,7 +1,6 @@
 //! OffsetCommit (8), versions 2-10: how far a group has come.
 //!
-//! v2-4 may say how long to keep it, v6 adds leader epochs, v7 static members, v10 names topics by id. Groups cannot have members
-//! here yet, so commits are those of consumers that assign their partitions themselves.
+//! v2-4 may say how long to keep it, v6 adds leader epochs, v7 static members, v10 names topics by id.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

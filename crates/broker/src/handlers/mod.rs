@@ -30,6 +30,8 @@ mod controller_registration;
 mod create_partitions;
 #[path = "19_create_topics.rs"]
 mod create_topics;
+#[path = "42_delete_groups.rs"]
+mod delete_groups;
 #[path = "21_delete_records.rs"]
 mod delete_records;
 #[path = "20_delete_topics.rs"]
@@ -38,6 +40,8 @@ mod delete_topics;
 mod describe_cluster;
 #[path = "32_describe_configs.rs"]
 mod describe_configs;
+#[path = "15_describe_groups.rs"]
+mod describe_groups;
 #[path = "35_describe_log_dirs.rs"]
 mod describe_log_dirs;
 #[path = "61_describe_producers.rs"]
@@ -56,12 +60,20 @@ mod fetch;
 mod fetch_snapshot;
 #[path = "10_find_coordinator.rs"]
 mod find_coordinator;
+#[path = "12_heartbeat.rs"]
+mod heartbeat;
 #[path = "44_incremental_alter_configs.rs"]
 mod incremental_alter_configs;
 #[path = "22_init_producer_id.rs"]
 mod init_producer_id;
+#[path = "11_join_group.rs"]
+mod join_group;
+#[path = "13_leave_group.rs"]
+mod leave_group;
 #[path = "74_list_config_resources.rs"]
 mod list_config_resources;
+#[path = "16_list_groups.rs"]
+mod list_groups;
 #[path = "02_list_offsets.rs"]
 mod list_offsets;
 #[path = "46_list_partition_reassignments.rs"]
@@ -78,6 +90,8 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 #[path = "00_produce.rs"]
 mod produce;
+#[path = "14_sync_group.rs"]
+mod sync_group;
 #[path = "64_unregister_broker.rs"]
 mod unregister_broker;
 #[path = "57_update_features.rs"]
@@ -93,6 +107,12 @@ static HANDLERS: &[Handler] = &[
     offset_commit::HANDLER,
     offset_fetch::HANDLER,
     find_coordinator::HANDLER,
+    join_group::HANDLER,
+    heartbeat::HANDLER,
+    leave_group::HANDLER,
+    sync_group::HANDLER,
+    describe_groups::HANDLER,
+    list_groups::HANDLER,
     api_versions::HANDLER,
     create_topics::HANDLER,
     delete_topics::HANDLER,
@@ -103,6 +123,7 @@ static HANDLERS: &[Handler] = &[
     alter_configs::HANDLER,
     describe_log_dirs::HANDLER,
     create_partitions::HANDLER,
+    delete_groups::HANDLER,
     elect_leaders::HANDLER,
     incremental_alter_configs::HANDLER,
     alter_partition_reassignments::HANDLER,

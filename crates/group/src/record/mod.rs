@@ -1,13 +1,12 @@
 //! The records of `__consumer_offsets` that matter here, in Kafka's formats.
 
+mod classic;
 mod consumer;
 
 use std::sync::Arc;
 
 use base::Uuid;
 use coordinator::LogRecord;
-use protocol::coordinator_records::group_metadata_key::GroupMetadataKey;
-use protocol::coordinator_records::group_metadata_value::GroupMetadataValue;
 use protocol::coordinator_records::legacy_offset_commit_key::LegacyOffsetCommitKey;
 use protocol::coordinator_records::offset_commit_key::OffsetCommitKey;
 use protocol::coordinator_records::offset_commit_value::OffsetCommitValue;
@@ -18,7 +17,6 @@ use protocol::{DecodeError, EncodeError};
 
 pub use self::consumer::{ConsumerRecord, MemberAssignment};
 use crate::classic::Classic;
-use crate::groups::Kind;
 use crate::offsets::{Committed, Place};
 
 /// Offsets are written so, and with version 1 when they have their own end.
@@ -28,9 +26,23 @@ const OFFSET_VERSION_WITH_EXPIRY: i16 = 1;
 /// One record; `None` as value is a tombstone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GroupRecord {
-    Offset { place: Place, value: Option<Committed> },
-    Group { group: Arc<str>, value: Option<Kind> },
-    Consumer { group: Arc<str>, record: ConsumerRecord },
+    Offset {
+        place: Place,
+        value: Option<Committed>,
+    },
+    Classic {
+        group: Arc<str>,
+        value: Option<Classic>,
+    },
+    Consumer {
+        group: Arc<str>,
+        record: ConsumerRecord,
+    },
+    /// A group of a kind that is left alone; never written.
+    Other {
+        group: Arc<str>,
+        is_there: bool,
+    },
 }
 
 impl GroupRecord {
@@ -48,10 +60,12 @@ impl GroupRecord {
                 Ok(LogRecord { key: encode_key(&key)?, value })
             }
             Self::Consumer { group, record } => record.encode(group),
-            // Only the end of a group is written until groups can have members.
-            Self::Group { group, .. } => {
-                let key = GroupMetadataKey { group: (&**group).into() };
-                Ok(LogRecord { key: encode_key(&key)?, value: None })
+            Self::Classic { group, value } => {
+                let value = value.as_ref().map(classic::encode).transpose()?;
+                Ok(LogRecord { key: classic::encode_group_key(group)?, value })
+            }
+            Self::Other { group, .. } => {
+                Ok(LogRecord { key: classic::encode_group_key(group)?, value: None })
             }
         }
     }
@@ -73,9 +87,8 @@ impl GroupRecord {
                 Self::Offset { place, value: value.map(decode_offset).transpose()? }
             }
             2 => {
-                let key: GroupMetadataKey<'_> = decode_key(key)?;
-                let value = value.map(decode_classic).transpose()?;
-                Self::Group { group: key.group.into(), value: value.map(Kind::Classic) }
+                let group = classic::decode_group_key(key)?;
+                Self::Classic { group, value: value.map(classic::decode).transpose()? }
             }
             11 => other(decode_key::<ShareGroupMetadataKey<'_>>(key)?.group_id, value),
             17 => other(decode_key::<StreamsGroupMetadataKey<'_>>(key)?.group_id, value),
@@ -89,7 +102,7 @@ impl GroupRecord {
 }
 
 fn other(group: std::borrow::Cow<'_, str>, value: Option<&[u8]>) -> GroupRecord {
-    GroupRecord::Group { group: group.into(), value: value.map(|_| Kind::Other) }
+    GroupRecord::Other { group: group.into(), is_there: value.is_some() }
 }
 
 fn encode_offset(committed: &Committed) -> Result<Vec<u8>, EncodeError> {
@@ -118,16 +131,6 @@ fn decode_offset(value: &[u8]) -> Result<Committed, DecodeError> {
         commit_ms: value.commit_timestamp,
         expire_ms: (value.expire_timestamp != -1).then_some(value.expire_timestamp),
         topic_id: value.topic_id,
-    })
-}
-
-fn decode_classic(value: &[u8]) -> Result<Classic, DecodeError> {
-    let value: GroupMetadataValue<'_> = decode_value(value)?;
-    let since = value.current_state_timestamp;
-    Ok(Classic {
-        protocol_type: value.protocol_type.into(),
-        members: value.members.len(),
-        state_since_ms: (since != -1).then_some(since),
     })
 }
 

@@ -1,8 +1,10 @@
-//! OffsetCommit of those who are no members: Kafka's rules for groups that are empty or do not exist.
+//! OffsetCommit: Kafka's rules by the kind and state of the group.
 
 use std::sync::Arc;
 
+use base::machine::{Outcome, ReplyId, TimerChange};
 use base::time::Now;
+use coordinator::Decision;
 use protocol::ErrorCode;
 use protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -11,7 +13,8 @@ use protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 
-use super::GroupShard;
+use super::{GroupShard, Reply, Timer};
+use crate::classic::Turn;
 use crate::consumer::CommitCheck;
 use crate::groups::Kind;
 use crate::offsets::Committed;
@@ -25,65 +28,88 @@ impl GroupShard {
     pub(super) fn commit(
         &self,
         now: Now,
+        id: ReplyId,
         version: i16,
         request: &OffsetCommitRequest<'_>,
         view: &View,
-    ) -> (Vec<GroupRecord>, Result<OffsetCommitResponse<'static>, ErrorCode>) {
+    ) -> Decision<Self> {
         let group: Arc<str> = Arc::from(&*request.group_id);
-        if let Err(error) = self.may_commit(&group, version, request, view) {
-            return (Vec::new(), Err(error));
-        }
-        let mut records = Vec::new();
-        let topics = request.topics.iter().map(|topic| {
-            let name: Arc<str> = Arc::from(&*topic.name);
-            let partitions = topic.partitions.iter().map(|partition| {
-                let error = if is_metadata_too_large(partition, view) {
-                    ErrorCode::OffsetMetadataTooLarge
-                } else {
-                    let value = Some(committed(now, request.retention_time_ms, topic, partition));
-                    let place = (Arc::clone(&group), Arc::clone(&name), partition.partition_index);
-                    records.push(GroupRecord::Offset { place, value });
-                    ErrorCode::None
-                };
-                OffsetCommitResponsePartition {
-                    partition_index: partition.partition_index,
-                    error_code: error.code(),
-                    ..Default::default()
-                }
-            });
-            OffsetCommitResponseTopic {
-                name: topic.name.to_string().into(),
-                topic_id: topic.topic_id,
-                partitions: partitions.collect(),
-                ..Default::default()
+        match self.may_commit(&group, now, version, request, view) {
+            Ok(timers) => {
+                let (records, response) = accepted(&group, now, request, view);
+                let reply = vec![(id, Reply::OffsetCommit(Ok(response)))];
+                Outcome { records, reply, timers, atomic: true }
             }
-        });
-        let topics = topics.collect();
-        (records, Ok(OffsetCommitResponse { topics, ..Default::default() }))
+            Err(error) => Outcome::reply(vec![(id, Reply::OffsetCommit(Err(error)))]),
+        }
     }
 
+    /// The timers that a commit moves: it is a sign of life.
     fn may_commit(
         &self,
         group: &Arc<str>,
+        now: Now,
         version: i16,
         request: &OffsetCommitRequest<'_>,
         view: &View,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<Vec<TimerChange<Timer>>, ErrorCode> {
         let generation = request.generation_id_or_member_epoch;
         match self.groups.get(group) {
             // A simple group comes into being with its first commit.
-            None if generation < 0 => Ok(()),
+            None if generation < 0 => Ok(Vec::new()),
             None if version >= VERSION_OF_GROUP_ID_NOT_FOUND => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
-            Some(kind) if generation < 0 && kind.is_empty() => Ok(()),
+            Some(Kind::Classic(classic)) => {
+                let Some(member) = classic.may_commit(request)? else { return Ok(Vec::new()) };
+                let mut turn = Turn::new(now, &view.classic, group, classic.clone());
+                turn.renew_session(&member);
+                Ok(turn.timers.into_iter().map(super::classic::wrap).collect())
+            }
             Some(Kind::Consumer(consumer)) => {
                 let check = consumer.check_commit(&request.member_id, generation, version)?;
-                all_pass(check, request, view)
+                all_pass(check, request, view)?;
+                Ok(Vec::new())
             }
             // Nobody is a member here.
-            Some(Kind::Simple | Kind::Classic(_) | Kind::Other) => Err(ErrorCode::UnknownMemberId),
+            Some(Kind::Other) => Err(ErrorCode::UnknownMemberId),
         }
     }
+}
+
+/// The records of a commit that may be.
+fn accepted(
+    group: &Arc<str>,
+    now: Now,
+    request: &OffsetCommitRequest<'_>,
+    view: &View,
+) -> (Vec<GroupRecord>, OffsetCommitResponse<'static>) {
+    let mut records = Vec::new();
+    let topics = request.topics.iter().map(|topic| {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let error = if is_metadata_too_large(partition, view) {
+                ErrorCode::OffsetMetadataTooLarge
+            } else {
+                let value = Some(committed(now, request.retention_time_ms, topic, partition));
+                let place = (Arc::clone(group), Arc::clone(&name), partition.partition_index);
+                records.push(GroupRecord::Offset { place, value });
+                ErrorCode::None
+            };
+            OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: error.code(),
+                ..Default::default()
+            }
+        });
+        OffsetCommitResponseTopic {
+            name: topic.name.to_string().into(),
+            topic_id: topic.topic_id,
+            partitions: partitions.collect(),
+            ..Default::default()
+        }
+    });
+    let topics = topics.collect();
+    (records, OffsetCommitResponse { topics, ..Default::default() })
 }
 
 /// One partition that fails fails the commit.

@@ -134,10 +134,8 @@ impl GroupShard {
             None if create => Ok((Arc::clone(id), Consumer::default())),
             None if leaves => Err(not_a_consumer_group(id, false)),
             None => Err(Refusal::group_not_found(format!("Consumer group {id} not found."))),
-            Some((known, kind @ (Kind::Simple | Kind::Classic(_))))
-                if create && kind.is_empty() =>
-            {
-                records.push(GroupRecord::Group { group: Arc::clone(known), value: None });
+            Some((known, kind @ Kind::Classic(_))) if create && kind.is_empty() => {
+                records.extend(kind.tombstones(known));
                 Ok((Arc::clone(known), Consumer::default()))
             }
             Some(_) => Err(not_a_consumer_group(id, true)),

@@ -10,7 +10,6 @@ use protocol::messages::offset_delete_response::{
 };
 
 use super::{DeletedTopic, GroupShard};
-use crate::groups::Kind;
 use crate::record::GroupRecord;
 
 impl GroupShard {
@@ -21,21 +20,17 @@ impl GroupShard {
         let group: Arc<str> = Arc::from(&*request.group_id);
         let refused = match self.groups.get(&group) {
             None => Some(ErrorCode::GroupIdNotFound),
-            Some(Kind::Consumer(_)) => None,
-            Some(kind) if !kind.is_empty() => Some(ErrorCode::NonEmptyGroup),
-            Some(_) => None,
+            Some(kind) => kind.may_delete_offsets().err(),
         };
-        if let Some(error) = refused {
+        let (None, Some(kind)) = (refused, self.groups.get(&group)) else {
+            let error = refused.unwrap_or(ErrorCode::GroupIdNotFound);
             let error_code = error.code();
             return (Vec::new(), OffsetDeleteResponse { error_code, ..Default::default() });
-        }
+        };
         let mut records = Vec::new();
         let topics = request.topics.iter().map(|topic| {
             let name: Arc<str> = Arc::from(&*topic.name);
-            let subscribed = matches!(
-                self.groups.get(&group),
-                Some(Kind::Consumer(consumer)) if consumer.is_subscribed_to(&name)
-            );
+            let subscribed = kind.is_subscribed(&name);
             let partitions = topic.partitions.iter().map(|partition| {
                 let partition_index = partition.partition_index;
                 if subscribed {

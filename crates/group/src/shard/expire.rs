@@ -13,9 +13,6 @@ impl GroupShard {
     pub(super) fn expired(&self, now: Now, view: &View) -> Vec<GroupRecord> {
         let mut records = Vec::new();
         for (group, kind) in self.groups.iter() {
-            if !kind.is_empty() && !matches!(kind, Kind::Consumer(_)) {
-                continue;
-            }
             let mut all = true;
             for (place, committed) in self.offsets.of_group(group) {
                 let over =
@@ -34,15 +31,17 @@ impl GroupShard {
     }
 }
 
-/// A group that had members keeps its offsets from the moment it became empty on, others from the commit on.
+/// An offset is kept for a while from when nobody uses it on.
 fn is_over(kind: &Kind, committed: &Committed, now_ms: i64, view: &View) -> bool {
+    let since_ms = match kind {
+        Kind::Classic(classic) => classic.ages_since_ms(committed),
+        Kind::Consumer(_) => Some(committed.commit_ms),
+        Kind::Other => None,
+    };
+    let Some(since_ms) = since_ms else { return false };
     if let Some(expire_ms) = committed.expire_ms {
         return now_ms >= expire_ms;
     }
-    let since = match kind {
-        Kind::Classic(classic) if !classic.protocol_type.is_empty() => classic.state_since_ms,
-        _ => None,
-    };
-    let kept_ms = now_ms.saturating_sub(since.unwrap_or(committed.commit_ms));
+    let kept_ms = now_ms.saturating_sub(since_ms);
     u64::try_from(kept_ms).is_ok_and(|kept_ms| kept_ms >= view.offsets.retention_ms)
 }
