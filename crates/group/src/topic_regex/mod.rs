@@ -13,7 +13,7 @@ mod unicode;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// How large a compiled pattern may be.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+const COMPILED_BYTES_MAX: usize = 4 << 20;
 /// How long a pattern may be.
 const PATTERN_BYTES_MAX: usize = 64 * 1024;
 
