@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests: a table that is broken is a failed test.
 
 use group::TopicRegex;
+use proptest::prelude::*;
 
 const PATTERNS: &str = include_str!("topic_regex/patterns.txt");
 
@@ -74,4 +75,30 @@ fn a_pattern_that_grows_without_bound_is_refused() {
     assert!(TopicRegex::new(&brackets).unwrap().matches("a"));
     // As long as a name can be.
     assert!(TopicRegex::new("[a-z]{249}").unwrap().matches(&"x".repeat(249)));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_pattern_or_refused(
+        pattern in r"(\PC|[\\\[\](){}^$|?*+.,:<>i-]){0,24}",
+        name in "[a-zA-Z0-9._-]{1,30}",
+    ) {
+        if let Ok(regex) = TopicRegex::new(&pattern) {
+            let either = TopicRegex::new(&format!("(?:{pattern})|(?-i:{name})"));
+            // A quotation or a class that does not end takes the rest with it.
+            let closed = !pattern.contains(r"\Q") && !pattern.contains('[');
+            prop_assert!(!closed || either.is_ok_and(|either| either.matches(&name)));
+            regex.matches(&name);
+        }
+    }
+
+    #[test]
+    fn a_quoted_name_matches_itself_only(
+        name in "[a-zA-Z0-9._-]{1,30}",
+        other in "[a-zA-Z0-9._-]{1,30}",
+    ) {
+        let regex = TopicRegex::new(&format!(r"\Q{name}\E")).unwrap();
+        prop_assert!(regex.matches(&name));
+        prop_assert_eq!(regex.matches(&other), name == other);
+    }
 }
