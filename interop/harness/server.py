@@ -40,7 +40,13 @@ def properties(data_dir, port, controller_port, extra):
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        # Groups are quick: members that died are noticed within seconds.
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "500",
+        "group.consumer.min.session.timeout.ms": "500",
+        "group.consumer.session.timeout.ms": "6000",
+        "group.consumer.min.heartbeat.interval.ms": "100",
+        "group.consumer.heartbeat.interval.ms": "300",
         **extra,
     }
     return "".join(f"{key}={value}\n" for key, value in lines.items())

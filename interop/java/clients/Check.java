@@ -3,13 +3,14 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.protocol.Errors;
 
 /** One line per check, and the comparisons that checks are made of. */
 final class Check {
-    static int failed;
+    static final AtomicInteger failed = new AtomicInteger();
 
     /** What a check wants to be seen beside its name; null for nothing. */
     interface Body extends Callable<Object> {}
@@ -21,7 +22,7 @@ final class Check {
             Object detail = body.call();
             System.out.println(detail == null ? "ok " + name : "ok " + name + " " + oneLine(detail));
         } catch (Throwable e) {
-            failed++;
+            failed.incrementAndGet();
             StackTraceElement at = Arrays.stream(e.getStackTrace()).filter(f -> f.getModuleName() == null
                 && !f.getClassName().startsWith("org.") && !f.getClassName().equals("Check")).findFirst().orElse(null);
             System.out.println("FAIL " + name + " " + oneLine(e) + (at == null ? "" : " (" + at.getFileName() + ":" + at.getLineNumber() + ")"));

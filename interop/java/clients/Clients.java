@@ -15,6 +15,6 @@ public final class Clients {
             new Extras(contract).run();
         }
         System.out.flush();
-        System.exit(Check.failed == 0 ? 0 : 1);
+        System.exit(Check.failed.get() == 0 ? 0 : 1);
     }
 }
