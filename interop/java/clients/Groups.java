@@ -342,11 +342,10 @@ public final class Groups {
     }
 
     private Object matching(String topic, Group group, Group.Subscribe subscribe) throws Exception {
-        var first = produce(topic, 6, 1);
         group.join("a", Map.of(), subscribe);
         group.join("b", Map.of(), subscribe);
         group.await(3, 3);
-        group.reads(first);
+        group.reads(produce(topic, 6, 1));
         group.commit();
         create(topic + "-other", 2);
         create(topic + "-later", 4);
