@@ -54,6 +54,9 @@ SUITES = [
     Suite("churn-broken", (install.java_classes, install.python_clients, install.go_clients, install.node_clients),
           [PYTHON, HERE / "churn" / "prove.py"], 1800, own_servers=True, on_request=True),
     Suite("java-groups", (install.java_classes,), java("clients", BROKER_JARS, "Groups"), 240, not_yet=NEEDS_GROUPS),
+    Suite("confluent-groups", (install.python_clients,), [PYTHON, HERE / "python" / "confluent_groups.py"], 180, not_yet=NEEDS_GROUPS),
+    Suite("kafka-python-groups", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython_groups.py"], 180, not_yet=NEEDS_GROUPS),
+    Suite("aiokafka-groups", (install.python_clients,), [PYTHON, HERE / "python" / "aio_groups.py"], 180, not_yet=NEEDS_GROUPS),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
 ]

@@ -11,6 +11,8 @@ from contract import Missing, Refused
 from groups import Committed
 
 EPOCHS = {None: -1}
+FATAL = {"fenced by other consumer with same group.instance.id": ck.KafkaError.FENCED_INSTANCE_ID,
+         "instance ID is still used by another member": 111}
 
 
 def pairs(partitions):
@@ -42,6 +44,11 @@ class Consumer:
         for m in self.c.consume(200, limit_s):
             if m.error() and m.error().code() in (ck.KafkaError._MAX_POLL_EXCEEDED, ck.KafkaError.UNKNOWN_TOPIC_OR_PART):
                 continue
+            if m.error() and m.error().code() == ck.KafkaError._FATAL:
+                # The client wraps the server's answer; its text names it.
+                for text, code in FATAL.items():
+                    if text in m.error().str():
+                        raise Refused(code, m.error().str())
             if m.error():
                 refuse(m.error())
             got.append((m.topic(), m.partition(), m.offset()))
