@@ -159,7 +159,11 @@ func (k *kafkaGo) Produce(topic string, records []*Record, how Produce) ([]int64
 		return k.write(topic, records, how, codec)
 	}
 	offsets := make([]int64, len(records))
-	for p := range int32(partitions) {
+	last := int32(0)
+	for _, r := range records {
+		last = max(last, r.Partition)
+	}
+	for p := range last + 1 {
 		var rows []kafka.Record
 		var at []int
 		for i, r := range records {

@@ -1,4 +1,5 @@
-// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go. And as members of the churn test: main member ...
+// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go [groups]. And as members of the churn test:
+// main member ...
 package main
 
 import (
@@ -11,9 +12,13 @@ func main() {
 		os.Exit(runMember(os.Args[2:]))
 	}
 	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
-	if len(os.Args) != 2 || makers[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go")
+	groups := len(os.Args) == 3 && os.Args[2] == "groups"
+	if len(os.Args) != 2 && !groups || makers[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go [groups]")
 		os.Exit(2)
+	}
+	if groups {
+		os.Exit(runGroupsOf(os.Args[1]))
 	}
 	adapter, err := makers[os.Args[1]](os.Getenv("BOOTSTRAP"))
 	if err != nil {

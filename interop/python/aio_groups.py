@@ -13,6 +13,7 @@ import groups
 from aio import Aio, asked
 from contract import Missing, Refused
 from groups import Committed
+from kafkapython_groups import remove_members
 
 
 class Listener(aiokafka.ConsumerRebalanceListener):
@@ -68,10 +69,14 @@ class Consumer:
         return None if got is None else Committed(got, "métadata" if got == 7 else "", None)
 
     def pause(self, tps):
-        self.c.pause(*[aiokafka.TopicPartition(*tp) for tp in tps])
+        self.run(self.within_loop(self.c.pause, tps))
 
     def resume(self, tps):
-        self.c.resume(*[aiokafka.TopicPartition(*tp) for tp in tps])
+        self.run(self.within_loop(self.c.resume, tps))
+
+    @staticmethod
+    async def within_loop(call, tps):
+        call(*[aiokafka.TopicPartition(*tp) for tp in tps])
 
     def close(self):
         self.run(self.c.stop())
@@ -79,7 +84,7 @@ class Consumer:
 
 
 class Adapter(Aio):
-    max_poll = types = False
+    fenced = max_poll = types = False
 
     def open(self, spec, listener):
         return Consumer(self.bootstrap, spec, listener)
@@ -112,7 +117,7 @@ class Adapter(Aio):
         raise Missing("no call to alter offsets")
 
     def remove_members(self, group, instances):
-        raise Missing("no call to remove members")
+        remove_members(self.bootstrap, group, instances)
 
 
 KINDS = {

@@ -9,6 +9,7 @@ import groups
 from confluent import LIMIT_S, Confluent, one, refuse
 from contract import Missing, Refused
 from groups import Committed
+from kafkapython_groups import remove_members
 
 EPOCHS = {None: -1}
 FATAL = {"fenced by other consumer with same group.instance.id": ck.KafkaError.FENCED_INSTANCE_ID,
@@ -93,7 +94,7 @@ class Consumer:
 
 
 class Adapter(Confluent):
-    max_poll = types = True
+    fenced = max_poll = types = True
 
     def __init__(self, bootstrap):
         self.base = {"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 1000}
@@ -142,13 +143,7 @@ class Adapter(Confluent):
         one(self.admin.delete_consumer_groups([group], request_timeout=LIMIT_S))
 
     def remove_members(self, group, instances):
-        # The client has no such call: another client's administrator does it.
-        import kafka.admin
-        admin = kafka.admin.KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        try:
-            admin.remove_group_members(group, [kafka.admin.MemberToRemove(group_instance_id=i) for i in instances])
-        finally:
-            admin.close()
+        remove_members(self.bootstrap, group, instances)
 
 
 KINDS = {
