@@ -54,6 +54,7 @@ SUITES = [
     Suite("churn-broken", (install.java_classes, install.python_clients, install.go_clients, install.node_clients),
           [PYTHON, HERE / "churn" / "prove.py"], 1800, own_servers=True, on_request=True),
     Suite("java-groups", (install.java_classes,), java("clients", BROKER_JARS, "Groups"), 240, not_yet=NEEDS_GROUPS),
+    Suite("java-tools-groups", (install.java_classes,), java("tools", TOOLS_JARS, "GroupTools"), 180, not_yet=NEEDS_GROUPS),
     Suite("kcat-groups", (install.kcat, install.python_clients), [PYTHON, HERE / "kcat" / "groups.py"], 120, not_yet=NEEDS_GROUPS),
     Suite("confluent-groups", (install.python_clients,), [PYTHON, HERE / "python" / "confluent_groups.py"], 180, not_yet=NEEDS_GROUPS),
     Suite("kafka-python-groups", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython_groups.py"], 180, not_yet=NEEDS_GROUPS),

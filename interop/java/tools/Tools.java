@@ -22,15 +22,15 @@ import org.apache.kafka.common.utils.Exit;
 
 /** Apache Kafka's command-line tools, all in one JVM: each is called by its main method, with its exit code and output caught. */
 public final class Tools {
-    private static final String T = "org.apache.kafka.tools.";
+    static final String T = "org.apache.kafka.tools.";
     private static final PrintStream REPORT = System.out;
-    private static final String BOOTSTRAP = System.getenv("BOOTSTRAP");
+    static final String BOOTSTRAP = System.getenv("BOOTSTRAP");
     private static final ExecutorService THREAD = Executors.newCachedThreadPool(r -> {
         Thread t = new Thread(r);
         t.setDaemon(true);
         return t;
     });
-    private static int failed;
+    static int failed;
     /** The first exit code that the running tool asked for: some catch what Exit.exit throws here, and exit again. */
     private static volatile Integer firstExit;
 
@@ -68,6 +68,7 @@ public final class Tools {
     }
 
     static String mask(String text) {
+        text = text.replaceAll("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", "UUID");
         text = text.replace(BOOTSTRAP, "SERVER").replaceAll("\\b" + BOOTSTRAP.replaceAll(".*:", "") + "\\b", "PORT").replaceAll("\\[[A-Z]+://127[^\\]]*\\]", "[ENDPOINT]").replaceAll("[A-Za-z0-9_-]{22}", "ID")
             .replaceAll("\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d[,.]\\d+", "TIME").replaceAll("127\\.0\\.0\\.1:\\d+", "SERVER");
         return text.replaceAll("\\s+", " ").strip();
@@ -159,7 +160,8 @@ public final class Tools {
         REPORT.flush();
     }
 
-    public static void main(String[] args) {
+    /** The tools' calls of exit throw. */
+    static void catchExits() {
         Exit.Procedure exit = (code, message) -> {
             firstExit = firstExit == null ? code : firstExit;
             throw new Exited();
@@ -167,6 +169,10 @@ public final class Tools {
         Exit.setExitProcedure(exit);
         Exit.setHaltProcedure(exit);
         Exit.setShutdownHookAdder((name, hook) -> { });
+    }
+
+    public static void main(String[] args) {
+        catchExits();
         cluster();
         topics();
         data();
@@ -261,7 +267,7 @@ public final class Tools {
     }
 
     /** Metadata reaches a broker a little after the call that changed it returned. */
-    private static Result until(String text, String main, String... args) throws Exception {
+    static Result until(String text, String main, String... args) throws Exception {
         for (long end = System.currentTimeMillis() + 10_000; ; Thread.sleep(100)) {
             Result got = admin(main, args).exit(0);
             if (got.out.contains(text) || System.currentTimeMillis() > end) {
