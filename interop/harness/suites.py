@@ -66,4 +66,6 @@ SUITES = [
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}, not_yet=NEEDS_GROUPS),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
+    Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True,
+          not_yet=NEEDS_GROUPS),
 ]

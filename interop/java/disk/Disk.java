@@ -222,7 +222,9 @@ public final class Disk {
             String name = file.toString();
             Optional<String> trouble = Optional.empty();
             if (name.endsWith(".log") || name.endsWith(".checkpoint")) {
-                trouble = metadata ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--cluster-metadata-decoder", "--deep-iteration")
+                boolean offsets = file.toString().contains("__consumer_offsets-");
+                trouble = offsets ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--deep-iteration", "--offsets-decoder")
+                    : metadata ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--cluster-metadata-decoder", "--deep-iteration")
                     : run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--deep-iteration", "--print-data-log");
                 if (trouble.isEmpty() && name.endsWith(".checkpoint") && !name.endsWith("bootstrap.checkpoint")) {
                     trouble = run(file, "org.apache.kafka.shell.MetadataShell", "--snapshot", name, "ls", "/image");
