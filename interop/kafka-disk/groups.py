@@ -65,10 +65,10 @@ class Directory:
             raise AssertionError("before: " + " | ".join(x for x in before if x not in after)[:600]
                                  + " after: " + " | ".join(x for x in after if x not in before)[:600])
 
-    def dump(self):
-        """Kafka's tool decodes every record of the topic of offsets."""
+    def dump(self, sudden):
+        """Kafka's tool decodes every record of the topic of offsets. A crash leaves the indexes as they were."""
         text = self.java("Disk", "dump", str(self.path / "data"))
-        bad = [line for line in text.splitlines() if line.startswith("bad")]
+        bad = [line for line in text.splitlines() if line.startswith("bad") and (not sudden or ".log " in line)]
         assert not bad and text.count("good __consumer_offsets") >= 4, bad or text
 
 
@@ -81,7 +81,7 @@ def there_and_back(name, kinds, sudden):
             detail = d.write(n)
             d.server.kill() if sudden else d.server.stop()
             d.server = None
-            d.dump()
+            d.dump(sudden)
             return detail
         if not check(f"{name}-{n}", go_on):
             return

@@ -147,9 +147,14 @@ public final class DiskGroups {
             members.add(consumer);
         }
         Map<String, Integer> read = new TreeMap<>();
+        // With the epoch that a record had, a client finds out whether its offset is still of the same log.
+        Map<Integer, Optional<Integer>> epochs = new HashMap<>();
         for (long end = System.currentTimeMillis() + 40_000; read.size() < PARTITIONS * EACH || !settled(members); ) {
             for (var consumer : members) {
-                consumer.poll(Duration.ofMillis(100)).forEach(r -> read.merge(r.partition() + "@" + r.offset(), 1, Integer::sum));
+                consumer.poll(Duration.ofMillis(100)).forEach(r -> {
+                    read.merge(r.partition() + "@" + r.offset(), 1, Integer::sum);
+                    epochs.put(r.partition(), r.leaderEpoch());
+                });
             }
             if (System.currentTimeMillis() > end) {
                 throw new IllegalStateException(group + ": read " + read.size() + ", assigned " + members.stream().map(c -> sorted(c.assignment())).toList());
@@ -167,7 +172,8 @@ public final class DiskGroups {
         }
         for (var consumer : members) {
             Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-            consumer.assignment().forEach(tp -> offsets.put(tp, new OffsetAndMetadata(consumer.position(tp), Optional.of(0), group + " " + round)));
+            // Not the position: what a partition's last owner read is not read again yet.
+            consumer.assignment().forEach(tp -> offsets.put(tp, new OffsetAndMetadata(round * EACH, epochs.get(tp.partition()), group + " " + round)));
             consumer.commitSync(offsets);
         }
         if (round > 1 && !assigned(group).equals(before)) {
