@@ -39,7 +39,7 @@ func balancing(kind string) []kgo.Opt {
 }
 
 type franzSession struct {
-	m      *member
+	m      *groupMember
 	client *kgo.Client
 	done   chan struct{}
 }
@@ -53,7 +53,7 @@ func flat(partitions map[string][]int32) (out []at) {
 	return out
 }
 
-func (f *franzGroups) Open(spec groupSpec, m *member) (session, error) {
+func (f *franzGroups) Open(spec groupSpec, m *groupMember) (session, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	gone := func(_ context.Context, _ *kgo.Client, p map[string][]int32) { m.revoked(flat(p)...) }
 	options := append(balancing(spec.kind), kgo.SeedBrokers(f.bootstrap), kgo.ClientID(spec.client), kgo.ConsumerGroup(spec.group),

@@ -18,7 +18,7 @@ func steps(all ...func() error) error {
 }
 
 // joined gives a step that lets a member in, into m.
-func (g *group) joined(m **member, name string, how func(*groupSpec)) func() error {
+func (g *group) joined(m **groupMember, name string, how func(*groupSpec)) func() error {
 	return func() (err error) {
 		got, err := g.join(name, how)
 		if m != nil {
@@ -36,7 +36,7 @@ func (g *group) writing(each int) func() error {
 
 // groupRebalance: two members, a third, one leaves: all partitions owned, none twice, each record read once.
 func groupRebalance(g *group) (string, error) {
-	var a *member
+	var a *groupMember
 	return "", steps(g.joined(&a, "a", nil), g.awaiting(6), g.writing(5), g.commit,
 		g.joined(nil, "b", nil), g.awaiting(3, 3), g.writing(10), g.commit,
 		g.joined(nil, "c", nil), g.awaiting(2, 2, 2), g.writing(10), g.commit,
@@ -54,7 +54,7 @@ func groupRebalance(g *group) (string, error) {
 
 // groupKilled: a member whose wire is cut: the other one has all after the session timeout, from the commits on.
 func groupKilled(g *group) (string, error) {
-	var a, b *member
+	var a, b *groupMember
 	short := func(s *groupSpec) { s.session = 2 * time.Second }
 	return "", steps(g.joined(&a, "a", short), g.joined(&b, "b", short), g.awaiting(3, 3), g.writing(5), g.commit, func() error {
 		rows, err := g.produce(g.id, groupPartitions, 2)
@@ -80,7 +80,7 @@ func instance(id string) func(*groupSpec) { return func(s *groupSpec) { s.instan
 
 // groupStatic: a static member that is back in time has what it had, and the other one sees nothing of it.
 func groupStatic(g *group) (string, error) {
-	var a, b, again *member
+	var a, b, again *groupMember
 	return "", steps(g.joined(&a, "a", instance("one")), g.joined(&b, "b", instance("two")), g.awaiting(3, 3), g.writing(5), g.commit, func() error {
 		had := map[at]bool{}
 		for p := range a.owned {
@@ -120,7 +120,7 @@ func groupStatic(g *group) (string, error) {
 // groupFenced: two with one instance id: in the classic protocol the old one is put out, in the consumer protocol the new one is
 // refused.
 func groupFenced(g *group) (detail string, err error) {
-	var a, b *member
+	var a, b *groupMember
 	return "", steps(g.joined(&a, "a", instance("one")), g.awaiting(6), g.joined(&b, "b", instance("one")), func() error {
 		loser, winner, code := a, b, int16(82)
 		if strings.HasPrefix(g.kind, "consumer") {
@@ -142,7 +142,7 @@ func groupFenced(g *group) (detail string, err error) {
 }
 
 func groupCommit(g *group) (string, error) {
-	var a *member
+	var a *groupMember
 	var rows []at
 	p0, p1 := at{g.id, 0, 0}, at{g.id, 1, 0}
 	said := ""
@@ -179,7 +179,7 @@ func groupCommit(g *group) (string, error) {
 }
 
 func groupAutoCommit(g *group) (string, error) {
-	var a *member
+	var a *groupMember
 	auto := func(s *groupSpec) { s.autoCommit = true }
 	total := func() (n int64) {
 		got, _ := g.offsets()
@@ -229,7 +229,7 @@ func groupMorePartitions(g *group) (string, error) {
 }
 
 func groupPause(g *group) (string, error) {
-	var a *member
+	var a *groupMember
 	some := []at{{g.id, 0, 0}, {g.id, 3, 0}}
 	return "", steps(g.joined(&a, "a", nil), g.awaiting(6), g.writing(2), func() error { return a.session.Pause(some) }, func() error {
 		rows, err := g.produce(g.id, groupPartitions, 2)
@@ -261,7 +261,7 @@ func optional(said *[]string, what string, err error) error {
 }
 
 func groupAdmin(g *group) (string, error) {
-	var a, b *member
+	var a, b *groupMember
 	var said []string
 	p0 := at{g.id, 0, 0}
 	refuse := func(code int16, call func() error) func() error {
@@ -312,7 +312,7 @@ func groupAdmin(g *group) (string, error) {
 		if err != nil || state != "Stable" || len(members) != 2 {
 			return fmt.Errorf("described as %s with %v: %w", state, members, err)
 		}
-		for _, m := range []*member{a, b} {
+		for _, m := range []*groupMember{a, b} {
 			for _, d := range members {
 				if d.client == m.spec.client && (!strings.Contains(d.host, "127.0.0.1") || d.owned != nil && !reflect.DeepEqual(d.owned, m.owned)) {
 					return fmt.Errorf("described as %v, is %v", d, m)

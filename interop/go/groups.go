@@ -64,7 +64,7 @@ type groupAdapter interface {
 	// Kinds names all protocols and assignors, Ways those that stand for each way to rebalance.
 	Kinds() []string
 	Ways() []string
-	Open(spec groupSpec, m *member) (session, error)
+	Open(spec groupSpec, m *groupMember) (session, error)
 	Offsets(group string, topics map[string]int32) (map[at]committed, error)
 	AlterOffsets(group string, offsets map[at]committed) error
 	DeleteOffset(group string, partition at) error
@@ -110,14 +110,14 @@ type group struct {
 	g          groupAdapter
 	id, kind   string
 	mu         sync.Mutex
-	live       []*member
+	live       []*groupMember
 	read       map[at]int
-	owners     map[at]*member
+	owners     map[at]*groupMember
 	violations []string
 }
 
-// member is one consumer; the client library calls assigned, revoked, record and failed.
-type member struct {
+// groupMember is one consumer; the client library calls assigned, revoked, record and failed.
+type groupMember struct {
 	group   *group
 	name    string
 	spec    groupSpec
@@ -127,7 +127,7 @@ type member struct {
 	failure error
 }
 
-func (m *member) assigned(partitions ...at) {
+func (m *groupMember) assigned(partitions ...at) {
 	if len(partitions) == 0 {
 		return
 	}
@@ -143,7 +143,7 @@ func (m *member) assigned(partitions ...at) {
 	m.events = append(m.events, fmt.Sprint("+", partitions))
 }
 
-func (m *member) revoked(partitions ...at) {
+func (m *groupMember) revoked(partitions ...at) {
 	if len(partitions) == 0 {
 		return
 	}
@@ -159,19 +159,19 @@ func (m *member) revoked(partitions ...at) {
 }
 
 // owns replaces what the member owns, for a client that has no callbacks.
-func (m *member) owns(partitions map[at]bool) {
+func (m *groupMember) owns(partitions map[at]bool) {
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
 	m.owned = partitions
 }
 
-func (m *member) record(topic string, partition int32, offset int64) {
+func (m *groupMember) record(topic string, partition int32, offset int64) {
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
 	m.group.read[at{topic, partition, offset}]++
 }
 
-func (m *member) failed(err error) {
+func (m *groupMember) failed(err error) {
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
 	if m.failure == nil {
@@ -179,7 +179,7 @@ func (m *member) failed(err error) {
 	}
 }
 
-func (m *member) String() string {
+func (m *groupMember) String() string {
 	var owned []string
 	for p := range m.owned {
 		owned = append(owned, fmt.Sprint(p.topic, "-", p.partition))
@@ -188,8 +188,8 @@ func (m *member) String() string {
 	return fmt.Sprint(m.name, " owns ", owned, " failure ", m.failure)
 }
 
-func (g *group) join(name string, how func(*groupSpec)) (*member, error) {
-	m := &member{group: g, name: name, owned: map[at]bool{}}
+func (g *group) join(name string, how func(*groupSpec)) (*groupMember, error) {
+	m := &groupMember{group: g, name: name, owned: map[at]bool{}}
 	m.spec = groupSpec{group: g.id, kind: g.kind, client: g.id + "-" + name, topics: []string{g.id}, session: groupSession, dial: &wire{}}
 	if how != nil {
 		how(&m.spec)
@@ -202,12 +202,12 @@ func (g *group) join(name string, how func(*groupSpec)) (*member, error) {
 	return m, err
 }
 
-func (g *group) without(m *member) {
+func (g *group) without(m *groupMember) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, other := range g.live {
 		if other == m {
-			g.live = append(append([]*member{}, g.live[:i]...), g.live[i+1:]...)
+			g.live = append(append([]*groupMember{}, g.live[:i]...), g.live[i+1:]...)
 		}
 	}
 	for p, owner := range g.owners {
@@ -217,13 +217,13 @@ func (g *group) without(m *member) {
 	}
 }
 
-func (m *member) leave() error {
+func (m *groupMember) leave() error {
 	err := m.session.Leave()
 	m.group.without(m)
 	return err
 }
 
-func (m *member) vanish() {
+func (m *groupMember) vanish() {
 	m.spec.dial.Cut()
 	m.group.without(m)
 	go func() { _ = m.session.Leave() }()
@@ -325,7 +325,7 @@ func (g *group) produceAndRead(partitions int32, each int) error {
 
 func (g *group) commit() error {
 	g.mu.Lock()
-	members := append([]*member{}, g.live...)
+	members := append([]*groupMember{}, g.live...)
 	g.mu.Unlock()
 	for _, m := range members {
 		if err := m.session.Commit(nil); err != nil {
@@ -341,7 +341,7 @@ func (g *group) offsets() (map[at]committed, error) {
 
 func (g *group) close() {
 	g.mu.Lock()
-	members := append([]*member{}, g.live...)
+	members := append([]*groupMember{}, g.live...)
 	g.mu.Unlock()
 	for _, m := range members {
 		if m.session != nil {
@@ -389,7 +389,7 @@ func runGroups(name string, a Adapter, g groupAdapter) int {
 }
 
 func groupCheck(check, client, kind string, a Adapter, g groupAdapter, run func(*group) (string, error)) (string, bool) {
-	each := &group{a: a, g: g, id: client + "-groups-" + check, kind: kind, read: map[at]int{}, owners: map[at]*member{}}
+	each := &group{a: a, g: g, id: client + "-groups-" + check, kind: kind, read: map[at]int{}, owners: map[at]*groupMember{}}
 	defer each.close()
 	err := a.CreateTopic(each.id, groupPartitions, 1, nil, false)
 	if err == nil {

@@ -18,7 +18,7 @@ func (k *kafkaGoGroups) Ways() []string { return []string{"classic-range"} }
 
 // kafkaGoSession is a Reader, the client's usual way to be in a group. It does not tell its partitions: the group is described.
 type kafkaGoSession struct {
-	m      *member
+	m      *groupMember
 	reader *kafka.Reader
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
@@ -26,7 +26,7 @@ type kafkaGoSession struct {
 	last   map[at]kafka.Message
 }
 
-func (k *kafkaGoGroups) Open(spec groupSpec, m *member) (session, error) {
+func (k *kafkaGoGroups) Open(spec groupSpec, m *groupMember) (session, error) {
 	if spec.pattern != "" {
 		return nil, &Missing{"no subscription to a pattern"}
 	}

@@ -22,7 +22,7 @@ func (s *saramaGroups) Ways() []string { return []string{"classic-range", "class
 
 // saramaSession is the member's session over all generations, and the handler of each.
 type saramaSession struct {
-	m       *member
+	m       *groupMember
 	client  sarama.ConsumerGroup
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -39,7 +39,7 @@ func (d saramaDialer) Dial(network, host string) (net.Conn, error) {
 	return d.spec.dial.dial(func() (net.Conn, error) { return net.DialTimeout(network, host, 5*time.Second) })
 }
 
-func (s *saramaGroups) Open(spec groupSpec, m *member) (session, error) {
+func (s *saramaGroups) Open(spec groupSpec, m *groupMember) (session, error) {
 	if spec.pattern != "" {
 		return nil, &Missing{"no subscription to a pattern"}
 	}
