@@ -37,6 +37,8 @@ CONFIG = {
     "group.min.session.timeout.ms": SESSION_MS, "offsets.topic.num.partitions": 8, "auto.create.topics.enable": "false",
 }
 JOIN_LIMIT_S, SETTLE_LIMIT_S, BROKEN_LIMIT_S, MOST_PARTITIONS, MOST_EXTRA = 60, 60, 25, 8, 3
+# A group that is given no new assignments for this long is stable.
+QUIET_S = 3
 # What is done to members and topics, and how often in proportion.
 ACTIONS = {"leave": 4, "kill": 3, "pause-long": 2, "pause-short": 2, "grow": 2, "create": 2, "delete": 1}
 
@@ -260,7 +262,16 @@ class Verdict:
                 description = self.ask.describe(group.name)
                 found += [f"{group.name} {each}" for each in checker.settled(description, self.alive(group), self.partitions(group))]
             none(found)
-        eventually(self.limit_s, probe, 0.3)
+        def quiet():
+            eventually(self.limit_s, probe, 0.3)
+            told = self.told()
+            time.sleep(QUIET_S)
+            probe()
+            assert self.told() == told, f"{self.told() - told} more assignments in {QUIET_S} s"
+        eventually(self.limit_s, quiet)
+
+    def told(self):
+        return sum(e["kind"] == "told" for e in self.proxy.events)
 
     def described(self):
         def probe():
