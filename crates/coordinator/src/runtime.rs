@@ -203,6 +203,11 @@ impl<S: Shard> ShardRuntime<S> {
         &self.committed
     }
 
+    /// The timers that are set.
+    pub fn timers(&self) -> &Timers<S::Timer> {
+        &self.tip.timers
+    }
+
     pub fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active { .. })
     }

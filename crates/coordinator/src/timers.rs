@@ -36,6 +36,15 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    /// When a timer is due, if it is set.
+    pub fn get(&self, key: &K) -> Option<MonoMs> {
+        self.by_key.get(key).copied()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.by_key.keys()
+    }
+
     /// When the next one is due.
     pub fn next(&self) -> MonoMs {
         self.by_time.first().map_or(MonoMs::NEVER, |((at, _), ())| *at)

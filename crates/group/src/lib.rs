@@ -7,6 +7,7 @@ mod caller;
 pub mod classic;
 pub mod consumer;
 mod groups;
+pub mod invariants;
 mod java;
 mod offsets;
 mod record;

@@ -125,6 +125,11 @@ impl Classic {
         self.members.get(id)
     }
 
+    /// Ids that were given out and have not joined yet.
+    pub fn pending_ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pending_joins.iter()
+    }
+
     /// Nobody is a member or was given an id.
     pub(crate) fn is_memberless(&self) -> bool {
         self.members.is_empty() && self.pending_joins.is_empty()

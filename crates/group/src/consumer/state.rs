@@ -145,6 +145,11 @@ impl Consumer {
         all.map(|record| GroupRecord::Consumer { group: Arc::clone(group), record }).collect()
     }
 
+    /// How many partitions somebody holds.
+    pub fn held_partitions(&self) -> usize {
+        self.partition_epochs.size()
+    }
+
     /// The epoch of whoever holds a partition.
     pub fn partition_epoch(&self, topic: Uuid, partition: i32) -> Option<i32> {
         self.partition_epochs.get(&(topic, partition)).copied()

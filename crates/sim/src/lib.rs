@@ -1,0 +1,8 @@
+//! Simulations: pure machines of the product in made-up worlds where one seed decides everything that happens.
+//!
+//! Development only. Must not know: brokers, sockets, files, real clocks.
+
+pub mod groups;
+mod rng;
+
+pub use rng::Rng;
