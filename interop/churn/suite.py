@@ -36,7 +36,9 @@ CONFIG = {
     "group.consumer.heartbeat.interval.ms": 1000, "group.consumer.min.heartbeat.interval.ms": 1000,
     "group.min.session.timeout.ms": SESSION_MS, "offsets.topic.num.partitions": 8, "auto.create.topics.enable": "false",
 }
-JOIN_LIMIT_S, SETTLE_LIMIT_S, MOST_PARTITIONS, MOST_EXTRA = 60, 60, 8, 3
+JOIN_LIMIT_S, SETTLE_LIMIT_S, BROKEN_LIMIT_S, MOST_PARTITIONS, MOST_EXTRA = 60, 60, 25, 8, 3
+# A group that is given no new assignments for this long is stable.
+QUIET_S = 3
 # What is done to members and topics, and how often in proportion.
 ACTIONS = {"leave": 4, "kill": 3, "pause-long": 2, "pause-short": 2, "grow": 2, "create": 2, "delete": 1}
 
@@ -242,6 +244,8 @@ class Verdict:
     def __init__(self, churn, proxy):
         self.churn, self.proxy = churn, proxy
         self.ask = Connection(proxy.port, "describer")
+        # A server that is broken on purpose need not be waited for as long.
+        self.limit_s = BROKEN_LIMIT_S if proxy.faults else SETTLE_LIMIT_S
 
     def alive(self, group):
         return {slot.name for slot in self.churn.slots if slot.group is group}
@@ -258,7 +262,16 @@ class Verdict:
                 description = self.ask.describe(group.name)
                 found += [f"{group.name} {each}" for each in checker.settled(description, self.alive(group), self.partitions(group))]
             none(found)
-        eventually(SETTLE_LIMIT_S, probe, 0.3)
+        def quiet():
+            eventually(self.limit_s, probe, 0.3)
+            told = self.told()
+            time.sleep(QUIET_S)
+            probe()
+            assert self.told() == told, f"{self.told() - told} more assignments in {QUIET_S} s"
+        eventually(self.limit_s, quiet)
+
+    def told(self):
+        return sum(e["kind"] == "told" for e in self.proxy.events)
 
     def described(self):
         def probe():
@@ -274,7 +287,7 @@ class Verdict:
     def delivered(self):
         produced = self.churn.producer.produced()
         subscriptions = {group.name: group.wants for group in self.churn.groups}
-        eventually(SETTLE_LIMIT_S, lambda: none(checker.delivered(produced, self.churn.members(), subscriptions)), 0.5)
+        eventually(self.limit_s, lambda: none(checker.delivered(produced, self.churn.members(), subscriptions)), 0.5)
 
     def happened(self):
         """The run was worth something: every kind of act, epochs, commits, polls; and nothing was overlooked."""
