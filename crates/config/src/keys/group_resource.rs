@@ -1,13 +1,13 @@
 //! Group keys; the broker key behind each stands in [`super::synonyms`].
 
 rows! {
-    "consumer.assignment.interval.ms" Int "1000" [0 ..] Medium ClusterWide Later
+    "consumer.assignment.interval.ms" Int "1000" [0 ..] Medium ClusterWide Acts
         "Least time between two assignments of the group.";
-    "consumer.assignor.offload.enable" Boolean "true" [any] Medium !internal ClusterWide Later
-        "Assignments of the group are computed aside.";
-    "consumer.heartbeat.interval.ms" Int "5000" [1 ..] Medium ClusterWide Later
+    "consumer.assignor.offload.enable" Boolean "true" [any] Medium !internal ClusterWide None
+        "Assignments of the group are computed aside: here the coordinator makes them itself.";
+    "consumer.heartbeat.interval.ms" Int "5000" [1 ..] Medium ClusterWide Acts
         "How often members report.";
-    "consumer.session.timeout.ms" Int "45000" [1 ..] Medium ClusterWide Later
+    "consumer.session.timeout.ms" Int "45000" [1 ..] Medium ClusterWide Acts
         "A member silent for so long leaves the group.";
     "errors.deadletterqueue.copy.record.enable" Boolean "false" [any] Medium ClusterWide Later
         "Undeliverable records are copied whole, not only named.";
