@@ -251,8 +251,10 @@ DATA = [
     CLEAN,
 ]
 
-STATES = "--state" , "--members", "--offsets", "--members --verbose", "--state --verbose", "--verbose"
+STATES = "--state", "--members", "--offsets", "--members --verbose", "--state --verbose", "--verbose"
 RESET = "--reset-offsets --group P-a --topic P-g"
+# Records of several partitions come in any order.
+UNSEEN = " --formatter-property print.value=false"
 
 GROUPS_USAGE = [
     (CG, "", None),
@@ -314,9 +316,9 @@ GROUPS = [
     groups("--describe --group P-none --state"),
     groups("--delete --group P-none"),
     groups("--delete-offsets --group P-none --topic P-g"),
-    consume("--topic P-g --group P-a --max-messages 20" + READ),
+    consume("--topic P-g --group P-a --max-messages 20" + READ + UNSEEN),
     consume("--topic P-g --group P-a" + READ),
-    consume("--include P-[gh] --group P-b --max-messages 23 --command-property group.protocol=consumer" + READ),
+    consume("--include P-[gh] --group P-b --max-messages 23 --command-property group.protocol=consumer" + READ + UNSEEN),
     consume("--topic P-g --group P-a --command-property group.id=P-b" + READ),
     groups("--list"),
     groups("--list --state"),
@@ -380,7 +382,8 @@ GROUPS = [
     groups("--delete-offsets --group P-a --topic P-g:9"),
     groups("--describe --group P-a"),
     start("--topic P-g --group P-live"),
-    start("--topic P-g --group P-static --command-property group.instance.id=one --command-property client.id=mine"),
+    start("--topic P-g --group P-static --command-property group.instance.id=one --command-property client.id=mine"
+          " --command-property session.timeout.ms=6000"),
     start("--topic P-g --group P-new-live --command-property group.protocol=consumer"),
     start("--topic P-h --group P-quiet"),
     ("wait", "", None),
@@ -399,6 +402,9 @@ GROUPS = [
     groups("--describe --group P-live --members"),
     groups("--delete --group P-a --group P-live --group P-new-live"),
     groups("--delete --group P-quiet"),
+    ("wait", "", None),
+    groups("--delete --group P-static"),
+    groups("--delete --group P-new"),
     groups("--list"),
     CLEAN,
 ]
@@ -419,6 +425,8 @@ ON_PURPOSE = {
     (G, "--version"): "each tells its own version",
     (CG, "--version"): "each tells its own version",
     (GR, "--version"): "each tells its own version",
+    groups("--reset-offsets --group P-new --group P-a --from-file DIR/P-plans.csv --dry-run")[:2]: "no stack trace",
+    groups("--reset-offsets --group P-b --from-file DIR/P-plans.csv --dry-run")[:2]: "no stack trace",
     (P, "--bootstrap-server B --topic P-y --line-reader no.such.Reader"): "says what is possible instead",
     (T, "--bootstrap-server B --describe --topic-id not-an-id"): "says what an id looks like",
 }

@@ -150,6 +150,13 @@ impl Consumer {
         }
     }
 
+    /// Says which leader epoch the position of a partition is from, as long as no record of it was handed out.
+    pub(crate) fn note_leader_epoch(&mut self, tp: &TopicPartition, epoch: i32) {
+        if let Some(partition) = self.partitions.get_mut(tp) {
+            partition.last_epoch = epoch;
+        }
+    }
+
     /// The leader epoch of the last record that was handed out of a partition; -1 before.
     pub fn leader_epoch(&self, tp: &TopicPartition) -> i32 {
         self.partitions.get(tp).map_or(-1, |partition| partition.last_epoch)

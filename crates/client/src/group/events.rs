@@ -141,8 +141,12 @@ impl GroupConsumer {
             if !self.unpositioned.remove(&tp) {
                 continue;
             }
+            let mut leader_epoch = -1;
             let start = match (committed.remove(&tp), self.reset) {
-                (Some(committed), _) => Start::Offset(committed.offset),
+                (Some(committed), _) => {
+                    leader_epoch = committed.leader_epoch;
+                    Start::Offset(committed.offset)
+                }
                 (None, OffsetReset::Earliest) => Start::At(OffsetSpec::Earliest),
                 (None, OffsetReset::Latest) => Start::At(OffsetSpec::Latest),
                 (None, OffsetReset::None) => {
@@ -151,7 +155,8 @@ impl GroupConsumer {
                     continue;
                 }
             };
-            self.consumer.add([(tp, start)]);
+            self.consumer.add([(tp.clone(), start)]);
+            self.consumer.note_leader_epoch(&tp, leader_epoch);
         }
         if nowhere.is_empty() {
             return Ok(());

@@ -208,10 +208,8 @@ async fn current(
 }
 
 async fn from_file(admin: &Admin, args: &Args, group: &str, path: &str) -> Result<Plan, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => path.to_owned(),
-        _ => format!("{path}: {error}"),
-    })?;
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|_| format!("Unable to read file {path}"))?;
     let mut groups = args.values("group");
     let single = groups.next().filter(|_| groups.next().is_none());
     let mut plans = csv::read(&text, single)?;
