@@ -6,17 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::TopicPartition;
-use client::cluster::Topics;
 use client::consumer::{ConsumerOptions, ConsumerRecord};
 use client::group::{GroupOptions, Subscription};
-use client::{Client, Consumer, GroupConsumer, Target};
+use client::{Client, Consumer, GroupConsumer};
 use tokio::time::Instant;
 
 use super::super::log;
 use super::{Plan, Source};
-
-/// Between two looks for topics that do not exist yet.
-const DISCOVERY_MS: u64 = 200;
 
 /// Why reading ended.
 enum End {
@@ -36,7 +32,7 @@ enum Reader {
 }
 
 impl Reader {
-    async fn new(
+    fn new(
         client: Client,
         options: ConsumerOptions,
         group: GroupOptions,
@@ -46,12 +42,6 @@ impl Reader {
             Source::Partition(tp) => {
                 let mut consumer = Consumer::new(client, options);
                 consumer.assign([(tp.clone(), plan.start)]);
-                return Ok(Self::Partition(Box::new(consumer)));
-            }
-            source if !plan.group_given && !has_groups(&client).await? => {
-                let all = all_partitions(&client, source, options.allow_auto_create_topics).await?;
-                let mut consumer = Consumer::new(client, options);
-                consumer.assign(all.into_iter().map(|tp| (tp, plan.start)));
                 return Ok(Self::Partition(Box::new(consumer)));
             }
             Source::Topic(topic) => Subscription::Topics(vec![Arc::clone(topic)]),
@@ -88,55 +78,13 @@ impl Reader {
     }
 }
 
-/// Whether the server has groups with members.
-async fn has_groups(client: &Client) -> client::Result<bool> {
-    let deadline = client.deadline();
-    let connection = || client.connection(Target::Any);
-    let connection = client.retry("apiVersions", deadline, connection).await?;
-    Ok(connection.versions().range(protocol::ApiKey::JoinGroup).is_some())
-}
-
-/// The partitions of the topics, for a server without groups; waits until there are some.
-async fn all_partitions(
-    client: &Client,
-    source: &Source,
-    create: bool,
-) -> client::Result<Vec<TopicPartition>> {
-    let asked = match source {
-        Source::Topic(topic) => Topics::Named(vec![Arc::clone(topic)]),
-        _ => Topics::All,
-    };
-    loop {
-        let metadata = match client.refresh_once(&asked, create).await {
-            Err(error) if error.retriable() => client.metadata(),
-            metadata => metadata?,
-        };
-        let wanted = |name: &str, internal: bool| match source {
-            Source::Topic(topic) => topic.as_ref() == name,
-            Source::Matching(regex) => !internal && regex.is_match(name),
-            Source::Partition(_) => false,
-        };
-        let topics = metadata.topics.values().filter(|t| wanted(&t.name, t.internal));
-        let found: Vec<TopicPartition> = topics
-            .flat_map(|t| {
-                let index = |p: &client::metadata::PartitionMetadata| p.index;
-                t.partitions.iter().map(move |p| TopicPartition::new(Arc::clone(&t.name), index(p)))
-            })
-            .collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        tokio::time::sleep(Duration::from_millis(DISCOVERY_MS)).await;
-    }
-}
-
 pub async fn read(
     client: Client,
     options: ConsumerOptions,
     group: GroupOptions,
     plan: &Plan,
 ) -> client::Result<ExitCode> {
-    let mut reader = Reader::new(client, options, group, plan).await?;
+    let mut reader = Reader::new(client, options, group, plan)?;
     let mut count = 0u64;
     let end = tokio::select! {
         end = print_records(&mut reader, plan, &mut count) => end,
