@@ -253,6 +253,8 @@ DATA = [
 
 STATES = "--state", "--members", "--offsets", "--members --verbose", "--state --verbose", "--verbose"
 RESET = "--reset-offsets --group P-a --topic P-g"
+# Joining a group takes Java its time.
+PATIENT = " --from-beginning --timeout-ms 25000"
 # Records of several partitions come in any order.
 UNSEEN = " --formatter-property print.value=false"
 
@@ -316,9 +318,9 @@ GROUPS = [
     groups("--describe --group P-none --state"),
     groups("--delete --group P-none"),
     groups("--delete-offsets --group P-none --topic P-g"),
-    consume("--topic P-g --group P-a --max-messages 20" + READ + UNSEEN),
+    consume("--topic P-g --group P-a --max-messages 20" + PATIENT + UNSEEN),
     consume("--topic P-g --group P-a" + READ),
-    consume("--include P-[gh] --group P-b --max-messages 23 --command-property group.protocol=consumer" + READ + UNSEEN),
+    consume("--include P-[gh] --group P-b --max-messages 23 --command-property group.protocol=consumer" + PATIENT + UNSEEN),
     consume("--topic P-g --group P-a --command-property group.id=P-b" + READ),
     groups("--list"),
     groups("--list --state"),

@@ -61,7 +61,13 @@ impl GroupConsumer {
 
     /// Takes the current change. It stays the current one until it is done.
     async fn take_change(&mut self) -> Result<Event> {
-        let change = self.current.as_ref().map(|notice| notice.change.clone());
+        let change = self.current.as_ref().map(|notice| match &notice.change {
+            // The membership ended before the application could give anything up.
+            Change::Revoke(partitions) if self.identity.borrow().epoch < 0 => {
+                Change::Lose(partitions.clone())
+            }
+            change => change.clone(),
+        });
         if matches!(change, Some(Change::Revoke(_)))
             && self.options.auto_commit
             && let Err(error) = self.commit_positions().await

@@ -13,7 +13,7 @@ mod times;
 use std::process::ExitCode;
 
 use client::{Admin, Error};
-use regex::Regex;
+use group::TopicRegex;
 
 use super::args::{Args, usage};
 use super::{KAFKA_VERSION, block_on, settings};
@@ -125,15 +125,16 @@ async fn chosen(admin: &Admin, args: &Args) -> Result<Vec<String>, Failure> {
     Ok(groups)
 }
 
+/// Asks what the coordinator of a consumer group would say.
 fn validate_regex(pattern: &str) {
-    match Regex::new(pattern) {
+    match TopicRegex::new(pattern) {
         Ok(_) => println!("The regular expression `{pattern}` is valid."),
-        Err(error) => {
-            // The last line says what is wrong, the others show where.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            println!("The regular expression `{pattern}` is invalid: {reason}.");
+        Err(message) => {
+            // It ends with the reason, and names the field of the request before.
+            let field =
+                format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: ");
+            let reason = message.strip_prefix(&field).unwrap_or(&message);
+            println!("The regular expression `{pattern}` is invalid: {reason}");
         }
     }
 }
