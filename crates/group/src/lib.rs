@@ -11,7 +11,6 @@ pub mod invariants;
 mod java;
 mod offsets;
 mod record;
-mod regex;
 mod shard;
 pub mod testing;
 mod topic_hash;

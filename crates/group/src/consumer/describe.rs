@@ -13,6 +13,7 @@ use super::member::Member;
 use super::refusal::Refusal;
 use super::state::Consumer;
 use super::subscribe::preferred_assignor;
+use crate::java::{string_hash, timeline_order};
 use crate::view::View;
 
 const MEMBER_TYPE_CLASSIC: i8 = 0;
@@ -26,9 +27,20 @@ pub(crate) fn describe(id: &str, group: &Consumer, view: &View) -> DescribedGrou
         group_epoch: group.epoch,
         assignment_epoch: group.assignment_epoch,
         assignor_name: Cow::Borrowed(assignor.name()),
-        members: group.members().map(|member| describe_member(member, group, view)).collect(),
+        members: in_kafkas_order(group)
+            .into_iter()
+            .map(|member| describe_member(member, group, view))
+            .collect(),
         ..Default::default()
     }
+}
+
+/// As Kafka comes across them.
+fn in_kafkas_order(group: &Consumer) -> Vec<&Member> {
+    let mut members: Vec<_> =
+        group.members().map(|member| (string_hash(&member.id), member)).collect();
+    members.reverse();
+    timeline_order(members)
 }
 
 /// A group that cannot be described.

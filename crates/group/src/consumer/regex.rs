@@ -13,7 +13,7 @@ use super::state::Resolved;
 use super::subscribe::patterns_after;
 use super::work::Work;
 use crate::record::ConsumerRecord;
-use crate::regex::TopicRegex;
+use crate::topic_regex::TopicRegex;
 
 /// Patterns are not resolved again before, as in Kafka.
 const RESOLVE_AGAIN_AFTER_MS: i64 = 10_000;
