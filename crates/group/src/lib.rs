@@ -6,6 +6,7 @@ pub mod assignor;
 mod caller;
 pub mod classic;
 pub mod consumer;
+mod embedded;
 mod groups;
 pub mod invariants;
 mod java;

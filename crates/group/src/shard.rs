@@ -18,6 +18,7 @@ use protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use protocol::{DecodeError, EncodeError, ErrorCode};
 use rpds::RedBlackTreeMapSync;
 
+pub(crate) use self::classic::wrap as wrap_classic;
 use crate::classic::Classic;
 use crate::consumer::{self, Memory};
 use crate::groups::{Groups, Kind};

@@ -113,6 +113,24 @@ impl Classic {
         group
     }
 
+    /// A stable group of consumers that have their assignments, which was another kind of group before.
+    pub(crate) fn of_consumers(
+        generation: i32,
+        protocol: Arc<str>,
+        members: impl IntoIterator<Item = Member>,
+        now_ms: i64,
+    ) -> Self {
+        let group = Self { generation, protocol: Some(protocol), ..Self::default() };
+        let mut group = group.restore(Some(Arc::from(CONSUMER)), members);
+        group.enter(State::Stable, now_ms);
+        group
+    }
+
+    /// The protocol that these would choose.
+    pub(crate) fn vote_of(members: impl IntoIterator<Item = Member>) -> Option<Arc<str>> {
+        Self::default().restore(None, members).vote()
+    }
+
     pub fn state(&self) -> State {
         self.state
     }

@@ -19,7 +19,7 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn prepare_rebalance(&mut self) {
+    pub(crate) fn prepare_rebalance(&mut self) {
         if self.group.state() == State::CompletingRebalance {
             self.take_back_assignments();
         }

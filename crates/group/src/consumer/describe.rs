@@ -37,10 +37,7 @@ pub(crate) fn describe(id: &str, group: &Consumer, view: &View) -> DescribedGrou
 
 /// As Kafka comes across them.
 fn in_kafkas_order(group: &Consumer) -> Vec<&Member> {
-    let mut members: Vec<_> =
-        group.members().map(|member| (string_hash(&member.id), member)).collect();
-    members.reverse();
-    timeline_order(members)
+    timeline_order(group.members().map(|member| (string_hash(&member.id), member)).collect())
 }
 
 /// A group that cannot be described.

@@ -9,7 +9,9 @@ use super::work::Work;
 impl Work<'_> {
     pub(crate) fn on_timer(&mut self, timer: &Timer) {
         match timer {
-            Timer::Session { member, .. } => {
+            Timer::Session { member, .. }
+            | Timer::Join { member, .. }
+            | Timer::Sync { member, .. } => {
                 if let Some(member) = self.group.member(member).cloned() {
                     self.fence(&[member]);
                 }

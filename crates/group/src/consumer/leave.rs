@@ -58,9 +58,13 @@ impl Work<'_> {
         self.write_current(&away);
     }
 
-    /// Removes members, and bumps the group's epoch for those that stay.
+    /// Removes members, and bumps the group's epoch for those that stay; a group of which only classic members stay becomes a
+    /// classic one.
     pub(super) fn fence(&mut self, members: &[Arc<Member>]) {
         if members.is_empty() {
+            return;
+        }
+        if self.may_downgrade_without(members) && self.downgrade(members, None, true) {
             return;
         }
         let mut topics = self.group.topics.clone();

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rpds::RedBlackTreeMapSync;
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::counts::Topics;
 use crate::view::View;
 use crate::{group_hash, topic_hash};
 
 /// Of one group.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupMemory {
     /// The version of the metadata that the group's hash was made of.
     seen: Option<i64>,
@@ -20,11 +20,20 @@ pub struct GroupMemory {
     wanted: i64,
     /// Its patterns are about to be resolved.
     pub resolving: bool,
+    /// Classic members that were called to join again.
+    pub joining: RedBlackTreeSetSync<Arc<str>>,
+}
+
+impl Default for GroupMemory {
+    fn default() -> Self {
+        let joining = RedBlackTreeSetSync::new_sync();
+        Self { seen: None, wanted: 0, resolving: false, joining }
+    }
 }
 
 impl GroupMemory {
     /// Its hash may not be that of the metadata any more.
-    pub fn is_stale(self) -> bool {
+    pub fn is_stale(&self) -> bool {
         self.seen.is_none_or(|seen| seen < self.wanted)
     }
 
@@ -52,7 +61,7 @@ impl PartialEq for Memory {
 
 impl Memory {
     pub fn of(&self, group: &Arc<str>) -> GroupMemory {
-        self.groups.get(group).copied().unwrap_or_default()
+        self.groups.get(group).cloned().unwrap_or_default()
     }
 
     pub fn put(&mut self, group: &Arc<str>, memory: GroupMemory) {

@@ -2,7 +2,9 @@
 //!
 //! Must not know: brokers, who may see which topic.
 
+mod classic_member;
 mod config;
+mod convert;
 mod counts;
 mod describe;
 mod expire;
@@ -72,6 +74,22 @@ pub enum Timer {
     Session { group: Arc<str>, member: Arc<str> },
     /// A member did not give up partitions.
     Rebalance { group: Arc<str>, member: Arc<str> },
+    /// A classic member did not join again.
+    Join { group: Arc<str>, member: Arc<str> },
+    /// A classic member did not come for its assignment.
+    Sync { group: Arc<str>, member: Arc<str> },
     /// The patterns of a group are to be resolved.
     Regex { group: Arc<str> },
+}
+
+impl Timer {
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            Self::Session { group, .. }
+            | Self::Rebalance { group, .. }
+            | Self::Join { group, .. }
+            | Self::Sync { group, .. }
+            | Self::Regex { group } => group,
+        }
+    }
 }

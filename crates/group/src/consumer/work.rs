@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use base::machine::TimerChange;
+use base::machine::{ReplyId, TimerChange};
 use base::time::Now;
 
 use super::member::{Member, MemberState};
 use super::memory::{GroupMemory, Memory};
 use super::state::Consumer;
 use super::{Timer, config};
+use crate::classic;
 use crate::record::{ConsumerRecord, GroupRecord, MemberAssignment};
 use crate::shard;
 use crate::view::View;
@@ -23,6 +24,8 @@ pub(crate) struct Work<'a> {
     pub shared: &'a mut Memory,
     pub records: Vec<GroupRecord>,
     pub timers: Vec<TimerChange<shard::Timer>>,
+    /// To requests that waited for something else.
+    pub replies: Vec<(ReplyId, shard::Reply)>,
 }
 
 impl Work<'_> {
@@ -40,6 +43,10 @@ impl Work<'_> {
     }
 
     pub fn write_current(&mut self, member: &Member) {
+        self.write(Self::current_record(member));
+    }
+
+    pub fn current_record(member: &Member) -> ConsumerRecord {
         let value = Some(MemberAssignment {
             epoch: member.epoch,
             previous_epoch: member.previous_epoch,
@@ -47,7 +54,7 @@ impl Work<'_> {
             assigned: Arc::clone(&member.assigned),
             revoking: Arc::clone(&member.revoking),
         });
-        self.write(ConsumerRecord::Current { member: Arc::clone(&member.id), value });
+        ConsumerRecord::Current { member: Arc::clone(&member.id), value }
     }
 
     /// The end of all that is known of a member.
@@ -81,12 +88,23 @@ impl Work<'_> {
     pub fn cancel_timers(&mut self, member: &Arc<str>) {
         let (group, member) = (Arc::clone(&self.id), Arc::clone(member));
         self.cancel(Timer::Session { group: Arc::clone(&group), member: Arc::clone(&member) });
+        self.cancel(Timer::Join { group: Arc::clone(&group), member: Arc::clone(&member) });
+        self.cancel(Timer::Sync { group: Arc::clone(&group), member: Arc::clone(&member) });
+        self.memory.joining.remove_mut(&member);
         self.cancel(Timer::Rebalance { group, member });
     }
 
     pub fn set(&mut self, timer: Timer, delay_ms: i32) {
         let at = self.now.mono.plus_ms(u64::try_from(delay_ms).unwrap_or(0));
         self.timers.push(TimerChange::Set { key: shard::Timer::Consumer(timer), at });
+    }
+
+    pub fn cancel_classic(&mut self, timer: classic::Timer) {
+        self.timers.push(TimerChange::Cancel { key: shard::Timer::Classic(timer) });
+    }
+
+    pub fn reply(&mut self, id: ReplyId, reply: classic::Reply) {
+        self.replies.push((id, shard::Reply::Classic(reply)));
     }
 
     pub fn cancel(&mut self, timer: Timer) {

@@ -40,8 +40,13 @@ impl GroupShard {
                 records.extend(decision.records);
                 Outcome { records, ..decision }
             }
-            None => answer(id, classic::refuse(request, ErrorCode::UnknownMemberId)),
-            Some(Kind::Consumer(_) | Kind::Other) => answer(id, classic::refuse_elsewhere(request)),
+            Some(kind @ Kind::Consumer(_)) if !kind.is_empty() => {
+                self.classic_in_consumer(now, id, request, view, &name)
+            }
+            None | Some(Kind::Consumer(_)) => {
+                answer(id, classic::refuse(request, ErrorCode::UnknownMemberId))
+            }
+            Some(Kind::Other) => answer(id, classic::refuse_elsewhere(request)),
         }
     }
 
@@ -133,7 +138,7 @@ fn answer(id: ReplyId, reply: classic::Reply) -> Decision<GroupShard> {
     Outcome::reply(vec![(id, Reply::Classic(reply))])
 }
 
-pub(super) fn wrap(change: TimerChange<classic::Timer>) -> TimerChange<Timer> {
+pub(crate) fn wrap(change: TimerChange<classic::Timer>) -> TimerChange<Timer> {
     match change {
         TimerChange::Set { key, at } => TimerChange::Set { key: Timer::Classic(key), at },
         TimerChange::Cancel { key } => TimerChange::Cancel { key: Timer::Classic(key) },

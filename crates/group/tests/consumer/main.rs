@@ -5,5 +5,6 @@ mod errors;
 mod harness;
 mod log;
 mod membership;
+mod migration;
 mod offsets;
 mod subscriptions;
