@@ -3,6 +3,9 @@
 use group::classic::State;
 use group::{Query, Reply, Request};
 use protocol::ErrorCode;
+use protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 
 use crate::world::{DELAY_MS, GROUP, Join, World};
 
@@ -120,6 +123,31 @@ fn lists_are_filtered_by_state_and_type() {
             assert_eq!(row, (GROUP, "consumer", "classic"));
         }
     }
+}
+
+#[test]
+fn lists_have_kafkas_order() {
+    // Kafka 4.4.0 lists six groups of these names so.
+    let expected = ["grp-4", "grp-1"];
+    let mut test = World::new().test;
+    for group in ["grp-1", "grp-2", "grp-3", "grp-4", "grp-5", "grp-6"] {
+        let request = OffsetCommitRequest {
+            group_id: group.into(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t".into(),
+                partitions: vec![OffsetCommitRequestPartition::default()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        assert!(test.ask(Request::OffsetCommit { version: 9, request }).is_ok());
+    }
+    let query = Query::ListGroups { states: Vec::new(), types: Vec::new() };
+    let Ok(Reply::ListGroups(groups)) = test.look(query) else { panic!() };
+    let names = groups.iter().map(|group| &*group.group_id);
+    let names: Vec<&str> = names.filter(|name| expected.contains(name)).collect();
+    assert_eq!((groups.len(), names), (6, expected.to_vec()));
 }
 
 #[test]
