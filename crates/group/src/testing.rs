@@ -70,6 +70,7 @@ pub fn view(cluster: Cluster) -> View {
             session_timeout_ms_max: 1_800_000,
             initial_rebalance_delay_ms: 3_000,
             members_max: i32::MAX,
+            record_bytes_max: 1_048_588,
         },
         consumer: consumer::Config {
             session_timeout_ms: 45_000,

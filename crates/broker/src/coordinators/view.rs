@@ -10,6 +10,7 @@ use group::consumer::MigrationPolicy;
 use group::{Metadata, OffsetsConfig, Topic, View, classic, consumer};
 use metadata::{ConfigResource, ConfigResourceType, Image};
 
+use super::OFFSETS_TOPIC;
 use crate::node::Node;
 
 /// As of now.
@@ -27,10 +28,18 @@ pub(super) fn of(node: &Node) -> View {
             session_timeout_ms_max: config.group.max_session_timeout_ms,
             initial_rebalance_delay_ms: config.group.initial_rebalance_delay_ms,
             members_max: config.group.max_size,
+            record_bytes_max: record_bytes_max(&config, &node.image()),
         },
         consumer: consumer_groups(&config),
         metadata: Arc::new(Committed { image: arc_swap::Guard::into_inner(node.image()) }),
     }
+}
+
+/// What the topic of the groups takes as one batch.
+fn record_bytes_max(config: &BrokerConfig, image: &Image) -> usize {
+    let topic = ConfigResource::new(ConfigResourceType::Topic, OFFSETS_TOPIC);
+    let own = image.configs.value(&topic, "max.message.bytes").and_then(|own| own.parse().ok());
+    usize::try_from(own.unwrap_or(config.log.message_max_bytes)).unwrap_or(0)
 }
 
 /// What the configuration says of consumer groups.

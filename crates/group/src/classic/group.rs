@@ -67,6 +67,8 @@ pub struct Classic {
     /// How many members know a protocol.
     supported: RedBlackTreeMapSync<Arc<str>, usize>,
     pub(super) joins_waiting: usize,
+    /// What its members' protocols take, about.
+    pub(super) metadata_bytes: usize,
     /// Topics of all members, where they are known.
     pub(super) subscribed: Option<Arc<BTreeSet<Arc<str>>>>,
     /// The rebalance that runs began with an empty group.
@@ -90,6 +92,7 @@ impl Default for Classic {
             pending_syncs: RedBlackTreeSetSync::new_sync(),
             supported: RedBlackTreeMapSync::new_sync(),
             joins_waiting: 0,
+            metadata_bytes: 0,
             subscribed: None,
             initial: None,
             member_added: false,
@@ -306,6 +309,11 @@ impl Classic {
     }
 
     fn count_protocols(&mut self, protocols: &[Protocol], by: isize) {
+        let bytes = protocols.iter().map(Protocol::bytes).sum::<usize>();
+        self.metadata_bytes = match by {
+            0.. => self.metadata_bytes.saturating_add(bytes),
+            _ => self.metadata_bytes.saturating_sub(bytes),
+        };
         let names: BTreeSet<&Arc<str>> = protocols.iter().map(|protocol| &protocol.name).collect();
         for name in names {
             let count = self.supported.get(name).copied().unwrap_or(0).saturating_add_signed(by);

@@ -9,10 +9,10 @@ use protocol::ErrorCode;
 use protocol::messages::join_group_request::JoinGroupRequest;
 use protocol::messages::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
 
-use super::Reply;
 use super::group::State;
 use super::member::{Member, Protocol};
 use super::turn::Turn;
+use super::{METADATA_FACTOR_MAX, Reply};
 use crate::caller::Caller;
 
 /// From this version on a member without an id is given one first (KIP-394).
@@ -26,6 +26,8 @@ impl Turn<'_> {
         let mut names = request.protocols.iter().map(|protocol| &*protocol.name);
         if !self.accepts(member_id) {
             self.group.remove(member_id);
+            self.refuse_join(id, "", ErrorCode::GroupMaxSizeReached);
+        } else if !self.has_memory(request) {
             self.refuse_join(id, "", ErrorCode::GroupMaxSizeReached);
         } else if !self.group.supports(&request.protocol_type, &mut names) {
             self.refuse_join(id, member_id, ErrorCode::InconsistentGroupProtocol);
@@ -56,6 +58,16 @@ impl Turn<'_> {
                 member.is_some() || room(self.group.members.size())
             }
         }
+    }
+
+    /// A group that says many times what can ever be written of it is not kept.
+    fn has_memory(&self, request: &JoinGroupRequest<'_>) -> bool {
+        let max = self.config.record_bytes_max.saturating_mul(METADATA_FACTOR_MAX);
+        let known = self.group.member(&request.member_id);
+        let known = known.iter().flat_map(|member| member.protocols.iter());
+        let known: usize = known.map(Protocol::bytes).sum();
+        let new: usize = protocols(request).iter().map(Protocol::bytes).sum();
+        self.group.metadata_bytes.saturating_sub(known).saturating_add(new) <= max
     }
 
     fn join_new(&mut self, id: ReplyId, caller: &Caller, request: &JoinGroupRequest<'_>) {

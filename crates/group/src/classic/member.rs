@@ -11,6 +11,14 @@ pub struct Protocol {
     pub metadata: Arc<[u8]>,
 }
 
+impl Protocol {
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        const OVERHEAD_BYTES: usize = 128;
+        self.name.len() + self.metadata.len() + OVERHEAD_BYTES
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
     pub id: Arc<str>,

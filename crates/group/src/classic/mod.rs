@@ -46,7 +46,12 @@ pub struct Config {
     pub initial_rebalance_delay_ms: i32,
     /// `group.max.size`.
     pub members_max: i32,
+    /// `max.message.bytes` of the topic that holds the groups: a group larger than that cannot be written.
+    pub record_bytes_max: usize,
 }
+
+/// What members may tell their leaders for all of their protocols together, as a multiple of what can be written for one.
+const METADATA_FACTOR_MAX: usize = 16;
 
 /// What members ask. The group id is not empty.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ impl Turn<'_> {
 
     pub(crate) fn prepare_rebalance(&mut self) {
         if self.group.state() == State::CompletingRebalance {
-            self.take_back_assignments();
+            self.take_back_assignments(ErrorCode::RebalanceInProgress);
         }
         self.group.pending_syncs = RedBlackTreeSetSync::new_sync();
         self.cancel(self.sync_timer());
@@ -110,15 +110,15 @@ impl Turn<'_> {
         }
     }
 
-    /// Who waits for an assignment is to join again.
-    fn take_back_assignments(&mut self) {
+    /// Who waits for an assignment is told why there is none.
+    pub(super) fn take_back_assignments(&mut self, error: ErrorCode) {
         let members: Vec<_> = self.group.members().cloned().collect();
         for member in members {
             if !member.assignment.is_empty() {
                 self.group.update(&member.id, |member| member.assignment = Arc::from([]));
             }
             if let Some(id) = self.group.take_sync(&member.id) {
-                self.refuse_sync(id, ErrorCode::RebalanceInProgress);
+                self.refuse_sync(id, error);
                 self.renew_session(&member);
             }
         }

@@ -12,6 +12,10 @@ use super::Reply;
 use super::group::State;
 use super::member::Member;
 use super::turn::Turn;
+use crate::record::GroupRecord;
+
+/// What the format of batches adds to a record, at most.
+const BATCH_OVERHEAD_BYTES: usize = 128;
 
 impl Turn<'_> {
     pub fn sync(&mut self, id: ReplyId, request: &SyncGroupRequest<'_>) {
@@ -73,12 +77,17 @@ impl Turn<'_> {
         let by_member: BTreeMap<&str, &[u8]> =
             assignments.map(|one| (&*one.member_id, &*one.assignment)).collect();
         let members: Vec<Arc<str>> = self.group.members.keys().cloned().collect();
-        for id in members {
-            let own = by_member.get(&*id).copied().unwrap_or_default();
-            self.group.update(&id, |member| member.assignment = Arc::from(own));
-            let waiting = self.group.take_sync(&id);
-            let Some(member) = self.group.member(&id).cloned() else { continue };
-            if let Some(waiting) = waiting {
+        for id in &members {
+            let own = by_member.get(&**id).copied().unwrap_or_default();
+            self.group.update(id, |member| member.assignment = Arc::from(own));
+        }
+        if !self.fits_into_a_record() {
+            self.take_back_assignments(ErrorCode::UnknownServerError);
+            return self.prepare_rebalance();
+        }
+        for id in &members {
+            let Some(member) = self.group.member(id).cloned() else { continue };
+            if let Some(waiting) = self.group.take_sync(id) {
                 let response = self.assignment(&member);
                 self.replies.push((waiting, Reply::SyncGroup(response)));
                 self.renew_session(&member);
@@ -86,6 +95,13 @@ impl Turn<'_> {
         }
         self.group.enter(State::Stable, self.now.wall.0);
         self.write = true;
+    }
+
+    fn fits_into_a_record(&self) -> bool {
+        let len = GroupRecord::classic_len(self.name, &self.group);
+        len.is_some_and(|len| {
+            len.saturating_add(BATCH_OVERHEAD_BYTES) <= self.config.record_bytes_max
+        })
     }
 
     fn assignment(&self, member: &Member) -> SyncGroupResponse<'static> {

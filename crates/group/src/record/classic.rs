@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::coordinator_records::group_metadata_key::GroupMetadataKey;
 use protocol::coordinator_records::group_metadata_value::{GroupMetadataValue, MemberMetadata};
 use protocol::coordinator_records::{decode_key, decode_value, encode_key, encode_value};
-use protocol::{DecodeError, EncodeError};
+use protocol::{DecodeError, Encode, EncodeError};
 
 use crate::classic::{Classic, Member, Protocol};
 
@@ -21,6 +21,14 @@ pub(super) fn decode_group_key(key: &[u8]) -> Result<Arc<str>, DecodeError> {
 }
 
 pub(super) fn encode(group: &Classic) -> Result<Vec<u8>, EncodeError> {
+    encode_value(&value(group), VERSION)
+}
+
+pub(super) fn encoded_len(group: &Classic) -> Result<usize, EncodeError> {
+    value(group).encoded_len(VERSION)
+}
+
+fn value(group: &Classic) -> GroupMetadataValue<'_> {
     let mut value = GroupMetadataValue {
         protocol: None,
         leader: None,
@@ -36,7 +44,7 @@ pub(super) fn encode(group: &Classic) -> Result<Vec<u8>, EncodeError> {
         value.leader = group.leader().map(Into::into);
         value.members = group.members().map(|member| encode_member(member, protocol)).collect();
     }
-    encode_value(&value, VERSION)
+    value
 }
 
 fn encode_member<'a>(member: &'a Member, protocol: &str) -> MemberMetadata<'a> {

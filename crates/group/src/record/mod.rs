@@ -70,6 +70,11 @@ impl GroupRecord {
         }
     }
 
+    /// Of a group's key and value; `None` when it cannot be written.
+    pub(crate) fn classic_len(group: &str, value: &Classic) -> Option<usize> {
+        classic::encoded_len(value).ok()?.checked_add(group.len())
+    }
+
     /// `None` for records of other kinds.
     ///
     /// # Errors

@@ -282,3 +282,47 @@ fn requests_that_are_replaced_are_answered() {
     world.test.advance(DELAY_MS);
     assert_eq!(world.join_error(again), ErrorCode::None);
 }
+
+#[test]
+fn a_group_that_cannot_be_written_is_told_so_and_joins_again() {
+    let mut world = World::new();
+    let members = world.stable(2);
+    let joins = [world.rejoin(&members[0]), world.rejoin(&members[1])];
+    world.all_joined(joins, 2);
+    let follower = world.sync(&members[1], 2, &[]);
+    let huge = "x".repeat(world.test.view.classic.record_bytes_max);
+    let leader = world.sync(&members[0], 2, &[(&members[1], &huge)]);
+    for id in [leader, follower] {
+        assert_eq!(world.assigned(id), Err(ErrorCode::UnknownServerError));
+    }
+    assert_eq!(world.state(), State::PreparingRebalance);
+    assert!(world.group().members().all(|member| member.assignment.is_empty()));
+    let joins = [world.rejoin(&members[0]), world.rejoin(&members[1])];
+    world.all_joined(joins, 3);
+    world.assign(&members, 3);
+    // What just fits is written.
+    let joins = [world.rejoin(&members[0]), world.rejoin(&members[1])];
+    world.all_joined(joins, 4);
+    let large = "x".repeat(world.test.view.classic.record_bytes_max - 1_000);
+    let leader = world.sync(&members[0], 4, &[(&members[0], &large)]);
+    assert_eq!(world.assigned(leader), Ok(large));
+}
+
+#[test]
+fn what_members_say_is_bounded() {
+    let mut world = World::new();
+    world.test.view.classic.record_bytes_max = 1_000;
+    let large = Join { version: 3, protocols: vec![("range", vec![0; 7_000])], ..Join::default() };
+    let (first, second, third) = (world.join(&large), world.join(&large), world.join(&large));
+    assert!(world.waits(first) && world.waits(second));
+    assert_eq!(world.join_error(third), ErrorCode::GroupMaxSizeReached);
+    world.test.advance(DELAY_MS);
+    world.test.advance(DELAY_MS);
+    let member = world.joined(first).member_id.into_owned();
+    // Who is in it may say something else, and room comes back with those who leave.
+    let again = world.join(&Join { member: member.clone(), ..large.clone() });
+    assert_eq!(world.join_error(again), ErrorCode::None);
+    world.leave(&[(&member, None)]);
+    let fourth = world.join(&large);
+    assert!(world.waits(fourth));
+}
