@@ -70,6 +70,10 @@ fn a_pattern_that_grows_without_bound_is_refused() {
         let refused = TopicRegex::new(pattern).unwrap_err();
         assert!(refused.ends_with("is not a valid regular expression: pattern too large."));
     }
+    // What is looked for in vain is not looked for again and again.
+    for piece in ["{", "{1", "[[:", "(?:", "a|", r"\Q", "(?i)", "[^", "x{1,"] {
+        let _ = TopicRegex::new(&piece.repeat(65_000 / piece.len()));
+    }
     // Brackets alone are no depth.
     let brackets = format!("{}a{}", "(".repeat(5000), ")".repeat(5000));
     assert!(TopicRegex::new(&brackets).unwrap().matches("a"));

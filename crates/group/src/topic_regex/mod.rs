@@ -12,8 +12,8 @@ mod unicode;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// How large a compiled pattern may be.
-const COMPILED_BYTES_MAX: usize = 4 << 20;
+/// How large a compiled pattern may be: some ten thousand characters or repetitions. It bounds the time for a name, too.
+const COMPILED_BYTES_MAX: usize = 512 << 10;
 /// How long a pattern may be.
 const PATTERN_BYTES_MAX: usize = 64 * 1024;
 

@@ -32,6 +32,8 @@ struct Parser<'a> {
     /// The innermost last; the first is the pattern itself.
     groups: Vec<Group>,
     names: BTreeSet<&'a str>,
+    /// No end of one is in the rest: it need not be looked for again.
+    no_posix_class: bool,
 }
 
 pub(super) fn parse(pattern: &str) -> Result<Node, Refused> {
@@ -40,6 +42,7 @@ pub(super) fn parse(pattern: &str) -> Result<Node, Refused> {
         flags: Flags::default(),
         groups: vec![Group::default()],
         names: BTreeSet::new(),
+        no_posix_class: false,
     };
     // Whether what came just before was a repetition, or the brace of one that is none.
     let mut repeated = false;
@@ -177,15 +180,17 @@ impl<'a> Parser<'a> {
 
     /// `{2}`, `{2,}`, `{2,5}`: taken if it is one of these, otherwise the brace stands for itself.
     fn repeat_counts(&mut self) -> Result<Option<(u32, Option<u32>)>, Refused> {
-        let Some((inside, behind)) = self.rest.strip_prefix('{').and_then(|r| r.split_once('}'))
-        else {
-            return Ok(None);
+        let Some(inside) = self.rest.strip_prefix('{') else { return Ok(None) };
+        let (min, behind) = count(inside);
+        let (max, behind) = match behind.strip_prefix(',') {
+            None => (min.map(Some), behind),
+            Some(behind) if behind.starts_with('}') => (Some(None), behind),
+            Some(behind) => {
+                let (max, behind) = count(behind);
+                (max.map(Some), behind)
+            }
         };
-        let (min, max) = match inside.split_once(',') {
-            None => (count(inside), count(inside).map(Some)),
-            Some((min, "")) => (count(min), Some(None)),
-            Some((min, max)) => (count(min), count(max).map(Some)),
-        };
+        let Some(behind) = behind.strip_prefix('}') else { return Ok(None) };
         let (Some(min), Some(max)) = (min, max) else { return Ok(None) };
         if min > REPEAT_MAX || max.is_some_and(|max| max > REPEAT_MAX || max < min) {
             return Err(Refused::RepeatCount);
@@ -325,7 +330,11 @@ impl<'a> Parser<'a> {
 
     /// `[:alpha:]`, if there is an end of such a thing anywhere.
     fn posix_class(&mut self) -> Result<Option<Ascii>, Refused> {
-        let Some(end) = self.rest.strip_prefix("[:").and_then(|_| self.rest.find(":]")) else {
+        if self.no_posix_class || !self.rest.starts_with("[:") {
+            return Ok(None);
+        }
+        let Some(end) = self.rest.find(":]") else {
+            self.no_posix_class = true;
             return Ok(None);
         };
         let (name, behind) = self.rest.split_at(end + ":]".len());
@@ -412,13 +421,12 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The count of a repetition: no leading zeros; a very long one is merely too large.
-fn count(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits || (text.len() > 1 && text.starts_with('0')) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(u32::MAX))
+/// The count of a repetition, and what is behind it: no leading zeros; a very long one is merely too large.
+fn count(text: &str) -> (Option<u32>, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, behind) = text.split_at(end);
+    let counts = !digits.is_empty() && (digits.len() == 1 || !digits.starts_with('0'));
+    (counts.then(|| digits.parse().unwrap_or(u32::MAX)), behind)
 }
 
 fn perl_class(kind: char) -> Option<Ascii> {
