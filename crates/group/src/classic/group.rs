@@ -305,7 +305,8 @@ impl Classic {
         let hashed = votes.into_iter().map(|vote| (java::string_hash(vote.0), vote)).collect();
         let votes = java::hash_order(hashed, java::Made::Default).into_iter();
         let most = votes.reduce(|most, next| if next.1 > most.1 { next } else { most });
-        most.map(|(name, _)| Arc::clone(name))
+        let most = most.map(|(name, _)| Arc::clone(name));
+        most.or_else(|| Some(Arc::clone(&self.members().next()?.protocols.first()?.name)))
     }
 
     fn count_protocols(&mut self, protocols: &[Protocol], by: isize) {
@@ -314,8 +315,8 @@ impl Classic {
             0.. => self.metadata_bytes.saturating_add(bytes),
             _ => self.metadata_bytes.saturating_sub(bytes),
         };
-        let names: BTreeSet<&Arc<str>> = protocols.iter().map(|protocol| &protocol.name).collect();
-        for name in names {
+        // A name that is repeated counts as often, as in Kafka: it then is nobody's choice.
+        for Protocol { name, .. } in protocols {
             let count = self.supported.get(name).copied().unwrap_or(0).saturating_add_signed(by);
             if count == 0 {
                 self.supported.remove_mut(name);

@@ -118,11 +118,14 @@ fn an_empty_group_waits_for_more_members_but_not_for_ever() {
 #[test]
 fn members_vote_for_a_protocol_that_all_know() {
     type Names = &'static [&'static str];
-    let cases: [(&[Names], &str); 4] = [
+    let cases: [(&[Names], &str); 6] = [
         (&[&["a", "b"], &["b", "a"], &["b"]], "b"),
         (&[&["a", "b"], &["a", "b"], &["b", "a"]], "a"),
         (&[&["x", "b"], &["b", "y"]], "b"),
         (&[&["x", "y"]], "x"),
+        // Repeated names are passed over, unless there is nothing else.
+        (&[&["x", "x", "y"]], "y"),
+        (&[&["x", "x"]], "x"),
     ];
     for (members, chosen) in cases {
         let mut world = World::new();
