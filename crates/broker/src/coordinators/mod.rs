@@ -110,7 +110,7 @@ impl Coordinators {
     pub fn partition_of(node: &Node, group: &str) -> Option<PartitionIndex> {
         let image = node.image();
         let topic = image.topics.by_name(OFFSETS_TOPIC)?;
-        let count = i32::try_from(topic.partitions().count()).unwrap_or(i32::MAX);
+        let count = i32::try_from(topic.partition_count()).unwrap_or(i32::MAX);
         Some(PartitionIndex(group::partition_for(group, count)))
     }
 
