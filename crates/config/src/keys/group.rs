@@ -17,7 +17,7 @@ rows! {
         "Largest session timeout that a group may set.";
     "group.consumer.max.size" Int "2147483647" [1 ..] Medium ReadOnly Acts
         "Most members of a consumer group.";
-    "group.consumer.migration.policy" String "bidirectional" [one of any case "DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"] Medium ReadOnly Later
+    "group.consumer.migration.policy" String "bidirectional" [one of any case "DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"] Medium ReadOnly Acts
         "Whether groups may change between the classic and the consumer protocol while in use.";
     "group.consumer.min.assignment.interval.ms" Int "0" [0 ..] Medium ReadOnly Acts
         "Smallest assignment interval that a group may set.";
