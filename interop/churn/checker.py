@@ -210,30 +210,32 @@ def believed_owners(members, acts, session_ms, heartbeat_ms=1000):
     """By the members' own callbacks no partition has two owners, but for owners that were killed or paused for a session.
 
     A killed member's belief ends with it. A paused one may believe until it hears better: it is excused from the end of its
-    session to its next callback that takes the partition away; its last heartbeat may be one or two intervals old when it is paused.
+    session on; its last heartbeat may be one or two intervals old when it is paused. When it goes on, what it reads first may be
+    an assignment that was sent to it before.
     """
-    excuses = collections.defaultdict(list)
+    pauses = collections.defaultdict(list)
     for act in acts:
-        if act["act"] == "kill":
-            excuses[act["member"]].append((act["t"], act["t"]))
-        elif act["act"] == "pause":
-            excuses[act["member"]].append((act["t"], act["until"]))
+        if act["act"] == "pause":
+            pauses[act["member"]].append((act["t"], act["until"]))
+
+    def slept(member, since, now):
+        """Whether a pause that ended after since was long enough, at the time now, for the member to be expelled."""
+        return any(until >= since and min(until, now) - begin >= session_ms - 2 * heartbeat_ms for begin, until in pauses[member])
+
     killed = [{"t": a["t"], "ev": "start", "member": a["member"], "group": a["group"]} for a in acts if a["act"] == "kill"]
     owners, found = collections.defaultdict(dict), []
     for e in sorted([*members, *killed], key=lambda e: e["t"]):
-        parts = {tuple(p) for p in e.get("parts", ())}
         if e["ev"] in ("start", "closed"):
             for held in owners.values():
                 held.pop(e["member"], None)
-        for partition in parts:
+        for partition in {tuple(p) for p in e.get("parts", ())}:
             held = owners[e["group"], partition]
             if e["ev"] in ("revoked", "lost"):
                 held.pop(e["member"], None)
             elif e["ev"] == "assigned":
+                stale = slept(e["member"], e["t"] - 2 * heartbeat_ms, e["t"])
                 for other, since in held.items():
-                    excused = any(until >= since and begin <= e["t"] and min(until, e["t"]) - begin >= session_ms - 2 * heartbeat_ms
-                                  for begin, until in excuses[other])
-                    if other != e["member"] and not excused:
+                    if other != e["member"] and not stale and not slept(other, since, e["t"]):
                         found.append(f"{e['group']}: {e['member']} got {name(partition)} while {other} had it, {e['t'] - since:.0f} ms")
                 held[e["member"]] = e["t"]
     return show(found)

@@ -173,6 +173,11 @@ class BelievedOwners(unittest.TestCase):
         acts = [{"t": 2, "act": "pause", "member": "a", "group": "g", "until": 8000}]
         self.assertEqual([], self.check(acts, callback(1, "assigned", "a", P), callback(7000, "assigned", "b", P), callback(8001, "lost", "a", P)))
 
+    def test_old_news_after_a_pause(self):
+        acts = [{"t": 2, "act": "pause", "member": "a", "group": "g", "until": 8000}]
+        self.assertEqual([], self.check(acts, callback(7000, "assigned", "b", P), callback(8050, "assigned", "a", P)))
+        self.assertEqual(1, len(self.check(acts, callback(7000, "assigned", "b", P), callback(12050, "assigned", "a", P))))
+
     def test_paused_for_a_moment(self):
         acts = [{"t": 2, "act": "pause", "member": "a", "group": "g", "until": 1000}]
         self.assertEqual(1, len(self.check(acts, callback(1, "assigned", "a", P), callback(1500, "assigned", "b", P))))
