@@ -80,6 +80,7 @@ class Churn:
         self.slots = [Slot(group, client, n) for group in self.groups for n, client in enumerate(group.clients[:group.small if args.small else None])]
         self.acts, self.counts, self.due, self.crashed = [], collections.Counter(), [], []
         self.topics = Topics(self.bootstrap)
+        self.first = self.random.sample(list(ACTIONS), len(ACTIONS))
         self.seconds, self.moved = args.minutes * 60, False
 
     def later(self, after_s, call, *args):
@@ -130,7 +131,8 @@ class Churn:
                 slot.start(self.bootstrap)
 
     def act(self):
-        kind = self.random.choices(list(ACTIONS), ACTIONS.values())[0]
+        # Each kind once, then by their proportions.
+        kind = self.first.pop() if self.first else self.random.choices(list(ACTIONS), ACTIONS.values())[0]
         extra = [topic for topic in self.topics.partitions if topic not in FIXED]
         if kind == "grow":
             topics = [topic for topic, partitions in self.topics.partitions.items() if partitions < MOST_PARTITIONS]

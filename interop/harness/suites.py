@@ -49,7 +49,7 @@ SUITES = [
     Suite("streams", (install.tools_jars, install.python_clients), [PYTHON, HERE / "streams" / "suite.py"], 240),
     Suite("connect", (install.tools_jars, install.python_clients), [PYTHON, HERE / "connect" / "suite.py"], 240),
     Suite("churn", (install.java_classes, install.python_clients, install.go_clients, install.node_clients),
-          [PYTHON, HERE / "churn" / "suite.py", "--small", "--minutes", "0.4"], 240, own_servers=True, on_request=True),
+          [PYTHON, HERE / "churn" / "suite.py", "--small", "--minutes", "0.4"], 300, own_servers=True),
     Suite("churn-checker", (), [sys.executable, HERE / "churn" / "test_checker.py"], 30, own_servers=True),
     Suite("churn-broken", (install.java_classes, install.python_clients, install.go_clients, install.node_clients),
           [PYTHON, HERE / "churn" / "prove.py"], 1800, own_servers=True, on_request=True),
