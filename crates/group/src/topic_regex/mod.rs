@@ -6,6 +6,7 @@
 //! on which it never ends (`(?i)` with a dotted I) end.
 
 mod ascii;
+mod class;
 mod node;
 mod parser;
 mod unicode;
