@@ -112,6 +112,10 @@ impl Owner {
                     return;
                 }
             }
+            // However many calls there are, time does not stand still.
+            if self.runtime.deadline() <= clock.mono() {
+                self.step(&node, Event::Tick);
+            }
             self.step(&node, Event::Drained);
         }
     }

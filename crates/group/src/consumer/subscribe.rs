@@ -163,7 +163,7 @@ pub(super) fn patterns_after(group: &Consumer, old: &Member, new: &Member) -> Co
 
 /// The assignor that most members ask for; of several, the first that Kafka would come across.
 pub(super) fn preferred_assignor(group: &Consumer) -> Option<Assignor> {
-    most_wanted(&group.assignors, &[])
+    most_wanted(&group.assignors, None)
 }
 
 /// The same, once a member has changed.
@@ -175,17 +175,16 @@ pub(super) fn preferred_assignor_after(
     let mut counts = group.assignors.clone();
     let (was, is) = (&old.subscription.assignor, &new.subscription.assignor);
     was.iter().for_each(|name| removed(&mut counts, name));
+    let late = is.as_ref().filter(|name| !counts.contains_key(*name));
     is.iter().for_each(|name| added(&mut counts, name));
-    let late: Vec<&Arc<str>> =
-        is.iter().filter(|name| !group.assignors.contains_key(*name)).collect();
-    most_wanted(&counts, &late)
+    most_wanted(&counts, late)
 }
 
-/// `late` are those that were not counted before: they come last.
-fn most_wanted(counts: &Counts, late: &[&Arc<str>]) -> Option<Assignor> {
-    let early = counts.keys().filter(|name| !late.contains(name));
+/// `late` was not counted before: it comes last.
+fn most_wanted(counts: &Counts, late: Option<&Arc<str>>) -> Option<Assignor> {
+    let early = counts.keys().filter(|name| Some(*name) != late);
     let mut names = timeline_order(early.map(|name| (string_hash(name), name)).collect());
-    names.extend(late.iter().copied());
+    names.extend(late);
     let mut best: Option<(&Arc<str>, u32)> = None;
     for name in names {
         let count = counts.get(name).copied().unwrap_or(0);
