@@ -25,6 +25,8 @@ enum Ask {
     Put(Vec<(u8, Option<u8>)>, bool),
     Look(u8),
     Alarm(u64),
+    /// What no record holds.
+    Mark(u8, u8),
     /// A timer that writes what it is for when it is due.
     Remind(u64, Reminder),
 }
@@ -57,6 +59,9 @@ impl Shard for Toy {
                 outcome.atomic = atomic;
             }
             Ask::Look(key) => outcome.reply = vec![(id, self.map.get(&key).copied())],
+            Ask::Mark(key, value) => {
+                self.map.insert_mut(key, value);
+            }
             Ask::Alarm(ms) => {
                 outcome.timers =
                     vec![TimerChange::Set { key: Reminder::Silent, at: now.mono.plus_ms(ms) }];
@@ -339,4 +344,19 @@ fn a_corrupt_batch_stops_the_load_with_its_offset() {
     *bytes.last_mut().unwrap() ^= 1;
     let error = test.runtime.load(&bytes, Offset(0), Offset(1)).unwrap_err();
     assert!(error.to_string().contains("after offset 0"), "{error}");
+}
+
+#[test]
+fn queries_see_what_no_record_holds_once_what_it_rests_on_is_committed() {
+    let mut test = context(Linger::Adaptive);
+    test.ask(Ask::Mark(1, 1)).unwrap();
+    assert_eq!(test.look(1), Ok(Some(1)));
+    test.hold_commits = true;
+    test.request(Ask::Put(vec![(2, Some(2))], true));
+    test.request(Ask::Mark(1, 3));
+    test.event(Event::Drained);
+    test.request(Ask::Mark(1, 4));
+    assert_eq!((test.look(1), test.look(2)), (Ok(Some(1)), Ok(None)));
+    test.commit();
+    assert_eq!((test.look(1), test.look(2)), (Ok(Some(4)), Ok(Some(2))));
 }
