@@ -67,7 +67,7 @@ class Directory:
 
     def dump(self, sudden):
         """Kafka's tool decodes every record of the topic of offsets. A crash leaves the indexes as they were."""
-        text = self.java("Disk", "dump", str(self.path / "data"))
+        text = self.java("Disk", "dump", str(self.path / "data"), "__consumer_offsets-")
         bad = [line for line in text.splitlines() if line.startswith("bad") and (not sudden or ".log " in line)]
         assert not bad and text.count("good __consumer_offsets") >= 4, bad or text
 

@@ -37,7 +37,8 @@ import org.apache.kafka.common.utils.Exit;
 
 /**
  * The parts of the disk suite that need Java: digest (everything that a client can see, one line per fact), write ROUND DELETE (a
- * digest, then topics of every kind, more in each round, then a digest), dump DATA_DIR (Kafka's own tools over every file).
+ * digest, then topics of every kind, more in each round, then a digest), dump DATA_DIR [PART] (Kafka's own tools over every file,
+ * or those whose path has the part).
  */
 public final class Disk {
     private static final long T0 = 1_700_000_000_000L;
@@ -51,7 +52,7 @@ public final class Disk {
 
     public static void main(String[] args) throws Exception {
         if (args[0].equals("dump")) {
-            dump(Path.of(args[1]));
+            dump(Path.of(args[1]), args.length > 2 ? args[2] : "");
         } else {
             try (Admin admin = Admin.create(Map.of("bootstrap.servers", System.getenv("BOOTSTRAP")))) {
                 digest(admin);
@@ -201,7 +202,7 @@ public final class Disk {
 
     // ---- dump -----------------------------------------------------------------------------------------------------------
 
-    private static void dump(Path dir) throws Exception {
+    private static void dump(Path dir, String only) throws Exception {
         Exit.Procedure exit = (code, message) -> {
             firstExit = firstExit == null ? code : firstExit;
             throw new IllegalStateException("exit " + code);
@@ -210,7 +211,7 @@ public final class Disk {
         Exit.setHaltProcedure(exit);
         List<Path> files;
         try (Stream<Path> all = Files.walk(dir, 2)) {
-            files = all.filter(f -> f.toString().matches(".*\\.(log|index|timeindex|txnindex|snapshot|checkpoint)")).sorted().toList();
+            files = all.filter(f -> f.toString().contains(only) && f.toString().matches(".*\\.(log|index|timeindex|txnindex|snapshot|checkpoint)")).sorted().toList();
         }
         for (Path file : files) {
             boolean metadata = file.toString().contains("__cluster_metadata-0");
