@@ -208,8 +208,8 @@ func groupAutoCommit(g *group) (string, error) {
 func groupPattern(g *group) (string, error) {
 	match := func(s *groupSpec) { s.topics, s.pattern = nil, "^"+g.id+"(-later)?$" }
 	return "", steps(g.joined(nil, "a", match), g.joined(nil, "b", match), g.awaiting(3, 3), g.writing(1), g.commit,
-		func() error { return g.a.CreateTopic(g.id+"-other", 2, 1, nil, false) },
-		func() error { return g.a.CreateTopic(g.id+"-later", 4, 1, nil, false) },
+		func() error { return g.a.CreateTopic(g.id+"-other", 2, 1, groupKeep, false) },
+		func() error { return g.a.CreateTopic(g.id+"-later", 4, 1, groupKeep, false) },
 		g.awaiting(5, 5), func() error {
 			if _, err := g.produce(g.id+"-other", 2, 1); err != nil {
 				return err

@@ -19,6 +19,9 @@ const (
 	groupSession    = 6 * time.Second
 )
 
+// groupKeep: the records' timestamps are long past, retention would take them away.
+var groupKeep = map[string]string{"retention.ms": "-1"}
+
 // at is a record's place, or, without offset, a partition.
 type at struct {
 	topic     string
@@ -391,7 +394,7 @@ func runGroups(name string, a Adapter, g groupAdapter) int {
 func groupCheck(check, client, kind string, a Adapter, g groupAdapter, run func(*group) (string, error)) (string, bool) {
 	each := &group{a: a, g: g, id: client + "-groups-" + check, kind: kind, read: map[at]int{}, owners: map[at]*groupMember{}}
 	defer each.close()
-	err := a.CreateTopic(each.id, groupPartitions, 1, nil, false)
+	err := a.CreateTopic(each.id, groupPartitions, 1, groupKeep, false)
 	if err == nil {
 		err = eventually(func() error { _, err := a.DescribeTopic(each.id); return err })
 	}

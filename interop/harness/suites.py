@@ -32,8 +32,6 @@ def java(name, jars, main):
 PYTHON = WORK / "python" / "bin" / "python"
 GO = WORK / "go-clients"
 
-NEEDS_GROUPS = "groups with members are being built"
-
 SUITES = [
     Suite("java-clients", (install.java_classes,), java("clients", BROKER_JARS, "Clients")),
     Suite("java-tools", (install.java_classes,), java("tools", TOOLS_JARS, "Tools")),
@@ -53,19 +51,18 @@ SUITES = [
     Suite("churn-checker", (), [sys.executable, HERE / "churn" / "test_checker.py"], 30, own_servers=True),
     Suite("churn-broken", (install.java_classes, install.python_clients, install.go_clients, install.node_clients),
           [PYTHON, HERE / "churn" / "prove.py"], 1800, own_servers=True, on_request=True),
-    Suite("java-groups", (install.java_classes,), java("clients", BROKER_JARS, "Groups"), 240, not_yet=NEEDS_GROUPS),
-    Suite("java-tools-groups", (install.java_classes,), java("tools", TOOLS_JARS, "GroupTools"), 180, not_yet=NEEDS_GROUPS),
-    Suite("kcat-groups", (install.kcat, install.python_clients), [PYTHON, HERE / "kcat" / "groups.py"], 120, not_yet=NEEDS_GROUPS),
-    Suite("confluent-groups", (install.python_clients,), [PYTHON, HERE / "python" / "confluent_groups.py"], 180, not_yet=NEEDS_GROUPS),
-    Suite("kafka-python-groups", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython_groups.py"], 180, not_yet=NEEDS_GROUPS),
-    Suite("aiokafka-groups", (install.python_clients,), [PYTHON, HERE / "python" / "aio_groups.py"], 180, not_yet=NEEDS_GROUPS),
-    Suite("franz-go-groups", (install.go_clients,), [GO, "franz-go", "groups"], 180, not_yet=NEEDS_GROUPS),
-    Suite("sarama-groups", (install.go_clients,), [GO, "sarama", "groups"], 180, not_yet=NEEDS_GROUPS),
-    Suite("kafka-go-groups", (install.go_clients,), [GO, "kafka-go", "groups"], 180, not_yet=NEEDS_GROUPS),
+    Suite("java-groups", (install.java_classes,), java("clients", BROKER_JARS, "Groups"), 240),
+    Suite("java-tools-groups", (install.java_classes,), java("tools", TOOLS_JARS, "GroupTools"), 180),
+    Suite("kcat-groups", (install.kcat, install.python_clients), [PYTHON, HERE / "kcat" / "groups.py"], 120),
+    Suite("confluent-groups", (install.python_clients,), [PYTHON, HERE / "python" / "confluent_groups.py"], 180),
+    Suite("kafka-python-groups", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython_groups.py"], 180),
+    Suite("aiokafka-groups", (install.python_clients,), [PYTHON, HERE / "python" / "aio_groups.py"], 180),
+    Suite("franz-go-groups", (install.go_clients,), [GO, "franz-go", "groups"], 180),
+    Suite("sarama-groups", (install.go_clients,), [GO, "sarama", "groups"], 180),
+    Suite("kafka-go-groups", (install.go_clients,), [GO, "kafka-go", "groups"], 180),
     Suite("kafkajs-groups", (install.node_clients,), ["node", HERE / "node" / "groups.js"], 180,
-          env={"NODE_PATH": str(WORK / "node" / "node_modules")}, not_yet=NEEDS_GROUPS),
+          env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
-    Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True,
-          not_yet=NEEDS_GROUPS),
+    Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True),
 ]

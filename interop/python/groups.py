@@ -17,6 +17,8 @@ LIMIT_S = 40
 AT_ONCE = 6
 PARTITIONS = 6
 SESSION_MS = 6000
+# The records' timestamps are long past: retention would take them away.
+KEEP = {"retention.ms": "-1"}
 
 # What is committed, and read back: epoch is None where the client does not tell.
 Committed = collections.namedtuple("Committed", "offset metadata epoch", defaults=("", None))
@@ -193,7 +195,7 @@ class Groups:
         try:
             adapter = self.make()
             topic = f"{adapter.name}-groups-{name}"
-            adapter.create_topic(topic, PARTITIONS, {})
+            adapter.create_topic(topic, PARTITIONS, KEEP)
             group = Group(adapter, topic, {**self.kinds[kind], "kind": kind})
             group.until(lambda: self.known(adapter, topic), lambda: f"{topic} does not appear")
             detail = getattr(self, scenario)(group)
@@ -383,8 +385,8 @@ class Groups:
         g.wait(3, 3)
         g.reads(self.produce(g, 1))
         g.commit()
-        g.a.create_topic(g.topic + "-other", 2, {})
-        g.a.create_topic(g.topic + "-later", 4, {})
+        g.a.create_topic(g.topic + "-other", 2, KEEP)
+        g.a.create_topic(g.topic + "-later", 4, KEEP)
         g.wait(5, 5)
         self.produce(g, 1, 2, g.topic + "-other")
         g.reads(self.produce(g, 1, 4, g.topic + "-later"))

@@ -52,7 +52,7 @@ class Consumer:
         self.c = kafka.KafkaConsumer(
             bootstrap_servers=bootstrap, group_id=spec.group, client_id=spec.client, group_instance_id=spec.instance,
             auto_offset_reset="earliest", enable_auto_commit=spec.auto_commit, auto_commit_interval_ms=200, fetch_max_wait_ms=100,
-            metadata_max_age_ms=500, max_poll_interval_ms=spec.max_poll_ms, session_timeout_ms=spec.session_ms, heartbeat_interval_ms=200,
+            metadata_max_age_ms=2000, max_poll_interval_ms=spec.max_poll_ms, session_timeout_ms=spec.session_ms, heartbeat_interval_ms=200,
             partition_assignment_strategy=spec.config["assignors"])
         if spec.assigned:
             self.c.assign([kafka.TopicPartition(*tp) for tp in spec.assigned])

@@ -92,7 +92,7 @@ public final class GroupTools {
         Tools.catchExits();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", Tools.BOOTSTRAP));
             var producer = new KafkaProducer<>(Map.of("bootstrap.servers", Tools.BOOTSTRAP), new ByteArraySerializer(), new ByteArraySerializer())) {
-            admin.createTopics(Set.of(new NewTopic(TOPIC, 3, (short) 1))).all().get();
+            admin.createTopics(Set.of(new NewTopic(TOPIC, 3, (short) 1).configs(Map.of("retention.ms", "-1")))).all().get();
             for (int i = 0; i < 30; i++) {
                 producer.send(new ProducerRecord<>(TOPIC, i % 3, 1_700_000_000_000L + i * 1000L, null, ("value-" + i).getBytes(UTF_8)));
             }
