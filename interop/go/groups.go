@@ -331,7 +331,14 @@ func (g *group) commit() error {
 	members := append([]*groupMember{}, g.live...)
 	g.mu.Unlock()
 	for _, m := range members {
-		if err := m.session.Commit(nil); err != nil {
+		err := m.session.Commit(nil)
+		var r *Refused
+		for tries := 0; tries < 40 && errors.As(err, &r) && (r.Code == 22 || r.Code == 27); tries++ {
+			// A cooperative group may be on its way to one more generation.
+			time.Sleep(50 * time.Millisecond)
+			err = m.session.Commit(nil)
+		}
+		if err != nil {
 			return fmt.Errorf("commit of %s: %w", m.name, err)
 		}
 	}

@@ -81,7 +81,18 @@ class Group:
 
     def commit(self):
         for member in list(self.live):
-            member.call(lambda raw: raw.commit(None))
+            self.until(lambda m=member: m.call(self.committed), lambda: f"a rebalance without end: {self.live}")
+
+    @staticmethod
+    def committed(raw):
+        """Commits the positions. A cooperative group may be on its way to one more generation: then not yet."""
+        try:
+            raw.commit(None)
+            return True
+        except Refused as error:
+            if error.code not in (22, 27):
+                raise
+            return False
 
     def close(self):
         members = list(self.live)
