@@ -37,8 +37,8 @@ class Faults:
         edit = {
             ("double-assign", SYNC): self.double_classic, ("double-assign", CONSUMER_HEARTBEAT): self.double_consumer,
             ("old-offset", OFFSET_FETCH): self.old_offset, ("skip-records", OFFSET_FETCH): self.skip_records,
-            ("never-stable", HEARTBEAT): self.never_stable, ("lying-describe", DESCRIBE): self.drop_member,
-            ("lying-describe", CONSUMER_DESCRIBE): self.drop_member,
+            ("never-stable", HEARTBEAT): self.never_stable, ("lying-describe", DESCRIBE): self.swap_assignments,
+            ("lying-describe", CONSUMER_DESCRIBE): self.swap_assignments,
         }.get((self.kind, exchange.key))
         if edit is None or not edit(exchange, response):
             return False
@@ -112,9 +112,12 @@ class Faults:
         response["ErrorCode"] = REBALANCE_IN_PROGRESS
         return True
 
-    def drop_member(self, exchange, response):
-        edited = False
+    def swap_assignments(self, exchange, response):
+        """Says of each of a group's first two members what the other one has."""
+        edited, key = False, "Assignment" if exchange.key == CONSUMER_DESCRIBE else "MemberAssignment"
         for group in response["Groups"]:
-            edited |= bool(group["Members"])
-            group["Members"] = group["Members"][1:]
+            if len(group["Members"]) > 1:
+                a, b = group["Members"][:2]
+                a[key], b[key] = b[key], a[key]
+                edited = True
         return edited
