@@ -4,7 +4,7 @@ A case is (tool, arguments, standard input or None). Order counts: later cases s
 """
 
 T, P, C, G = "topics", "console-producer", "console-consumer", "get-offsets"
-CG, GR = "consumer-groups", "groups"
+CG, GR, CF = "consumer-groups", "groups", "configs"
 # Not tools: run a console-consumer in the background, and end all that run.
 START, STOP = "start", "stop"
 MISSING = "JtVfgUzZTQOmMlxUdBaqPQ"
@@ -411,10 +411,72 @@ GROUPS = [
     CLEAN,
 ]
 
-CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA, "groups-usage": GROUPS_USAGE, "groups": GROUPS}
+
+
+def configs(line):
+    return (CF, "--bootstrap-server B " + line, None)
+
+
+CONFIGS = [
+    (CF, "", None),
+    (CF, "--version", None),
+    (CF, "--no-such-option", None),
+    (CF, "--describe --topic P-c", None),
+    configs("--describe"),
+    configs("--describe --alter --topic P-c"),
+    configs("--describe --topic P-c --add-config a=b"),
+    configs("--describe --entity-type nonsense"),
+    configs("--describe --entity-type topics --entity-type topics"),
+    configs("--describe --entity-type topics --entity-type brokers"),
+    configs("--describe --entity-type topics --topic P-c"),
+    configs("--describe --entity-type topics --entity-default"),
+    configs("--describe --broker one"),
+    configs("--describe --entity-type broker-loggers"),
+    configs("--alter --entity-type topics --add-config a=b"),
+    configs("--alter --entity-type brokers --add-config a=b"),
+    configs("--alter --topic P-c"),
+    CLEAN,
+    topics("--create --topic P-c --config retention.ms=60000"),
+    configs("--describe --topic P-c"),
+    configs("--describe --entity-type topics --entity-name P-c"),
+    configs("--describe --topic P-none"),
+    configs("--alter --topic P-c --add-config cleanup.policy=[compact,delete],segment.ms=100000"),
+    configs("--describe --topic P-c"),
+    configs("--alter --topic P-c --delete-config segment.ms,retention.ms"),
+    configs("--alter --topic P-c --delete-config segment.ms"),
+    configs("--alter --topic P-c --add-config nonsense=1"),
+    configs("--alter --topic P-c --add-config retention.ms"),
+    configs("--alter --topic P-c --add-config 're tention=1'"),
+    configs("--alter --topic P-c --add-config retention.ms=x"),
+    configs("--alter --topic P-c --add-config-file DIR/P-settings --delete-config cleanup.policy"),
+    configs("--describe --topic P-c"),
+    configs("--alter --group P-cg --add-config consumer.session.timeout.ms=50000"),
+    configs("--describe --group P-cg"),
+    configs("--describe --entity-type groups --entity-name P-cg"),
+    configs("--describe --group P-none"),
+    configs("--alter --group P-cg --add-config consumer.session.timeout.ms=1"),
+    configs("--alter --group P-cg --add-config nonsense=1"),
+    configs("--alter --group P-cg --delete-config consumer.session.timeout.ms"),
+    configs("--alter --group P-cg --delete-config consumer.session.timeout.ms"),
+    configs("--describe --group P-cg"),
+    configs("--describe --broker-defaults"),
+    configs("--alter --broker-defaults --add-config log.retention.ms=1000000"),
+    configs("--describe --entity-type brokers --entity-default"),
+    configs("--describe --broker 1"),
+    configs("--alter --broker 1 --add-config log.retention.ms=2000000"),
+    configs("--describe --broker 1"),
+    configs("--alter --broker 1 --delete-config log.retention.ms"),
+    configs("--alter --broker-defaults --delete-config log.retention.ms"),
+    configs("--describe --entity-type brokers"),
+    configs("--describe --broker 77"),
+    CLEAN,
+]
+
+CASES = {"usage": USAGE, "topics": TOPICS, "data": DATA, "groups-usage": GROUPS_USAGE, "groups": GROUPS, "configs": CONFIGS}
 
 # Files that cases read, by name (in the folder DIR).
 FILES = {
+    "P-settings": "retention.ms=70000\nflush.ms=5000\n",
     "P-plan.csv": "P-h,0,1\n",
     "P-plans.csv": "P-new,P-h,0,1\nP-a,P-g,0,2\n",
 }
@@ -427,6 +489,7 @@ ON_PURPOSE = {
     (G, "--version"): "each tells its own version",
     (CG, "--version"): "each tells its own version",
     (GR, "--version"): "each tells its own version",
+    (CF, "--version"): "each tells its own version",
     groups("--reset-offsets --group P-new --group P-a --from-file DIR/P-plans.csv --dry-run")[:2]: "no stack trace",
     groups("--reset-offsets --group P-b --from-file DIR/P-plans.csv --dry-run")[:2]: "no stack trace",
     (P, "--bootstrap-server B --topic P-y --line-reader no.such.Reader"): "says what is possible instead",

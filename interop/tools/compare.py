@@ -22,7 +22,7 @@ import time
 
 from cases import CASES, FILES, ON_PURPOSE
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 SIDES = {"kafka": "kk", "monedula": "mm"}
 
 
@@ -116,6 +116,9 @@ def comparable(case, answer):
     if case[0] == "topics" and "--describe" in case[1]:
         # Java describes several topics, and a broker of Kafka tells settings, in the order of a hash table.
         out = sorted(re.sub(r"Configs: (\S*)", sorted_settings, out).splitlines())
+    if err.startswith("Error while executing config command"):
+        # Followed by the words as they were, and by the reason with its stack trace.
+        err = "\n".join(["Error while executing config command", *plain[1:2]])
     if case[0] in GROUP_TOOLS:
         out, err = of_groups(case, out, err)
     return {"code": answer["code"], "out": out, "err": err}

@@ -4,12 +4,15 @@ use protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
 };
 use protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsSynonym,
 };
 use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+
+use protocol::messages::list_config_resources_request::ListConfigResourcesRequest;
+use protocol::messages::list_config_resources_response::ListConfigResourcesResponse;
 
 use super::{Admin, PerItem};
 use crate::cluster::Target;
@@ -76,6 +79,21 @@ pub enum ConfigSource {
 }
 
 impl ConfigSource {
+    /// As Kafka prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "UNKNOWN",
+            Self::DynamicTopic => "DYNAMIC_TOPIC_CONFIG",
+            Self::DynamicBroker => "DYNAMIC_BROKER_CONFIG",
+            Self::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+            Self::StaticBroker => "STATIC_BROKER_CONFIG",
+            Self::Default => "DEFAULT_CONFIG",
+            Self::DynamicBrokerLogger => "DYNAMIC_BROKER_LOGGER_CONFIG",
+            Self::DynamicClientMetrics => "DYNAMIC_CLIENT_METRICS_CONFIG",
+            Self::DynamicGroup => "DYNAMIC_GROUP_CONFIG",
+        }
+    }
+
     fn from_code(code: i8) -> Self {
         match code {
             1 => Self::DynamicTopic,
@@ -99,6 +117,16 @@ pub struct ConfigEntry {
     pub source: ConfigSource,
     pub sensitive: bool,
     pub read_only: bool,
+    /// Where else a value could come from, in the order in which they count. Only when asked for.
+    pub synonyms: Vec<ConfigSynonym>,
+}
+
+/// A key under which a value is found, and what stands there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigSynonym {
+    pub name: String,
+    pub value: Option<String>,
+    pub source: ConfigSource,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,10 +151,27 @@ impl Admin {
         &self,
         resources: &[ConfigResource],
     ) -> Result<PerItem<ConfigResource, Vec<ConfigEntry>>> {
+        self.describe_configs_of(resources, false).await
+    }
+
+    /// The same with all synonyms of every setting.
+    pub async fn describe_configs_with_synonyms(
+        &self,
+        resources: &[ConfigResource],
+    ) -> Result<PerItem<ConfigResource, Vec<ConfigEntry>>> {
+        self.describe_configs_of(resources, true).await
+    }
+
+    async fn describe_configs_of(
+        &self,
+        resources: &[ConfigResource],
+        include_synonyms: bool,
+    ) -> Result<PerItem<ConfigResource, Vec<ConfigEntry>>> {
         let mut results = Vec::with_capacity(resources.len());
         for (target, resources) in by_target(resources.iter(), |resource| resource.target()) {
             let request = DescribeConfigsRequest {
                 resources: resources.iter().copied().map(asked).collect(),
+                include_synonyms,
                 ..Default::default()
             };
             let answered = self.ask("describeConfigs", target, &request, |reply| {
@@ -149,6 +194,21 @@ impl Admin {
             results.extend(answered.await?);
         }
         Ok(results)
+    }
+
+    /// The resources of one kind that have settings of their own: those named like `like`.
+    pub async fn list_config_resources(&self, like: &ConfigResource) -> Result<Vec<String>> {
+        let (kind, _) = like.parts();
+        let request =
+            ListConfigResourcesRequest { resource_types: vec![kind], ..Default::default() };
+        self.ask("listConfigResources", Target::Any, &request, |reply| {
+            let response: ListConfigResourcesResponse<'_> = reply.decode()?;
+            Error::check(response.error_code, None)?;
+            let resources = response.config_resources.iter();
+            let names = resources.filter(|r| r.resource_type == kind);
+            Ok(names.map(|r| r.resource_name.to_string()).collect())
+        })
+        .await
     }
 
     /// Changes settings one by one, leaving all others as they are (KIP-339).
@@ -217,6 +277,15 @@ fn entry(entry: &DescribeConfigsResourceResult<'_>) -> ConfigEntry {
         source: ConfigSource::from_code(entry.config_source),
         sensitive: entry.is_sensitive,
         read_only: entry.read_only,
+        synonyms: entry.synonyms.iter().map(synonym).collect(),
+    }
+}
+
+fn synonym(synonym: &DescribeConfigsSynonym<'_>) -> ConfigSynonym {
+    ConfigSynonym {
+        name: synonym.name.to_string(),
+        value: synonym.value.as_ref().map(ToString::to_string),
+        source: ConfigSource::from_code(synonym.source),
     }
 }
 

@@ -10,7 +10,9 @@ mod topics;
 use protocol::{Encode, ErrorCode, Message};
 
 pub use cluster::{ClusterDescription, LogDir, LogDirPartition, ReassignedPartition};
-pub use configs::{AlterConfig, AlterOperation, ConfigEntry, ConfigResource, ConfigSource};
+pub use configs::{
+    AlterConfig, AlterOperation, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym,
+};
 pub use groups::{ConsumerGroup, GroupEpochs, GroupListing, GroupMember, MemberToRemove};
 pub(crate) use offsets::list_offsets;
 pub use offsets::{ListedOffset, OffsetSpec};

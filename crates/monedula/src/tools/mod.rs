@@ -1,6 +1,7 @@
 //! Kafka's command-line tools: same arguments, output and exit codes.
 
 mod args;
+mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
@@ -20,12 +21,13 @@ pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 6] = [
+const TOOLS: [(&str, &str, Run); 7] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
     ("consumer-groups", consumer_groups::ABOUT, consumer_groups::run),
     ("groups", groups::ABOUT, groups::run),
+    ("configs", configs::ABOUT, configs::run),
     ("get-offsets", get_offsets::ABOUT, get_offsets::run),
 ];
 

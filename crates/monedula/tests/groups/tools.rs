@@ -91,3 +91,28 @@ fn groups_with_members() {
         }
     });
 }
+
+#[test]
+fn settings_of_groups() {
+    let cluster = Cluster::start();
+    let configs = |arguments: &str| cluster.tool("configs", &format!("{arguments} --group g"));
+    let nothing = "The group 'g' doesn't exist and doesn't have dynamic config.\n";
+    assert_eq!(configs("--describe"), (0, nothing.to_owned()));
+    let changed = (0, String::from("Completed updating config for group g.\n"));
+    let add =
+        "--alter --add-config consumer.heartbeat.interval.ms=400,consumer.session.timeout.ms=4000";
+    assert_eq!(configs(add), changed);
+    let (_, out) = configs("--describe");
+    let line = |out: &str, n: usize| out.lines().nth(n).unwrap_or_default().to_owned();
+    assert!(
+        line(&out, 1).starts_with("  consumer.heartbeat.interval.ms=400 sensitive=false "),
+        "{out}"
+    );
+    assert!(
+        line(&out, 2).contains("DYNAMIC_GROUP_CONFIG:consumer.session.timeout.ms=4000"),
+        "{out}"
+    );
+    assert_eq!(configs("--alter --delete-config consumer.session.timeout.ms"), changed);
+    assert_eq!(configs("--describe").1.lines().count(), 2);
+    assert_eq!(configs("--alter --add-config consumer.session.timeout.ms=1"), (1, String::new()));
+}
