@@ -117,3 +117,36 @@ fn most_members_choose_the_assignor() {
     assert_eq!(test.describe("g").assignor_name, "range");
     assert!(test.group().epoch > epoch);
 }
+
+#[test]
+fn a_tie_of_assignors_is_at_rest() {
+    let asking = |member, assignor: &'static str| Heartbeat {
+        server_assignor: Some(assignor.into()),
+        ..join(member, &["a"])
+    };
+    let mut test = Test::new();
+    test.ok(asking("m1", "uniform"));
+    test.ok(asking("m2", "range"));
+    test.settle();
+    let epoch = test.group().epoch;
+    for member in ["m1", "m2", "m1", "m2"] {
+        assert_eq!(test.go_on(member, epoch), (epoch, None));
+    }
+    assert_eq!(test.group().epoch, epoch);
+}
+
+#[test]
+fn a_pattern_that_is_not_resolved_yet_takes_nothing_from_others() {
+    let mut test = Test::new();
+    let epoch = test.ok(join_regex("m1", "a.*")).member_epoch;
+    test.context.advance(0);
+    // Too early to resolve patterns again.
+    test.ok(join_regex("m2", "b.*"));
+    test.context.advance(0);
+    let told = test.go_on("m1", epoch).1;
+    assert_eq!(told, Some([(test.topic("a"), vec![0, 1, 2, 3])].into()));
+    test.context.advance(10_001);
+    test.settle();
+    let member = test.group().member("m2").unwrap();
+    assert_eq!(member.assigned[&test.topic("b")].len(), 2);
+}
