@@ -268,7 +268,8 @@ pub fn timers_are_set(
     for (name, group) in consumer_groups(shard) {
         for member in group.members() {
             let (group, id) = (Arc::clone(name), Arc::clone(&member.id));
-            if member.state == MemberState::Unrevoked {
+            // A static member that is away has no time to keep but its session.
+            if member.state == MemberState::Unrevoked && member.epoch != LEAVE_STATIC_EPOCH {
                 let (group, member) = (Arc::clone(&group), Arc::clone(&id));
                 need(Timer::Consumer(consumer::Timer::Rebalance { group, member }))?;
             }

@@ -53,6 +53,14 @@ const UNORDERED: &[(&str, &str)] = &[
     ("DescribeProducers", "active_producers"),
     ("OffsetFetch", "topics"),
     ("OffsetFetch", "partitions"),
+    ("JoinGroup", "members"),
+    ("DescribeGroups", "members"),
+    ("DescribeGroups", "groups"),
+    ("ConsumerGroupDescribe", "groups"),
+    ("ListGroups", "groups"),
+    ("DeleteGroups", "results"),
+    ("ConsumerGroupHeartbeat", "topic_partitions"),
+    ("ConsumerGroupDescribe", "members"),
     ("ElectLeaders", "replica_election_results"),
     ("ElectLeaders", "partition_result"),
 ];
@@ -72,6 +80,8 @@ const DIFFER: &[(&str, &str, &str)] = &[
 struct Names {
     topics: BTreeMap<Uuid, Uuid>,
     sessions: BTreeMap<i32, i32>,
+    /// Ids of members of groups; as long as the recorded ones.
+    members: BTreeMap<String, String>,
 }
 
 impl Names {
@@ -83,7 +93,10 @@ impl Names {
             .sessions
             .iter()
             .map(|(theirs, own)| (theirs.to_be_bytes().to_vec(), own.to_be_bytes().to_vec()));
-        for (theirs, own) in topics.chain(sessions) {
+        let members = self.members.iter();
+        let members =
+            members.map(|(theirs, own)| (theirs.as_bytes().to_vec(), own.as_bytes().to_vec()));
+        for (theirs, own) in topics.chain(sessions).chain(members) {
             let mut at = 0;
             while let Some(found) = bytes[at..].windows(theirs.len()).position(|w| w == theirs) {
                 bytes[at + found..at + found + own.len()].copy_from_slice(&own);
@@ -98,6 +111,9 @@ impl Names {
         let mut text = own.to_owned();
         for (theirs, own) in &self.topics {
             text = text.replace(&own.to_string(), &theirs.to_string());
+        }
+        for (theirs, own) in &self.members {
+            text = text.replace(own, theirs);
         }
         for (theirs, own) in &self.sessions {
             text = text.replace(&format!("session_id: {own},"), &format!("session_id: {theirs},"));
@@ -118,6 +134,10 @@ impl Names {
                     self.topics.insert(theirs, own);
                     learned = true;
                 }
+            } else if path.ends_with("member_id")
+                && let (Some(theirs), Some(own)) = (member_id(theirs), member_id(own))
+            {
+                learned |= self.members.insert(theirs, own).is_none();
             } else if path.ends_with("session_id") && theirs != "0" && own != "0" {
                 learned |=
                     self.sessions.insert(theirs.parse().unwrap(), own.parse().unwrap()).is_none();
@@ -125,6 +145,12 @@ impl Names {
         }
         learned
     }
+}
+
+/// An id that a coordinator made, without its quotation marks: with a random part at its end.
+fn member_id(text: &str) -> Option<String> {
+    let text = text.trim_start_matches("Some(").trim_end_matches(')').trim_matches('"');
+    (text.len() >= 22).then(|| text.to_owned())
 }
 
 fn fields(api: &str, text: &str) -> Vec<(String, String)> {
@@ -173,8 +199,16 @@ impl Run {
     fn ask(&mut self, words: &[&str], expected: &str) -> String {
         let &[api, version, listener, request] = words else { panic!("{words:?}") };
         let version: i16 = version.parse().unwrap();
-        let request = self.names.request(&tree::from_hex(request));
-        let reply = self.node.ask(listener == "controller", &request, expected == "silence");
+        let reply = if request == "await" {
+            self.node.wait(listener)
+        } else {
+            let request = self.names.request(&tree::from_hex(request));
+            if expected == "later" {
+                self.node.send(listener, &request);
+                return String::new();
+            }
+            self.node.ask(listener, &request, expected == "silence")
+        };
         let own = match reply {
             // Kafka fails inside and never answers: nothing to compare with, but an answer there must be.
             Reply::Answer(_) if expected == "hang" => return String::new(),

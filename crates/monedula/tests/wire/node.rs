@@ -1,5 +1,6 @@
 //! A node that is configured as the recorded Kafka was, and raw connections to it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,8 @@ pub struct Node {
     directory: tempfile::TempDir,
     /// Of clients and of the controller.
     ports: [u16; 2],
-    connections: [Option<TcpStream>; 2],
+    /// By listener, and the number of the connection to it.
+    connections: BTreeMap<(bool, String), TcpStream>,
     recorded_port: u16,
     recorded_directory: String,
 }
@@ -67,7 +69,7 @@ impl Node {
             process,
             directory,
             ports,
-            connections: [None, None],
+            connections: BTreeMap::new(),
             recorded_port: recorded_port.parse().unwrap(),
             recorded_directory: recorded_directory.to_owned(),
         }
@@ -84,20 +86,48 @@ impl Node {
             )
     }
 
-    pub fn ask(&mut self, controller: bool, request: &[u8], silent: bool) -> Reply {
-        let side = usize::from(controller);
-        let connection = self.connections[side].get_or_insert_with(|| {
-            let connection = TcpStream::connect(("127.0.0.1", self.ports[side])).unwrap();
+    pub fn ask(&mut self, listener: &str, request: &[u8], silent: bool) -> Reply {
+        let place = place(listener);
+        let outcome = exchange(self.connection(&place), request, silent);
+        self.reply(place, outcome, silent)
+    }
+
+    /// Asks, and leaves the answer to [`Self::wait`].
+    pub fn send(&mut self, listener: &str, request: &[u8]) {
+        let connection = self.connection(&place(listener));
+        connection.write_all(&framed(request)).unwrap();
+        // Until it has surely arrived.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    pub fn wait(&mut self, listener: &str) -> Reply {
+        let place = place(listener);
+        let outcome = receive(self.connection(&place));
+        self.reply(place, outcome, false)
+    }
+
+    fn connection(&mut self, place: &(bool, String)) -> &mut TcpStream {
+        let port = self.ports[usize::from(place.0)];
+        self.connections.entry(place.clone()).or_insert_with(|| {
+            let connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
             connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             connection.set_nodelay(true).unwrap();
             connection
-        });
-        match exchange(connection, request, silent) {
+        })
+    }
+
+    fn reply(
+        &mut self,
+        place: (bool, String),
+        outcome: std::io::Result<Vec<u8>>,
+        silent: bool,
+    ) -> Reply {
+        match outcome {
             Ok(answer) if !silent => Reply::Answer(answer),
             Ok(answer) if answer[..4] == [0; 4] => Reply::Silence,
             Ok(answer) => Reply::Answer(answer),
             Err(error) => {
-                self.connections[side] = None;
+                self.connections.remove(&place);
                 let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
                 if late { Reply::Hang } else { Reply::Closed }
             }
@@ -105,17 +135,28 @@ impl Node {
     }
 }
 
+/// `broker`, `controller`, or one of them with the number of a connection behind `#`.
+fn place(listener: &str) -> (bool, String) {
+    let (listener, number) = listener.split_once('#').unwrap_or((listener, ""));
+    (listener == "controller", number.to_owned())
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend(body);
+    bytes
+}
+
 fn exchange(connection: &mut TcpStream, request: &[u8], silent: bool) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut frame = |body: &[u8]| {
-        bytes.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
-        bytes.extend(body);
-    };
-    frame(request);
+    let mut bytes = framed(request);
     if silent {
-        frame(&[0, 18, 0, 0, 0, 0, 0, 0, 255, 255]); // ApiVersions 0, number 0: its answer must be the next one
+        bytes.extend(framed(&[0, 18, 0, 0, 0, 0, 0, 0, 255, 255])); // ApiVersions 0, number 0: its answer must be the next one
     }
     connection.write_all(&bytes)?;
+    receive(connection)
+}
+
+fn receive(connection: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 4];
     connection.read_exact(&mut length)?;
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
