@@ -73,6 +73,7 @@ fn failed(member_id: &str, error: ErrorCode) -> JoinGroupResponse<'static> {
     JoinGroupResponse {
         error_code: error.code(),
         member_id: member_id.to_owned().into(),
+        protocol_name: None,
         ..Default::default()
     }
 }

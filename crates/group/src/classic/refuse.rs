@@ -27,6 +27,7 @@ pub(crate) fn refuse(request: &Request, error: ErrorCode) -> Reply {
         Request::JoinGroup { request, .. } => Reply::JoinGroup(JoinGroupResponse {
             error_code,
             member_id: request.member_id.to_string().into(),
+            protocol_name: None,
             ..Default::default()
         }),
         Request::SyncGroup { .. } => {
@@ -50,6 +51,7 @@ pub(crate) fn refuse_elsewhere(request: &Request) -> Reply {
     match request {
         Request::JoinGroup { .. } => Reply::JoinGroup(JoinGroupResponse {
             error_code: ErrorCode::InconsistentGroupProtocol.code(),
+            protocol_name: None,
             ..Default::default()
         }),
         _ => refuse(request, ErrorCode::UnknownMemberId),

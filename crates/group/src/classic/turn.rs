@@ -83,6 +83,7 @@ impl<'a> Turn<'a> {
         let response = JoinGroupResponse {
             error_code: error.code(),
             member_id: member_id.to_owned().into(),
+            protocol_name: None,
             ..Default::default()
         };
         self.replies.push((id, Reply::JoinGroup(response)));

@@ -58,6 +58,7 @@ impl Work<'_> {
             return Ok(JoinGroupResponse {
                 error_code: ErrorCode::MemberIdRequired.code(),
                 member_id: Cow::Owned(member_id.to_string()),
+                protocol_name: None,
                 ..Default::default()
             });
         }

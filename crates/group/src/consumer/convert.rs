@@ -133,7 +133,12 @@ impl Work<'_> {
         for member in from.members() {
             if let Some(waiting) = member.join {
                 let member_id = member.id.to_string().into();
-                let response = JoinGroupResponse { error_code, member_id, ..Default::default() };
+                let response = JoinGroupResponse {
+                    error_code,
+                    member_id,
+                    protocol_name: None,
+                    ..Default::default()
+                };
                 self.reply(waiting, classic::Reply::JoinGroup(response));
             }
             if let Some(waiting) = member.sync {

@@ -28,8 +28,8 @@ pub enum Reply {
 }
 
 impl Node {
-    /// `recorded` is the port and the data directory of the recorded Kafka.
-    pub fn start(recorded: &str) -> Self {
+    /// `recorded` is the port and the data directory of the recorded Kafka, `more` what else both are told.
+    pub fn start(recorded: &str, more: &[&str]) -> Self {
         let (recorded_port, recorded_directory) = recorded.split_once(' ').unwrap();
         let directory = tempfile::tempdir().unwrap();
         let free = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -58,7 +58,7 @@ impl Node {
         ];
         let mut command = Command::new(env!("CARGO_BIN_EXE_monedula"));
         command.arg("start").stdout(Stdio::piped()).stderr(Stdio::null());
-        for setting in &settings {
+        for setting in settings.iter().map(String::as_str).chain(more.iter().copied()) {
             command.args(["--set", setting]);
         }
         let mut process = command.spawn().unwrap();
