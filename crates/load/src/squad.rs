@@ -77,21 +77,28 @@ impl Squad {
     pub async fn leave(&mut self, count: usize) -> Result<String, Failure> {
         let begin = Instant::now();
         let mut tasks = Vec::new();
-        for living in self.take(count) {
+        for (no, living) in self.take(count) {
             // One that has failed is found below.
             let _gone = living.leave.send(());
-            tasks.push(living.task);
+            tasks.push((no, living.task));
         }
-        for task in tasks {
+        for (no, task) in tasks {
             task.await?;
+            self.board.forget(no);
         }
         self.settle(begin).await
     }
 
     pub async fn kill(&mut self, count: usize) -> Result<String, Failure> {
         let begin = Instant::now();
-        for living in self.take(count) {
+        let taken = self.take(count);
+        for (_, living) in &taken {
             living.task.abort();
+        }
+        for (no, living) in taken {
+            // It ends as one that was told to.
+            let _aborted = living.task.await;
+            self.board.forget(no);
         }
         self.settle(begin).await
     }
@@ -104,14 +111,13 @@ impl Squad {
         }
     }
 
-    /// The members that came last.
-    fn take(&mut self, count: usize) -> Vec<Living> {
+    /// The members that came last. Until they have ended they may still write on the board.
+    fn take(&mut self, count: usize) -> Vec<(MemberNo, Living)> {
         let mut taken = Vec::new();
         while taken.len() < count
-            && let Some((no, living)) = self.members.pop_last()
+            && let Some(last) = self.members.pop_last()
         {
-            self.board.forget(no);
-            taken.push(living);
+            taken.push(last);
         }
         taken
     }
