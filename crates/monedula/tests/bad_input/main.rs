@@ -9,6 +9,7 @@ mod configuration;
 mod damage;
 mod directories;
 mod frames;
+mod groups;
 mod mutations;
 mod peers;
 mod produce;

@@ -56,6 +56,8 @@ pub struct Checks {
     /// Offsets of these groups may do anything for a moment.
     pub reset: BTreeSet<Arc<str>>,
     pub deleted_topics: BTreeSet<Arc<str>>,
+    /// Offsets that somebody deleted: an acknowledgement from before may come later.
+    forgotten: BTreeSet<Place>,
     /// Offsets may expire.
     pub expiry: bool,
 }
@@ -126,6 +128,7 @@ impl Checks {
                 return Err(format!("{}: the offset {offset} of {} vanished", place.0, place.1));
             }
             self.highest.remove(&place);
+            self.forgotten.insert(place);
         }
         Ok(())
     }
@@ -172,9 +175,7 @@ impl Checks {
                 self.stats.commits += 1;
                 let place = (Arc::clone(group), partition);
                 let known = self.highest.get(&place).copied();
-                let excused = self.reset.contains(group)
-                    || self.expiry
-                    || self.deleted_topics.contains(&place.1.topic);
+                let excused = self.expiry || self.forgotten.contains(&place);
                 if known.is_none_or(|known| known < offset) && !excused {
                     return Err(format!(
                         "{group}: {offset} of {} was acknowledged, the log has {known:?}",

@@ -247,7 +247,10 @@ impl ConsumerMember {
                 self.target = None;
                 self.phase = Phase::Apart { from_ms: soon };
             }
-            ErrorCode::UnreleasedInstanceId | ErrorCode::FencedInstanceId => {
+            // The last is fatal to Java's client, too: somebody deleted the group after the member was fenced.
+            ErrorCode::UnreleasedInstanceId
+            | ErrorCode::FencedInstanceId
+            | ErrorCode::GroupIdNotFound => {
                 turn.told.push(Told::Fenced);
                 self.work.lose_all();
                 self.phase = Phase::Gone;
