@@ -178,8 +178,17 @@ func (k *kafkaGo) Produce(topic string, records []*Record, how Produce) ([]int64
 		if len(rows) == 0 {
 			continue
 		}
-		got, err := k.client.Produce(within(), &kafka.ProduceRequest{Topic: topic, Partition: int(p), RequiredAcks: kafka.RequiredAcks(how.Acks),
-			Records: kafka.NewRecordReader(rows...), Compression: codec})
+		var got *kafka.ProduceResponse
+		produce := func() (err error) {
+			got, err = k.client.Produce(within(), &kafka.ProduceRequest{Topic: topic, Partition: int(p), RequiredAcks: kafka.RequiredAcks(how.Acks),
+				Records: kafka.NewRecordReader(rows...), Compression: codec})
+			return err
+		}
+		err := produce()
+		if err != nil && strings.Contains(err.Error(), "topic partition not found") {
+			// The client's own view of a topic that has just grown.
+			err = eventually(produce)
+		}
 		if err == nil {
 			err = got.Error
 		}
