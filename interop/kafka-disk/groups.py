@@ -90,7 +90,7 @@ def there_and_back(name, kinds, sudden):
 def main():
     try:
         shutil.rmtree(ROOT, ignore_errors=True)
-        there_and_back("clean", (AGAINST, "kafka", AGAINST, "kafka"), sudden=False)
+        there_and_back("clean", (AGAINST, "kafka", AGAINST), sudden=False)
         there_and_back("crash", ("kafka", AGAINST, "kafka"), sudden=True)
         return 1 if failed else 0
     finally:

@@ -85,6 +85,7 @@ class Consumer:
 
 class Adapter(Aio):
     fenced = max_poll = types = False
+    pattern_members = 2
 
     def open(self, spec, listener):
         return Consumer(self.bootstrap, spec, listener)

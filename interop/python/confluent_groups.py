@@ -95,6 +95,7 @@ class Consumer:
 
 class Adapter(Confluent):
     fenced = max_poll = types = True
+    pattern_members = 2
 
     def __init__(self, bootstrap):
         self.base = {"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 1000}

@@ -391,14 +391,15 @@ class Groups:
     def pattern(self, g):
         """A topic that is made later, and matches, is read; one that does not, is not."""
         pattern = f"^{g.topic}(-later)?$"
-        g.join("a", pattern=pattern)
-        g.join("b", pattern=pattern)
-        g.wait(3, 3)
+        members = g.a.pattern_members
+        for name in "ab"[:members]:
+            g.join(name, pattern=pattern)
+        g.wait(*[6 // members] * members)
         g.reads(self.produce(g, 1))
         g.commit()
         g.a.create_topic(g.topic + "-other", 2, KEEP)
         g.a.create_topic(g.topic + "-later", 4, KEEP)
-        g.wait(5, 5)
+        g.wait(*[10 // members] * members)
         self.produce(g, 1, 2, g.topic + "-other")
         g.reads(self.produce(g, 1, 4, g.topic + "-later"))
 
