@@ -97,8 +97,8 @@ class Consumer:
 
 class Adapter(KafkaPython):
     fenced, max_poll, types = "by-commit", True, True
-    # Of two that find a new topic at the same time, one now and then stays out of the group, with Apache Kafka as well.
-    pattern_members = 1
+    # A member that finds a new topic now and then stays out of its group, with Apache Kafka as well.
+    pattern_members = 0
 
     def open(self, spec, listener):
         return Consumer(self.bootstrap, spec, listener)
