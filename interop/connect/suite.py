@@ -258,8 +258,11 @@ class Distributed:
         return self.files.equal(in_order=False)
 
     def offsets(self):
-        got = self.a.rest("GET", "/connectors/distributed-source/offsets")["offsets"]
-        same([self.files.source.stat().st_size], [each["offset"]["position"] for each in got])
+        """The source's offset is written at an interval, and read back by the worker that is asked."""
+        def probe():
+            got = self.a.rest("GET", "/connectors/distributed-source/offsets")["offsets"]
+            same([self.files.source.stat().st_size], [each["offset"]["position"] for each in got])
+        eventually(LIMIT_S, probe)
         return committed("connect-distributed-sink", self.topic, self.partitions)
 
     def delete(self):
