@@ -18,6 +18,9 @@ mod topic_hash;
 mod topic_regex;
 mod view;
 
+/// Texts of answers and records are not longer.
+const TEXT_BYTES_MAX: usize = 0x7fff;
+
 pub use caller::Caller;
 pub use groups::Kind;
 pub use offsets::{Committed, Offsets};

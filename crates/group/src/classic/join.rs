@@ -13,6 +13,7 @@ use super::group::State;
 use super::member::{Member, Protocol};
 use super::turn::Turn;
 use super::{METADATA_FACTOR_MAX, Reply};
+use crate::TEXT_BYTES_MAX;
 use crate::caller::Caller;
 
 /// From this version on a member without an id is given one first (KIP-394).
@@ -74,7 +75,10 @@ impl Turn<'_> {
         let instance_id = request.group_instance_id.as_deref();
         let new_id = new_member_id(instance_id.unwrap_or(&caller.client_id), caller.fresh_id);
         let replaced = instance_id.and_then(|instance| self.group.statics.get(instance)).cloned();
-        if let Some(old_id) = replaced {
+        if new_id.len() > TEXT_BYTES_MAX {
+            // Kafka takes the member, and fails to tell it so.
+            self.refuse_join(id, "", ErrorCode::UnknownServerError);
+        } else if let Some(old_id) = replaced {
             self.replace_static(id, caller, request, &old_id, new_id);
         } else if instance_id.is_none() && caller.version >= VERSION_OF_MEMBER_ID_REQUIRED {
             self.group.pending_joins.insert_mut(Arc::clone(&new_id));

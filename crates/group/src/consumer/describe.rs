@@ -42,12 +42,9 @@ fn in_kafkas_order(group: &Consumer) -> Vec<&Member> {
 
 /// A group that cannot be described.
 pub(crate) fn undescribed(id: &str, refusal: Refusal) -> DescribedGroup<'static> {
-    DescribedGroup {
-        group_id: Cow::Owned(id.to_owned()),
-        error_code: refusal.error.code(),
-        error_message: refusal.message.map(Cow::Owned),
-        ..Default::default()
-    }
+    let (error_code, error_message) = refusal.told();
+    let group_id = Cow::Owned(id.to_owned());
+    DescribedGroup { group_id, error_code, error_message, ..Default::default() }
 }
 
 fn describe_member(member: &Member, group: &Consumer, view: &View) -> DescribedMember<'static> {

@@ -117,9 +117,6 @@ pub(super) fn empty_response() -> ConsumerGroupHeartbeatResponse<'static> {
 
 /// The answer to a request that is refused.
 pub fn refused(refusal: Refusal) -> ConsumerGroupHeartbeatResponse<'static> {
-    ConsumerGroupHeartbeatResponse {
-        error_code: refusal.error.code(),
-        error_message: refusal.message.map(Cow::Owned),
-        ..empty_response()
-    }
+    let (error_code, error_message) = refusal.told();
+    ConsumerGroupHeartbeatResponse { error_code, error_message, ..empty_response() }
 }

@@ -1,6 +1,10 @@
 //! Why a request is refused: Kafka's error with Kafka's words.
 
+use std::borrow::Cow;
+
 use protocol::ErrorCode;
+
+use crate::TEXT_BYTES_MAX;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
@@ -9,6 +13,16 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// As an answer has it: Kafka fails on words that no answer can hold.
+    pub(crate) fn told(self) -> (i16, Option<Cow<'static, str>>) {
+        match self.message {
+            Some(message) if message.len() > TEXT_BYTES_MAX => {
+                (ErrorCode::UnknownServerError.code(), None)
+            }
+            message => (self.error.code(), message.map(Cow::Owned)),
+        }
+    }
+
     pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
         Self { error, message: Some(message.into()) }
     }

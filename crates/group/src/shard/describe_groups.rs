@@ -1,9 +1,9 @@
 //! DescribeGroups: classic groups and their members.
 
-use protocol::ErrorCode;
 use protocol::messages::describe_groups_response::DescribedGroup;
 
 use super::GroupShard;
+use crate::consumer::Refusal;
 use crate::groups::Kind;
 
 /// From this version on a group that is not there is an error.
@@ -26,8 +26,8 @@ impl GroupShard {
             ..Default::default()
         };
         if version >= VERSION_OF_GROUP_ID_NOT_FOUND {
-            dead.error_code = ErrorCode::GroupIdNotFound.code();
-            dead.error_message = Some(format!("Group {group} {fault}").into());
+            let refusal = Refusal::group_not_found(format!("Group {group} {fault}"));
+            (dead.error_code, dead.error_message) = refusal.told();
         }
         dead
     }
