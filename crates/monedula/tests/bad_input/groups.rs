@@ -27,7 +27,7 @@ const UNKNOWN_TYPE: &[u8] = &[0, 99, 1, 2, 3];
 const CUT_KEY: &[u8] = &[0, 1, 0];
 
 /// Commits one offset; the coordinator's topic comes into being.
-fn commit(node: &Node, group: &str, topic: &str) -> i16 {
+pub fn commit(node: &Node, group: &str, topic: &str) -> i16 {
     let began = Instant::now();
     let find = FindCoordinatorRequest { key: group.into(), ..Default::default() };
     node.connect().call(&find, 0);
