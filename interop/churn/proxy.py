@@ -147,7 +147,8 @@ class Proxy:
                 self._note("owns", exchange, r["GroupId"], r["MemberId"], owned=self._named(r["TopicPartitions"]))
             else:
                 self._note("alive", exchange, r["GroupId"], r["MemberId"])
-        elif key in (HEARTBEAT, SYNC):
+        # A SyncGroup to a stable group does not renew the session, on Kafka either.
+        elif key == HEARTBEAT:
             self._note("alive", exchange, r["GroupId"], r["MemberId"])
 
     def _note_response(self, exchange, response):
