@@ -133,6 +133,20 @@ pub fn epochs_grow(before: &GroupShard, after: &GroupShard) -> Result<(), Violat
                 ));
             }
             (Some(Kind::Consumer(old)), Kind::Consumer(new)) => consumer_grows(name, old, new)?,
+            (Some(Kind::Classic(old)), Kind::Consumer(new)) if new.epoch < old.generation() => {
+                return Err(format!(
+                    "{name}: epoch {} after generation {}",
+                    new.epoch,
+                    old.generation()
+                ));
+            }
+            (Some(Kind::Consumer(old)), Kind::Classic(new)) if new.generation() < old.epoch => {
+                return Err(format!(
+                    "{name}: generation {} after epoch {}",
+                    new.generation(),
+                    old.epoch
+                ));
+            }
             _ => {}
         }
     }
@@ -268,8 +282,10 @@ pub fn timers_are_set(
     for (name, group) in consumer_groups(shard) {
         for member in group.members() {
             let (group, id) = (Arc::clone(name), Arc::clone(&member.id));
-            // A static member that is away has no time to keep but its session.
-            if member.state == MemberState::Unrevoked && member.epoch != LEAVE_STATIC_EPOCH {
+            // A static member that is away has no time to keep but its session, one of the classic protocol joins in time.
+            let away = member.epoch == LEAVE_STATIC_EPOCH;
+            let gives_up = member.state == MemberState::Unrevoked;
+            if gives_up && !away && !member.uses_classic_protocol() {
                 let (group, member) = (Arc::clone(&group), Arc::clone(&id));
                 need(Timer::Consumer(consumer::Timer::Rebalance { group, member }))?;
             }

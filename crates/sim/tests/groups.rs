@@ -36,6 +36,7 @@ fn worlds_go_well() {
     // Worlds in which nothing happens go well, too.
     assert!(all.generations > 20 && all.commits > 100 && all.fenced > 5, "{all:?}");
     assert!(all.reloads > 5 && all.failed_appends > 5 && all.groups_ended > 5, "{all:?}");
+    assert!(all.conversions > 5, "{all:?}");
 }
 
 #[test]

@@ -26,7 +26,12 @@ impl World {
         match self.rng.below(100) {
             0..12 => self.crash(),
             12..24 => self.pause(),
-            24..40 => self.newcomer(),
+            24..36 => self.newcomer(),
+            36..40 => {
+                if !self.turn_over()? {
+                    self.newcomer();
+                }
+            }
             40..50 => return self.somebody_leaves(),
             50..58 => self.fail_appends(),
             58..66 => self.hold_commits(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::{Offset, TopicPartition};
 use coordinator::{LogRecord, Shard};
-use group::{GroupShard, invariants};
+use group::{GroupShard, Kind, invariants};
 
 use super::turn::Told;
 
@@ -24,6 +24,8 @@ pub struct Stats {
     pub failed_appends: u64,
     pub lost_messages: u64,
     pub groups_ended: u64,
+    /// From one protocol to the other, with members.
+    pub conversions: u64,
 }
 
 impl Stats {
@@ -37,6 +39,7 @@ impl Stats {
         self.failed_appends += other.failed_appends;
         self.lost_messages += other.lost_messages;
         self.groups_ended += other.groups_ended;
+        self.conversions += other.conversions;
     }
 }
 
@@ -72,16 +75,38 @@ fn replay(shard: &mut GroupShard, at: &mut i64, record: &LogRecord) -> Result<()
     Ok(())
 }
 
+fn has_members(kind: &Kind) -> bool {
+    match kind {
+        Kind::Classic(group) => group.members().next().is_some(),
+        Kind::Consumer(group) => group.members().next().is_some(),
+        _ => false,
+    }
+}
+
 impl Checks {
     /// Reads what the log has got since, and holds the rules against it.
     pub fn follow(&mut self, log: &[Vec<LogRecord>]) -> Verdict {
         for batch in log.get(self.batches..).unwrap_or_default() {
             let (begin, ended) = (self.follower.clone(), self.stats.groups_ended);
+            // Before the tombstones that are read: who goes with its members is to come back as another kind.
+            let mut solid = self.follower.clone();
+            let mut converted = BTreeSet::new();
             for record in batch {
                 let before = self.follower.clone();
+                if record.value.is_some() {
+                    solid = before.clone();
+                }
                 replay(&mut self.follower, &mut self.next, record)?;
                 self.stats.records += 1;
-                self.note_ends(&before);
+                converted.extend(self.note_ends(&before, &solid));
+                if record.value.is_some() {
+                    solid = self.follower.clone();
+                }
+            }
+            if let Some(gone) =
+                converted.iter().find(|name| !self.follower.groups().contains_key(*name))
+            {
+                return Err(format!("{gone} is gone with its members"));
             }
             // A group may end and begin again within a batch.
             if ended == self.stats.groups_ended {
@@ -96,13 +121,22 @@ impl Checks {
         Ok(())
     }
 
-    fn note_ends(&mut self, before: &GroupShard) {
+    /// Groups that ended. Those that only change their kind are returned.
+    fn note_ends(&mut self, before: &GroupShard, solid: &GroupShard) -> Vec<Arc<str>> {
+        let mut converted = Vec::new();
         for name in before.groups().keys() {
-            if !self.follower.groups().contains_key(name) {
+            if self.follower.groups().contains_key(name) {
+                continue;
+            }
+            if solid.groups().get(name).is_some_and(has_members) {
+                self.stats.conversions += 1;
+                converted.push(Arc::clone(name));
+            } else {
                 *self.lives.entry(Arc::clone(name)).or_default() += 1;
                 self.stats.groups_ended += 1;
             }
         }
+        converted
     }
 
     /// Committed offsets go back for nobody who did not ask for it, and do not vanish.

@@ -46,10 +46,12 @@ pub struct ClassicMember {
     pub phase: Phase,
     pub work: Work,
     pub member_id: String,
-    generation: i32,
+    pub generation: i32,
     protocol: String,
     waiting: Option<Waiting>,
     heartbeat_ms: u64,
+    /// It has to tell the group that it gave up partitions.
+    gives_up: bool,
     /// Of a leader: the topics of its group, and what it assigned of them.
     watched: BTreeSet<Arc<str>>,
     counts: Option<PartitionCounts>,
@@ -72,6 +74,7 @@ impl ClassicMember {
             protocol: String::new(),
             waiting: None,
             heartbeat_ms: 0,
+            gives_up: false,
             watched: BTreeSet::new(),
             counts: None,
         }
@@ -100,8 +103,14 @@ impl ClassicMember {
     }
 
     fn be_member(&mut self, turn: &mut Turn<'_>) {
+        self.say_what_it_gave_up(turn);
+        if self.phase != Phase::Member {
+            return;
+        }
         let who = self.who();
-        self.work.go_on(turn, &who);
+        if !self.gives_up {
+            self.work.go_on(turn, &who);
+        }
         let changed =
             self.counts.as_ref().is_some_and(|known| *known != turn.counts(&self.watched));
         if changed && self.waiting.is_none() {
@@ -129,7 +138,12 @@ impl ClassicMember {
         self.waiting = Some(Waiting { call, until_ms: turn.now_ms + patience_ms });
     }
 
-    fn join(&mut self, turn: &mut Turn<'_>) {
+    /// It watches over the topics of its group.
+    pub fn leads(&self) -> bool {
+        self.counts.is_some()
+    }
+
+    pub fn join(&mut self, turn: &mut Turn<'_>) {
         let owned: Vec<TopicPartition> = self.work.owned().into_iter().collect();
         let subscription = MemberSubscription {
             topics: self.topics.iter().cloned().collect(),
@@ -144,6 +158,7 @@ impl ClassicMember {
             self.work.lose_all();
         }
         self.counts = None;
+        self.gives_up = false;
         self.phase = Phase::Joining;
         let request = JoinGroupRequest {
             group_id: self.group.to_string().into(),
@@ -279,7 +294,13 @@ impl ClassicMember {
             self.work.commit(turn, &who);
         }
         self.work.own(&assigned);
-        if gives_up && self.assignor.is_cooperative() {
+        self.gives_up = gives_up && self.assignor.is_cooperative();
+        self.say_what_it_gave_up(turn);
+    }
+
+    /// Joins again once the commit is answered: others have the partitions from then on.
+    fn say_what_it_gave_up(&mut self, turn: &mut Turn<'_>) {
+        if self.gives_up && self.waiting.is_none() && self.work.is_done(turn) {
             self.join(turn);
         }
     }

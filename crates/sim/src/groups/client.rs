@@ -67,6 +67,13 @@ impl Client {
         }
     }
 
+    pub fn waits_for_offsets(&self, call: u64) -> bool {
+        match &self.member {
+            Member::Classic(member) => member.work.waits_for(call),
+            Member::Consumer(member) => member.work.waits_for(call),
+        }
+    }
+
     pub fn owned(&self) -> BTreeSet<TopicPartition> {
         match &self.member {
             Member::Classic(member) => member.work.owned(),
@@ -95,6 +102,13 @@ impl Client {
         match &mut self.member {
             Member::Classic(member) => member.wake(turn),
             Member::Consumer(member) => member.wake(turn),
+        }
+    }
+
+    /// What an application can ask of its classic consumer.
+    pub fn ask_for_rebalance(&mut self, turn: &mut Turn<'_>) {
+        if let Member::Classic(member) = &mut self.member {
+            member.join(turn);
         }
     }
 

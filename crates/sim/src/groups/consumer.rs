@@ -49,6 +49,8 @@ pub struct ConsumerMember {
     full: bool,
     /// What it is to own, and when it will have given up the rest.
     target: Option<(BTreeMap<Uuid, BTreeSet<i32>>, u64)>,
+    /// It committed what it is about to give up.
+    has_said_last: bool,
 }
 
 impl ConsumerMember {
@@ -69,6 +71,7 @@ impl ConsumerMember {
             interval_ms: 5_000,
             full: true,
             target: None,
+            has_said_last: false,
         }
     }
 
@@ -103,10 +106,12 @@ impl ConsumerMember {
     }
 
     fn be_member(&mut self, turn: &mut Turn<'_>) {
-        let who = self.who();
-        self.work.go_on(turn, &who);
         let due = self.target.as_ref().is_some_and(|(_, at)| *at <= turn.now_ms);
-        if due && self.waiting.is_none() {
+        if !due {
+            let who = self.who();
+            self.work.go_on(turn, &who);
+        }
+        if due && self.waiting.is_none() && self.has_committed(turn) {
             self.reconcile(turn);
             self.heartbeat(turn, true);
         } else if self.heartbeat_ms <= turn.now_ms && self.waiting.is_none() {
@@ -117,12 +122,25 @@ impl ConsumerMember {
     /// Owns what it is to own, as far as it knows those topics.
     fn reconcile(&mut self, turn: &mut Turn<'_>) {
         let Some((target, _)) = self.target.take() else { return };
+        self.has_said_last = false;
         let target = named(turn, &target);
-        if self.work.owned().difference(&target).next().is_some() {
+        self.work.own(&target);
+    }
+
+    /// Who gives up partitions commits first and hears the answer: a commit that comes after the next owner began would
+    /// take that one back, since the epoch may still be good.
+    fn has_committed(&mut self, turn: &mut Turn<'_>) -> bool {
+        if !self.work.is_done(turn) {
+            return false;
+        }
+        let keeps = self.target.as_ref().map(|(target, _)| named(turn, target));
+        let gives_up = keeps.is_some_and(|keeps| !self.work.owned().is_subset(&keeps));
+        if gives_up && !self.has_said_last {
+            self.has_said_last = true;
             let who = self.who();
             self.work.commit(turn, &who);
         }
-        self.work.own(&target);
+        self.work.is_done(turn)
     }
 
     fn heartbeat(&mut self, turn: &mut Turn<'_>, acknowledges: bool) {
@@ -235,6 +253,7 @@ impl ConsumerMember {
             _ => 0,
         };
         let at_ms = turn.now_ms + if gives_up { needs_ms } else { 0 };
+        self.has_said_last = false;
         self.target = Some((target, at_ms));
     }
 

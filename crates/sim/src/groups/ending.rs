@@ -34,6 +34,7 @@ impl World {
         let end_ms = self.now_ms + REST_MS;
         loop {
             self.run_to(self.now_ms + STEP_MS)?;
+            self.ask_for_rebalances()?;
             match self.is_at_rest() {
                 Ok(()) => return Ok(()),
                 Err(what) if self.now_ms >= end_ms => {

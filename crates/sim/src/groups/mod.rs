@@ -7,6 +7,7 @@ mod client;
 mod compaction;
 mod consumer;
 mod ending;
+mod mixed;
 mod network;
 mod setup;
 mod tamper;

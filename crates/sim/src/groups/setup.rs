@@ -8,6 +8,7 @@ use client::group::assignor::Assignor;
 use super::classic::ClassicMember;
 use super::client::{Client, Member};
 use super::consumer::ConsumerMember;
+use super::mixed;
 use super::world::{Event, World};
 
 /// Names that clients subscribe to, whether they exist or not.
@@ -24,7 +25,17 @@ fn style(group: &str) -> Option<Assignor> {
     }
 }
 
-const GROUPS: [&str; 6] = ["range", "roundrobin", "sticky", "cooperative", "consumer", "consumer2"];
+const GROUPS: [&str; 9] = [
+    "range",
+    "roundrobin",
+    "sticky",
+    "cooperative",
+    "consumer",
+    "consumer2",
+    "mixed-range",
+    "mixed-sticky",
+    "mixed-cooperative",
+];
 
 impl World {
     pub fn set_up(&mut self) {
@@ -57,7 +68,11 @@ impl World {
             (instance_id, topics) = (other.instance_id().cloned(), other.topics().clone());
         }
         let rebalance_timeout_ms = i32::try_from(self.rng.range(8_000, 20_000)).unwrap_or(20_000);
-        let member = match style(group) {
+        let style = match mixed::assignor(group) {
+            Some(assignor) => self.draws_classic(group).then_some(assignor),
+            None => style(group),
+        };
+        let member = match style {
             Some(assignor) => {
                 let mut member = ClassicMember::new(group, assignor, topics);
                 member.instance_id = instance_id;

@@ -22,10 +22,12 @@ pub enum Tamper {
     CompactWrongly,
     /// A coordinator that does not know that it is none any more writes what it wrote before.
     RepeatRecords,
+    /// A classic member of a consumer group is told what another one owns.
+    TellAnother,
 }
 
 impl Tamper {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LoseRecords,
         Self::StopTimers,
         Self::ForgetAnswers,
@@ -33,6 +35,7 @@ impl Tamper {
         Self::AssignTwice,
         Self::CompactWrongly,
         Self::RepeatRecords,
+        Self::TellAnother,
     ];
 
     /// Makes a commit one of a member that there is.
@@ -69,9 +72,11 @@ impl Tamper {
     }
 
     /// Drops a record of the newest batch.
-    pub fn lose(log: &mut [Vec<LogRecord>]) {
+    pub fn lose(log: &mut Vec<Vec<LogRecord>>) {
         if let Some(batch) = log.last_mut() {
             batch.pop();
         }
+        // There are no empty batches.
+        log.retain(|batch| !batch.is_empty());
     }
 }

@@ -73,9 +73,7 @@ impl Work {
 
     /// Reads on, and sometimes commits.
     pub fn go_on(&mut self, turn: &mut Turn<'_>, who: &Who) {
-        if self.waiting.as_ref().is_some_and(|(waiting, _)| waiting.until_ms <= turn.now_ms) {
-            self.waiting = None;
-        }
+        self.give_up_waiting(turn);
         for progress in self.owned.values_mut() {
             if let Some(position) = &mut progress.position {
                 *position += i64::try_from(turn.rng.below(4)).unwrap_or(0);
@@ -86,6 +84,22 @@ impl Work {
         } else if turn.rng.chance(30) {
             self.commit(turn, who);
         }
+    }
+
+    fn give_up_waiting(&mut self, turn: &Turn<'_>) {
+        if self.waiting.as_ref().is_some_and(|(waiting, _)| waiting.until_ms <= turn.now_ms) {
+            self.waiting = None;
+        }
+    }
+
+    pub fn waits_for(&self, call: u64) -> bool {
+        self.waiting.as_ref().is_some_and(|(waiting, _)| waiting.call == call)
+    }
+
+    /// No answer is awaited any more: what is given up now was committed, or could not be.
+    pub fn is_done(&mut self, turn: &Turn<'_>) -> bool {
+        self.give_up_waiting(turn);
+        self.waiting.is_none()
     }
 
     fn fetch(&mut self, turn: &mut Turn<'_>, who: &Who) {

@@ -1,5 +1,6 @@
 //! The world: one clock, one queue of what is to happen, one coordinator.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::client::{Client, Member};
 use super::network::Network;
 use super::tamper::Tamper;
 use super::turn::{Ask, Call, Lane, Turn};
-use super::{Plan, compaction};
+use super::{Plan, compaction, mixed};
 use crate::Rng;
 
 const TRACE_LINES: usize = 2000;
@@ -83,6 +84,10 @@ pub(super) struct World {
     digest: u64,
     pub groups: Vec<Arc<str>>,
     pub next_topic: u8,
+    /// How many of a hundred newcomers to a mixed group speak the classic protocol.
+    pub classic_percent: BTreeMap<Arc<str>, u64>,
+    /// What a classic member of a consumer group was told last, for who mixes that up.
+    pub last_told: Cow<'static, [u8]>,
 }
 
 impl World {
@@ -119,6 +124,8 @@ impl World {
             digest: 0xcbf2_9ce4_8422_2325,
             groups: Vec::new(),
             next_topic: 0,
+            classic_percent: BTreeMap::new(),
+            last_told: Cow::Borrowed(&[]),
         };
         world.settle();
         world
@@ -243,8 +250,14 @@ impl World {
     }
 
     fn arrive(&mut self, client: usize, mut call: Call) {
+        if self.is_given_up(client, &call) {
+            return;
+        }
         let in_order = call.lane == Lane::Offsets
-            || matches!(self.clients.get(client).map(|c| &c.member), Some(Member::Consumer(_)));
+            || self.clients.get(client).is_some_and(|client| {
+                matches!(client.member, Member::Consumer(_))
+                    || mixed::assignor(client.group()).is_some()
+            });
         let newest = self.newest.entry((client, call.lane)).or_default();
         if in_order && call.id < *newest {
             return;
@@ -260,6 +273,7 @@ impl World {
             Tamper::assign_twice(&mut call.ask);
         }
         self.leave_out_what_does_not_exist(&mut call.ask);
+        self.tell_forgotten_member(client, &call.ask);
         let id = match call.ask {
             Ask::Request(request) => self.server.request(request),
             Ask::Query(query) => self.server.query(query),
@@ -332,7 +346,7 @@ impl World {
     }
 
     fn give_replies(&mut self) -> Verdict {
-        while let Some((id, reply)) = self.server.replies.pop_first() {
+        while let Some((id, mut reply)) = self.server.replies.pop_first() {
             if self.plan.tamper == Some(Tamper::ForgetAnswers) && self.rng.chance(1) {
                 continue;
             }
@@ -348,12 +362,25 @@ impl World {
             }
             self.note(&format!("{} of client {} gets {reply:?}", origin.call, origin.client));
             let Origin { client, lane, call, .. } = origin;
+            if self.plan.tamper == Some(Tamper::TellAnother) {
+                self.tell_another(client, &mut reply);
+            }
             for ms in self.network.arrivals(&mut self.rng) {
                 let reply = reply.clone();
                 self.after(ms, Event::Answer { client, lane, call, reply });
             }
         }
         Ok(())
+    }
+
+    fn tell_another(&mut self, client: usize, reply: &mut Result<Reply, ErrorCode>) {
+        let Some(client) = self.clients.get(client) else { return };
+        let Ok(Reply::Classic(group::classic::Reply::SyncGroup(reply))) = reply else { return };
+        let groups = self.server.runtime.tip().groups();
+        let mixed = matches!(groups.get(client.group()), Some(group::Kind::Consumer(_)));
+        if mixed && reply.error_code == 0 {
+            std::mem::swap(&mut reply.assignment, &mut self.last_told);
+        }
     }
 
     fn nobody_waits_for_ever(&self) -> Verdict {
@@ -370,29 +397,6 @@ impl World {
         }
     }
 
-    /// A client of a consumer group never reads what the coordinator does not count as its.
-    fn clients_own_what_is_theirs(&self) -> Verdict {
-        for client in &self.clients {
-            let Member::Consumer(member) = &client.member else { continue };
-            if !client.lives() || !client.is_member() {
-                continue;
-            }
-            let groups = self.server.runtime.tip().groups();
-            let Some(group::Kind::Consumer(group)) = groups.get(&member.group) else { continue };
-            let Some(known) = group.member(&member.member_id) else { continue };
-            for one in member.work.owned() {
-                let Some(topic) = self.cluster.topics.get(&one.topic) else { continue };
-                if known.assignment_epoch(topic.id, one.partition.get()).is_none() {
-                    return Err(format!(
-                        "{}: {} reads {one}, which is not its",
-                        member.group, member.member_id
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The coordinator moves: a new one reads the log, and nobody is answered.
     pub fn reload(&mut self, compact: bool) -> Verdict {
         self.settle();
@@ -404,6 +408,7 @@ impl World {
                 for batch in &mut self.server.log {
                     batch.retain(|_| self.rng.chance(80));
                 }
+                self.server.log.retain(|batch| !batch.is_empty());
             }
             self.checks.compacted(&self.server.log)?;
         }
