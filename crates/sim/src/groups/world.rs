@@ -262,9 +262,18 @@ impl World {
         if in_order && call.id < *newest {
             return;
         }
-        // Of a message that came twice on a connection that is gone, nobody hears the second answer.
-        let asker = if in_order && call.id == *newest { usize::MAX } else { client };
+        let repeated = in_order && call.id == *newest;
         *newest = call.id.max(*newest);
+        let mut asker = client;
+        if repeated && call.lane == Lane::Group && self.is_of_consumer_protocol(client) {
+            // It is said again only where no answer came, and on a connection of its own: the later answer is heard.
+            let same = |origin: &&mut Origin| origin.client == client && origin.call == call.id;
+            let Some(earlier) = self.outstanding.values_mut().find(same) else { return };
+            earlier.client = usize::MAX;
+        } else if repeated {
+            // Of a message that came twice on a connection that is gone, nobody hears the second answer.
+            asker = usize::MAX;
+        }
         self.note(&format!("{} of client {client} arrives", call.id));
         if self.plan.tamper == Some(Tamper::TrustCommits) {
             Tamper::trust(&mut call.ask, self.server.runtime.tip());
@@ -280,6 +289,11 @@ impl World {
         };
         let (lane, since_ms) = (call.lane, self.now_ms);
         self.outstanding.insert(id, Origin { client: asker, lane, call: call.id, since_ms });
+    }
+
+    fn is_of_consumer_protocol(&self, client: usize) -> bool {
+        let member = self.clients.get(client).map(|client| &client.member);
+        matches!(member, Some(Member::Consumer(_)))
     }
 
     /// As the broker does before it asks a coordinator.
