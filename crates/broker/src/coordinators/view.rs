@@ -13,9 +13,7 @@ use metadata::{ConfigResource, ConfigResourceType, Image};
 use super::OFFSETS_TOPIC;
 use crate::node::Node;
 
-/// As of now.
-pub(super) fn of(node: &Node) -> View {
-    let config = node.config();
+fn of(config: &BrokerConfig, image: &Arc<Image>) -> View {
     View {
         offsets: OffsetsConfig {
             metadata_max: usize::try_from(config.offsets.metadata_max_bytes).unwrap_or(0),
@@ -28,10 +26,10 @@ pub(super) fn of(node: &Node) -> View {
             session_timeout_ms_max: config.group.max_session_timeout_ms,
             initial_rebalance_delay_ms: config.group.initial_rebalance_delay_ms,
             members_max: config.group.max_size,
-            record_bytes_max: record_bytes_max(&config, &node.image()),
+            record_bytes_max: record_bytes_max(config, image),
         },
-        consumer: consumer_groups(&config),
-        metadata: Arc::new(Committed { image: arc_swap::Guard::into_inner(node.image()) }),
+        consumer: consumer_groups(config),
+        metadata: Arc::new(Committed { image: Arc::clone(image) }),
     }
 }
 
@@ -86,10 +84,10 @@ pub(super) struct Current {
 
 impl Current {
     pub fn new(node: &Node) -> Self {
-        // What the view is made of may be newer than this: then it is made once more.
         let config = arc_swap::Guard::into_inner(node.config());
         let image = arc_swap::Guard::into_inner(node.image());
-        Self { config, image, view: of(node) }
+        let view = of(&config, &image);
+        Self { config, image, view }
     }
 
     /// As of now.
