@@ -18,9 +18,10 @@ from confluent_kafka import admin as ca
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import server, step
+from harness import server
 from harness.check import Checks, eventually, same
-from harness.paths import TOOLS_JARS, WORK
+from harness.jvm import Jvm
+from harness.paths import WORK
 
 BOOTSTRAP, AGAINST = os.environ["BOOTSTRAP"], os.environ["AGAINST"]
 HOME = WORK / "connect"
@@ -37,7 +38,6 @@ COMMON = {
     "consumer.session.timeout.ms": 6000,
 }
 CLI = "org.apache.kafka.connect.cli."
-running = []
 
 
 def write_properties(path, values):
@@ -45,11 +45,11 @@ def write_properties(path, values):
     return path
 
 
-class Worker:
+class Worker(Jvm):
     """One Connect process with its REST interface on a port of its own."""
 
     def __init__(self, name, main, config, *connectors):
-        self.name, self.main, self.connectors, self.starts = name, main, connectors, 0
+        self.name, self.main, self.connectors, self.log = name, main, connectors, f"{AGAINST}-connect-{name}"
         self.port = server.free_ports()[0]
         self.config = write_properties(HOME / f"{name}.properties",
                                        {**COMMON, "listeners": f"http://127.0.0.1:{self.port}", **config})
@@ -58,21 +58,8 @@ class Worker:
     def id(self):
         return f"127.0.0.1:{self.port}"
 
-    def start(self):
-        heap = ["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        command = server.java(heap, TOOLS_JARS, CLI + self.main, self.config, *self.connectors)
-        self.process = step.spawn(f"{AGAINST}-connect-{self.name}", command, append=self.starts > 0)
-        self.starts += 1
-        running.append(self.process)
-        return self
-
-    def stop(self):
-        step.end_group(self.process, grace_s=20)
-        # A JVM ends with 143 after SIGTERM.
-        assert self.process.returncode in (0, 143), f"exit code {self.process.returncode}"
-
-    def crash(self):
-        server.end_group_now(self.process)
+    def arguments(self):
+        return (CLI + self.main, self.config, *self.connectors)
 
     def rest(self, method, path, body=None):
         assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}"
@@ -288,7 +275,5 @@ try:
             if not checks.check(name, call):
                 break
 finally:
-    for process in running:
-        if process.poll() is None:
-            server.end_group_now(process)
+    Jvm.end_all()
 sys.exit(1 if checks.failed else 0)

@@ -17,9 +17,9 @@ from confluent_kafka import admin as ca
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import server, step
 from harness.check import Checks, eventually, same
-from harness.paths import TOOLS_JARS, WORK
+from harness.jvm import Jvm
+from harness.paths import WORK
 
 BOOTSTRAP, AGAINST = os.environ["BOOTSTRAP"], os.environ["AGAINST"]
 APPLICATION, INPUT, OUTPUT = "streams-wordcount", "streams-plaintext-input", "streams-wordcount-output"
@@ -28,36 +28,22 @@ STATE = WORK / "streams"
 LIMIT_S = 40
 WORDS = "all streams lead to kafka hello join summit ein kleiner text mit wörtern tick tack".split()
 ADMIN = ca.AdminClient({"bootstrap.servers": BOOTSTRAP})
-running = []
 
 
-class Application:
+class Application(Jvm):
     """One instance of the demo with its own state directory."""
 
     def __init__(self, name):
-        self.name, self.state, self.starts = name, STATE / name, 0
+        self.name, self.state, self.log = name, STATE / name, f"{AGAINST}-streams-{name}"
 
-    def start(self):
+    def arguments(self):
         config = STATE / f"{self.name}.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in {
             "bootstrap.servers": BOOTSTRAP, "client.id": self.name, "state.dir": self.state, "commit.interval.ms": 100,
             "statestore.cache.max.bytes": 0, "consumer.session.timeout.ms": 6000, "consumer.heartbeat.interval.ms": 1000,
             "auto.offset.reset": "earliest", "acceptable.recovery.lag": 0, "processing.guarantee": "at_least_once",
         }.items()))
-        heap = ["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        command = server.java(heap, TOOLS_JARS, "org.apache.kafka.streams.examples.wordcount.WordCountDemo", config)
-        self.process = step.spawn(f"{AGAINST}-streams-{self.name}", command, append=self.starts > 0)
-        self.starts += 1
-        running.append(self.process)
-        return self
-
-    def stop(self):
-        step.end_group(self.process, grace_s=20)
-        # A JVM ends with 143 after SIGTERM.
-        assert self.process.returncode in (0, 143), f"exit code {self.process.returncode}"
-
-    def crash(self):
-        server.end_group_now(self.process)
+        return "org.apache.kafka.streams.examples.wordcount.WordCountDemo", config
 
     def lose_state(self):
         shutil.rmtree(self.state)
@@ -197,7 +183,5 @@ try:
             if not checks.check(name, call):
                 break
 finally:
-    for process in running:
-        if process.poll() is None:
-            server.end_group_now(process)
+    Jvm.end_all()
 sys.exit(1 if checks.failed else 0)
