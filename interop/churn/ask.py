@@ -1,51 +1,12 @@
 """Asking the server about groups: one connection, the project's own codec, no client library in between."""
 
-import socket
-import struct
-
-import codec
+from harness import codec, wire
 
 OFFSET_FETCH, FIND_COORDINATOR, DESCRIBE, CONSUMER_DESCRIBE = 9, 10, 15, 69
 GROUP_ID_NOT_FOUND = 69
-LIMIT_S = 10
 
 
-class Connection:
-    def __init__(self, port, client):
-        self.port, self.client, self.socket, self.correlation = port, client.encode(), None, 0
-
-    def call(self, key, version, request):
-        """Sends a request, returns its response; a connection that broke is opened anew by the next call."""
-        try:
-            if self.socket is None:
-                self.socket = socket.create_connection(("127.0.0.1", self.port), LIMIT_S)
-            self.correlation += 1
-            message = codec.REQUESTS[key]
-            frame = struct.pack(">hhih", key, version, self.correlation, len(self.client)) + self.client
-            frame += (b"\0" if message.is_flexible(version) else b"") + message.encode(request, version)
-            self.socket.sendall(struct.pack(">i", len(frame)) + frame)
-            answer = self.exactly(struct.unpack(">i", self.exactly(4))[0])
-            message = codec.RESPONSES[key]
-            at = codec.skip_tags(answer, 4) if message.is_flexible(version) else 4
-            return message.decode(answer, version, at)[0]
-        except OSError:
-            self.close()
-            raise
-
-    def exactly(self, n):
-        got = bytearray()
-        while len(got) < n:
-            more = self.socket.recv(n - len(got))
-            if not more:
-                raise ConnectionError("closed by the server")
-            got += more
-        return bytes(got)
-
-    def close(self):
-        if self.socket:
-            self.socket.close()
-            self.socket = None
-
+class Connection(wire.Connection):
     def find_coordinator(self, groups):
         """Makes the server create its topic of offsets; True when each group has a coordinator."""
         found = self.call(FIND_COORDINATOR, 4, {"KeyType": 0, "CoordinatorKeys": list(groups)})

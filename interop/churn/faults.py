@@ -2,7 +2,7 @@
 
 import random
 
-import codec
+from harness import codec
 from proxy import CONSUMER_DESCRIBE, CONSUMER_HEARTBEAT, DESCRIBE, HEARTBEAT, OFFSET_COMMIT, OFFSET_FETCH, SYNC
 
 REBALANCE_IN_PROGRESS = 27

@@ -9,7 +9,7 @@ import collections
 import threading
 import time
 
-import codec
+from harness import codec
 
 OFFSET_COMMIT, OFFSET_FETCH, JOIN, HEARTBEAT, LEAVE, SYNC, DESCRIBE, CONSUMER_HEARTBEAT, CONSUMER_DESCRIBE = \
     8, 9, 11, 12, 13, 14, 15, 68, 69
