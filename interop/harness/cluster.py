@@ -102,10 +102,6 @@ class Node:
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def any_port(self):
-        return self.port or self.controller_port
-
     def is_broker(self):
         return "broker" in self.roles
 
@@ -167,9 +163,15 @@ class Node:
         try:
             if self.is_broker():
                 return any(b["NodeId"] == self.id for b in wire.metadata(self.port, limit_s=3)["Brokers"])
-            return wire.quorum(self.controller_port, limit_s=3)["LeaderId"] >= 0
+            return self.quorum_leader(limit_s=3) >= 0
         except (OSError, ValueError, IndexError):
             return False
+
+    def quorum_leader(self, limit_s=wire.LIMIT_S):
+        """The id of the quorum's leader as this node knows it; -1 for nobody."""
+        if self.is_broker():
+            return wire.quorum(self.port, limit_s)["LeaderId"]
+        return wire.active_controller(self.controller_port, limit_s)
 
     def stop(self, limit_s=STOP_LIMIT_S):
         """A clean stop by SIGTERM; Failed when it takes too long, or when Monedula's exit code is not 0."""
@@ -344,7 +346,7 @@ class Cluster:
             if node.is_broker():
                 known = {broker["NodeId"] for broker in wire.metadata(node.port)["Brokers"]}
                 assert known == want, f"{node.name} knows the brokers {sorted(known)} of {sorted(want)}"
-            leaders.add(wire.quorum(node.any_port)["LeaderId"])
+            leaders.add(node.quorum_leader())
         assert len(leaders) <= 1 and -1 not in leaders, f"leaders of the quorum: {sorted(leaders)}"
 
     def leader(self, limit_s=30):
@@ -352,7 +354,7 @@ class Cluster:
         def ask():
             for node in self.running():
                 try:
-                    found = wire.quorum(node.any_port)["LeaderId"]
+                    found = node.quorum_leader()
                 except OSError:
                     continue
                 if found >= 0 and self.node(found).alive() and not self.node(found).paused:

@@ -5,7 +5,8 @@ import struct
 
 from . import codec
 
-METADATA, DESCRIBE_QUORUM = 3, 55
+METADATA, DESCRIBE_QUORUM, DESCRIBE_CLUSTER = 3, 55, 60
+CONTROLLERS = 2
 LIMIT_S = 10
 NO_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -66,7 +67,7 @@ def metadata(port, topics=(), limit_s=LIMIT_S):
 
 
 def quorum(port, limit_s=LIMIT_S):
-    """The metadata quorum by whom listens at port, a broker or a controller: a partition of DescribeQuorum v2."""
+    """The metadata quorum as a broker at port, or the active controller, tells it: a partition of DescribeQuorum v2."""
     asked = [{"TopicName": "__cluster_metadata", "Partitions": [{"PartitionIndex": 0}]}]
     answer = ask(port, DESCRIBE_QUORUM, 2, {"Topics": asked}, limit_s)
     if answer["ErrorCode"]:
@@ -75,3 +76,12 @@ def quorum(port, limit_s=LIMIT_S):
     if partition["ErrorCode"]:
         raise ConnectionError(f"DescribeQuorum: error {partition['ErrorCode']}")
     return partition
+
+
+def active_controller(port, limit_s=LIMIT_S):
+    """Who leads the quorum for the controller at port; -1 while it knows nobody."""
+    asked = {"IncludeClusterAuthorizedOperations": False, "EndpointType": CONTROLLERS}
+    answer = ask(port, DESCRIBE_CLUSTER, 1, asked, limit_s)
+    if answer["ErrorCode"]:
+        raise ConnectionError(f"DescribeCluster: error {answer['ErrorCode']}")
+    return answer["ControllerId"]
