@@ -45,6 +45,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ),
     // Made-up worlds around pure machines, no part of the product; of `client` only what members tell each other.
     ("sim", &["base", "client", "coordinator", "group", "protocol"]),
+    // A proxy for failure tests, no part of the product; of `protocol` only the names of the APIs.
+    ("faults", &["protocol"]),
     ("tidy", &[]),
 ];
 
