@@ -4,7 +4,8 @@ use base::machine::ReplyId;
 use base::{MonoMs, NodeId, Offset};
 
 use crate::{
-    BatchId, ControlRecord, ElectionState, FetchPosition, RaftError, ReplicaKey, SnapshotId,
+    BatchId, ControlRecord, DataId, Destination, ElectionState, Endpoint, FetchPosition, RaftError,
+    ReplicaKey, Request, RequestId, SnapshotId,
 };
 
 /// Plain data, to be executed **in order**: each before the next, the durable ones durable before the next.
@@ -30,6 +31,43 @@ pub enum Effect {
     /// The proposed batch cannot be appended: this node does not lead `epoch` (any more).
     Rejected {
         batch: BatchId,
+    },
+    /// Append the batches of `data` that lie before `until`, as they came from the leader.
+    AppendFetched {
+        data: DataId,
+        until: Offset,
+    },
+    /// What came under this name is not needed (any more). Every `data` ends in this, in [`Self::AppendFetched`] or in
+    /// [`Self::WriteSnapshot`].
+    DropFetched {
+        data: DataId,
+    },
+    /// Cut off everything from `end` on, durably. Never below the high watermark.
+    Truncate {
+        end: Offset,
+    },
+    /// Write `data` at this position of the snapshot's unfinished file; at 0 a new one is begun.
+    WriteSnapshot {
+        id: SnapshotId,
+        position: u64,
+        data: DataId,
+    },
+    /// The snapshot is complete: give it its name, durably, empty the log and let it start at the snapshot's end; then
+    /// tell by [`crate::Event::SnapshotInstalled`] or [`crate::Event::SnapshotRefused`].
+    InstallSnapshot {
+        id: SnapshotId,
+    },
+    /// Send this; its outcome comes back by [`crate::Event::Response`], exactly once.
+    Send {
+        id: RequestId,
+        to: Destination,
+        request: Request,
+    },
+    /// Another epoch, or another leader of it.
+    LeaderChanged {
+        epoch: i32,
+        leader: Option<NodeId>,
+        endpoints: Vec<Endpoint>,
     },
     /// Make the log durable up to `end`, then tell by [`crate::Event::Flushed`].
     Flush {
@@ -68,23 +106,37 @@ pub enum Reply {
     Fetch(FetchAnswer),
     FetchSnapshot(FetchSnapshotAnswer),
     DescribeQuorum(Result<Describe, RaftError>),
+    AddVoter(Result<(), Refusal>),
+    RemoveVoter(Result<(), Refusal>),
+    UpdateVoter(LeaderAnswer),
+    UpgradeKRaftVersion(Result<(), Refusal>),
+}
+
+/// A change of the voters that did not happen, and the words for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub error: RaftError,
+    pub message: Option<String>,
 }
 
 /// The part that all answers share. A wrong cluster id is an error of the whole response, all others of the partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeaderAnswer {
     pub error: Option<RaftError>,
     pub leader: Option<NodeId>,
     pub epoch: i32,
+    /// Where the leader listens: of all its listeners the answer's NodeEndpoints name the one on which was asked. Of an
+    /// answer received: that one, under the name of the listener through which this node asks.
+    pub endpoints: Vec<Endpoint>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VoteAnswer {
     pub leader: LeaderAnswer,
     pub granted: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchAnswer {
     pub leader: LeaderAnswer,
     /// -1 when not known.
@@ -105,7 +157,7 @@ pub enum FetchOutcome {
     Redirect(FetchPosition),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchSnapshotAnswer {
     pub leader: LeaderAnswer,
     pub id: SnapshotId,

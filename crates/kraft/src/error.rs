@@ -3,7 +3,7 @@
 use base::NodeId;
 use protocol::ErrorCode;
 
-/// Why a request of another node was not served. Each has the Kafka error code of the same name.
+/// Why a request was not served, by this node or by another. Each has the Kafka error code of the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RaftError {
     InconsistentClusterId,
@@ -16,6 +16,14 @@ pub enum RaftError {
     InconsistentVoterSet,
     SnapshotNotFound,
     PositionOutOfRange,
+    DuplicateVoter,
+    VoterNotFound,
+    RequestTimedOut,
+    UnsupportedVersion,
+    InvalidUpdateVersion,
+    UnknownTopicOrPartition,
+    ClusterAuthorizationFailed,
+    /// Also any error of another node that has no meaning here.
     UnknownServerError,
 }
 
@@ -32,8 +40,45 @@ impl From<RaftError> for ErrorCode {
             RaftError::InconsistentVoterSet => Self::InconsistentVoterSet,
             RaftError::SnapshotNotFound => Self::SnapshotNotFound,
             RaftError::PositionOutOfRange => Self::PositionOutOfRange,
+            RaftError::DuplicateVoter => Self::DuplicateVoter,
+            RaftError::VoterNotFound => Self::VoterNotFound,
+            RaftError::RequestTimedOut => Self::RequestTimedOut,
+            RaftError::UnsupportedVersion => Self::UnsupportedVersion,
+            RaftError::InvalidUpdateVersion => Self::InvalidUpdateVersion,
+            RaftError::UnknownTopicOrPartition => Self::UnknownTopicOrPartition,
+            RaftError::ClusterAuthorizationFailed => Self::ClusterAuthorizationFailed,
             RaftError::UnknownServerError => Self::UnknownServerError,
         }
+    }
+}
+
+impl RaftError {
+    /// The error of another node's answer; `None` for code 0.
+    pub fn from_code(code: ErrorCode) -> Option<Self> {
+        const KNOWN: [RaftError; 17] = [
+            RaftError::InconsistentClusterId,
+            RaftError::InvalidRequest,
+            RaftError::FencedLeaderEpoch,
+            RaftError::UnknownLeaderEpoch,
+            RaftError::NotLeaderOrFollower,
+            RaftError::BrokerNotAvailable,
+            RaftError::InvalidVoterKey,
+            RaftError::InconsistentVoterSet,
+            RaftError::SnapshotNotFound,
+            RaftError::PositionOutOfRange,
+            RaftError::DuplicateVoter,
+            RaftError::VoterNotFound,
+            RaftError::RequestTimedOut,
+            RaftError::UnsupportedVersion,
+            RaftError::InvalidUpdateVersion,
+            RaftError::UnknownTopicOrPartition,
+            RaftError::ClusterAuthorizationFailed,
+        ];
+        if code == ErrorCode::None {
+            return None;
+        }
+        let known = KNOWN.into_iter().find(|error| ErrorCode::from(*error) == code);
+        Some(known.unwrap_or(RaftError::UnknownServerError))
     }
 }
 

@@ -1,9 +1,13 @@
 //! What can happen to a node of the quorum.
 
+use base::Offset;
 use base::machine::ReplyId;
-use base::{DirectoryId, NodeId, Offset};
 
-use crate::{ReplicaKey, SnapshotId};
+use crate::{
+    AddVoterRequest, Answer, ControlRecord, EpochRequest, FetchRequest, FetchSnapshotRequest,
+    KRaftVersion, RemoveVoterRequest, RequestId, SendFailure, SnapshotId, UpdateVoterRequest,
+    VoteRequest,
+};
 
 /// Names a batch of records that the driver keeps until it is told where to append it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,6 +39,20 @@ pub enum Event {
         start: Offset,
         oldest: SnapshotId,
     },
+    /// What came of a request that [`crate::Effect::Send`] asked for; exactly once for each.
+    Response {
+        id: RequestId,
+        answer: Result<Answer, SendFailure>,
+    },
+    /// The snapshot stands in the place of the log, durably; these are its control records.
+    SnapshotInstalled {
+        id: SnapshotId,
+        control: Vec<ControlRecord>,
+    },
+    /// What was fetched under this name is no snapshot; it was thrown away.
+    SnapshotRefused {
+        id: SnapshotId,
+    },
     Vote {
         reply: ReplyId,
         request: VoteRequest,
@@ -58,54 +76,29 @@ pub enum Event {
     DescribeQuorum {
         reply: ReplyId,
     },
+    AddVoter {
+        reply: ReplyId,
+        request: AddVoterRequest,
+    },
+    RemoveVoter {
+        reply: ReplyId,
+        request: RemoveVoterRequest,
+    },
+    UpdateVoter {
+        reply: ReplyId,
+        request: UpdateVoterRequest,
+    },
+    /// The active controller of `epoch` wants this level of `kraft.version`.
+    UpgradeKRaftVersion {
+        reply: ReplyId,
+        epoch: i32,
+        level: KRaftVersion,
+        validate_only: bool,
+    },
+    /// The active controller of `epoch` cannot go on: give up leadership.
+    Resign {
+        epoch: i32,
+    },
     /// The process is about to end: step down and answer all who wait.
     Shutdown,
-}
-
-/// A candidate asks for a vote (API 52), about the metadata partition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VoteRequest {
-    pub cluster_id: Option<String>,
-    /// The voter that is asked, when the request names it (version 1).
-    pub voter: Option<(NodeId, DirectoryId)>,
-    pub candidate: ReplicaKey,
-    pub epoch: i32,
-    pub last_epoch: i32,
-    pub last_offset: Offset,
-    pub pre_vote: bool,
-}
-
-/// A leader begins (API 53) or ends (API 54) its epoch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EpochRequest {
-    pub cluster_id: Option<String>,
-    pub voter: Option<(NodeId, DirectoryId)>,
-    pub leader: NodeId,
-    pub epoch: i32,
-}
-
-/// A replica fetches the metadata log (API 1).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FetchRequest {
-    pub cluster_id: Option<String>,
-    pub replica: ReplicaKey,
-    pub leader_epoch: i32,
-    pub offset: Offset,
-    pub last_fetched_epoch: i32,
-    /// The high watermark that the replica knows (version 18), -1 when it knows none.
-    pub high_watermark: Offset,
-    pub max_bytes: i32,
-    pub max_wait_ms: i32,
-}
-
-/// A replica fetches a part of a snapshot (API 59).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FetchSnapshotRequest {
-    pub cluster_id: Option<String>,
-    pub leader_epoch: i32,
-    pub id: SnapshotId,
-    pub position: i64,
-    /// Size of that snapshot's file, looked up by the driver; `None` when there is none of that name.
-    pub size: Option<u64>,
-    pub max_bytes: i32,
 }

@@ -20,18 +20,28 @@ pub mod invariants;
 mod log_view;
 mod node;
 mod random;
+mod request;
+mod response;
 mod state;
 mod voters;
 
 pub use effect::{
     Describe, Effect, Effects, FetchAnswer, FetchOutcome, FetchSnapshotAnswer, LeaderAnswer,
-    ReplicaProgress, Reply, VoteAnswer,
+    Refusal, ReplicaProgress, Reply, VoteAnswer,
 };
 pub use election::ElectionState;
 pub use error::{RaftError, StartError};
-pub use event::{BatchId, EpochRequest, Event, FetchRequest, FetchSnapshotRequest, VoteRequest};
+pub use event::{BatchId, Event};
 pub use log_view::{EpochStart, FetchPosition, LogView, SnapshotId};
-pub use node::{Boot, Config, Raft};
+pub use node::{Boot, Config, Raft, Times};
+pub use request::{
+    AddVoterRequest, Destination, EpochRequest, FetchRequest, FetchSnapshotRequest,
+    RemoveVoterRequest, Request, RequestId, UpdateVoterRequest, VoteRequest,
+};
+pub use response::{
+    Answer, DataId, Fetched, FetchedBatch, FetchedOutcome, FetchedRecords, FetchedSnapshot,
+    SendFailure,
+};
 pub use voters::{
     ControlRecord, Endpoint, KRaftVersion, ReplicaKey, VersionRange, Voter, VoterHistory, VoterSet,
 };

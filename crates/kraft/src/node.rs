@@ -8,9 +8,37 @@ use crate::handler::fetch::ParkedFetch;
 use crate::random::Random;
 use crate::state::{Candidate, Leader, Resigned, State, Unattached};
 use crate::{
-    BatchId, ControlRecord, Effect, Effects, ElectionState, Event, LogView, RaftError, ReplicaKey,
-    Reply, SnapshotId, StartError, Voter, VoterHistory, VoterSet, invariants,
+    BatchId, ControlRecord, Effect, Effects, ElectionState, Event, LogView, RaftError, Refusal,
+    ReplicaKey, Reply, SnapshotId, StartError, Voter, VoterHistory, VoterSet, invariants,
 };
+
+/// Time-outs of the quorum, by the keys `controller.quorum.*`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Times {
+    /// `election.timeout.ms`
+    pub election_timeout_ms: u64,
+    /// `election.backoff.max.ms`
+    pub election_backoff_max_ms: u64,
+    /// `fetch.timeout.ms`
+    pub fetch_timeout_ms: u64,
+    /// `request.timeout.ms`
+    pub request_timeout_ms: u64,
+    /// `retry.backoff.ms`
+    pub retry_backoff_ms: u64,
+}
+
+impl Default for Times {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            election_timeout_ms: 1_000,
+            election_backoff_max_ms: 1_000,
+            fetch_timeout_ms: 2_000,
+            request_timeout_ms: 2_000,
+            retry_backoff_ms: 20,
+        }
+    }
+}
 
 /// What does not change while the process lives.
 #[derive(Clone, Debug)]
@@ -18,8 +46,17 @@ pub struct Config {
     pub cluster_id: String,
     /// This node as a voter: its id, directory, controller listeners and the levels of `kraft.version` it supports.
     pub local: Voter,
-    /// `controller.quorum.election.timeout.ms`
-    pub election_timeout_ms: u64,
+    /// `process.roles` has `controller`: this node may vote and lead. Otherwise it only observes.
+    pub can_be_voter: bool,
+    /// How many `controller.quorum.bootstrap.servers` there are.
+    pub bootstrap_servers: usize,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
+    pub times: Times,
+    /// `controller.quorum.fetch.max.bytes`
+    pub fetch_max_bytes: i32,
+    /// `controller.quorum.fetch.snapshot.max.bytes`
+    pub fetch_snapshot_max_bytes: i32,
     /// Source of the random part of election timeouts.
     pub seed: u64,
 }
@@ -124,6 +161,32 @@ impl Raft {
                 effects.push(Effect::Reply { reply, body });
             }
             Event::DescribeQuorum { reply } => self.on_describe(now, reply, effects),
+            // Of a sole voter's effects none is answered by these.
+            Event::Response { .. }
+            | Event::SnapshotInstalled { .. }
+            | Event::SnapshotRefused { .. } => {}
+            Event::AddVoter { reply, .. } => {
+                let body = Reply::AddVoter(Err(self.unsupported_change()));
+                effects.push(Effect::Reply { reply, body });
+            }
+            Event::RemoveVoter { reply, .. } => {
+                let body = Reply::RemoveVoter(Err(self.unsupported_change()));
+                effects.push(Effect::Reply { reply, body });
+            }
+            Event::UpdateVoter { reply, .. } => {
+                let body = Reply::UpdateVoter(self.answer(Some(RaftError::UnsupportedVersion)));
+                effects.push(Effect::Reply { reply, body });
+            }
+            Event::UpgradeKRaftVersion { reply, .. } => {
+                let body = Reply::UpgradeKRaftVersion(Err(self.unsupported_change()));
+                effects.push(Effect::Reply { reply, body });
+            }
+            Event::Resign { epoch } => {
+                if self.is_leader() && epoch == self.epoch() {
+                    let next = self.epoch().saturating_add(1);
+                    self.become_unattached(now, next, effects);
+                }
+            }
             Event::Shutdown => self.on_shutdown(now, effects),
         }
         self.update_timer(effects);
@@ -172,6 +235,10 @@ impl Raft {
 
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.shutting_down
+    }
+
+    fn unsupported_change(&self) -> Refusal {
+        Refusal { error: RaftError::UnsupportedVersion, message: None }
     }
 
     fn on_start(&mut self, effects: &mut Effects) {
@@ -277,7 +344,7 @@ impl Raft {
             effects.push(Effect::Resigned { epoch: leader.epoch });
         }
         let election_at = if old_deadline == MonoMs::NEVER {
-            now.mono.plus_ms(self.random.election_timeout_ms(self.config.election_timeout_ms))
+            now.mono.plus_ms(self.random.election_timeout_ms(self.config.times.election_timeout_ms))
         } else {
             old_deadline
         };
@@ -289,7 +356,7 @@ impl Raft {
 
     /// Gives this node's vote of the current epoch, durably before the answer leaves.
     pub(crate) fn record_vote(&mut self, now: Now, candidate: ReplicaKey, effects: &mut Effects) {
-        let timeout = self.random.election_timeout_ms(self.config.election_timeout_ms);
+        let timeout = self.random.election_timeout_ms(self.config.times.election_timeout_ms);
         if let State::Unattached(state) = &mut self.state
             && state.voted.is_none()
         {

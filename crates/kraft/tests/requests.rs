@@ -87,7 +87,14 @@ fn leaders_from_elsewhere() {
     #[track_caller]
     fn check(leader: i32, epoch: i32, expected: Option<RaftError>) {
         let mut node = Node::started();
-        let request = EpochRequest { cluster_id: None, voter: None, leader: NodeId(leader), epoch };
+        let request = EpochRequest {
+            cluster_id: None,
+            voter: None,
+            leader: NodeId(leader),
+            epoch,
+            endpoints: Vec::new(),
+            successors: Vec::new(),
+        };
         let begin =
             ask(&mut node, |reply| Event::BeginQuorumEpoch { reply, request: request.clone() });
         let end = ask(&mut node, |reply| Event::EndQuorumEpoch { reply, request });
@@ -213,6 +220,7 @@ fn snapshots_are_copied_in_pieces() {
         assert!(!node.raft.may_snapshot(id));
         let mut request = FetchSnapshotRequest {
             cluster_id: None,
+            replica: ReplicaKey::new(NodeId(5), Uuid([5; 16])),
             leader_epoch: 1,
             id,
             position: 10,

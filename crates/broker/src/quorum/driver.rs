@@ -281,6 +281,14 @@ impl<M: Machine> Driver<M> {
             Effect::Resigned { epoch } => self.resigned(epoch),
             Effect::SetTimer { at } => self.raft_timer = at,
             Effect::Reply { reply, body } => self.reply(reply, body)?,
+            Effect::LeaderChanged { .. } => self.update_status(),
+            // A sole voter, and consensus runs no other yet, asks for none of these.
+            Effect::AppendFetched { .. }
+            | Effect::DropFetched { .. }
+            | Effect::Truncate { .. }
+            | Effect::WriteSnapshot { .. }
+            | Effect::InstallSnapshot { .. }
+            | Effect::Send { .. } => tracing::error!(?effect, "not done for a sole voter"),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use arc_swap::ArcSwap;
 use base::{LeaderEpoch, Offset};
-use kraft::{Config, Raft, SnapshotId, StartError};
+use kraft::{Config, Raft, SnapshotId, StartError, Times};
 use metadata::{Image, Loader, Provenance, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::feature_level_record::FeatureLevelRecord;
@@ -48,7 +48,12 @@ pub fn start<M: Machine>(
     let raft_config = Config {
         cluster_id: config.cluster_id.clone(),
         local: log::voter_of(&config),
-        election_timeout_ms: config.election_timeout_ms,
+        can_be_voter: true,
+        bootstrap_servers: 0,
+        auto_join: false,
+        times: Times { election_timeout_ms: config.election_timeout_ms, ..Times::default() },
+        fetch_max_bytes: 1 << 20,
+        fetch_snapshot_max_bytes: 1 << 20,
         seed: u64::from_le_bytes(random_bytes()),
     };
     let raft = Raft::new(raft_config, boot).map_err(|error| not_a_voter(&config, error))?;

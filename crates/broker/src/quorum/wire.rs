@@ -12,7 +12,7 @@ use protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use protocol::messages::begin_quorum_epoch_response::{self, BeginQuorumEpochResponse};
 use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use protocol::messages::describe_quorum_response::{self, DescribeQuorumResponse};
-use protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
+use protocol::messages::end_quorum_epoch_request::{self, EndQuorumEpochRequest};
 use protocol::messages::end_quorum_epoch_response::{self, EndQuorumEpochResponse};
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::{self, FetchResponse};
@@ -131,11 +131,18 @@ fn begin_epoch(request: BeginQuorumEpochRequest<'static>) -> Result<EpochRequest
         let response = BeginQuorumEpochResponse { error_code, ..Default::default() };
         return Err(QuorumResponse::BeginQuorumEpoch(response));
     };
+    let endpoints = request.leader_endpoints.into_iter().map(|endpoint| Endpoint {
+        name: endpoint.name.into_owned(),
+        host: endpoint.host.into_owned(),
+        port: endpoint.port,
+    });
     Ok(EpochRequest {
         cluster_id: cluster_id(request.cluster_id),
         voter: asked_voter(request.voter_id, partition.voter_directory_id),
         leader: NodeId(partition.leader_id),
         epoch: partition.leader_epoch,
+        endpoints: endpoints.collect(),
+        successors: Vec::new(),
     })
 }
 
@@ -147,11 +154,28 @@ fn end_epoch(request: EndQuorumEpochRequest<'static>) -> Result<EpochRequest, Qu
         let response = EndQuorumEpochResponse { error_code, ..Default::default() };
         return Err(QuorumResponse::EndQuorumEpoch(response));
     };
+    let endpoints = request.leader_endpoints.into_iter().map(|endpoint| Endpoint {
+        name: endpoint.name.into_owned(),
+        host: endpoint.host.into_owned(),
+        port: endpoint.port,
+    });
+    let successors = if partition.preferred_candidates.is_empty() {
+        let key = |id: &i32| ReplicaKey { id: NodeId(*id), directory_id: None };
+        partition.preferred_successors.iter().map(key).collect()
+    } else {
+        let candidates = partition.preferred_candidates.iter();
+        let key = |candidate: &end_quorum_epoch_request::ReplicaInfo| {
+            ReplicaKey::new(NodeId(candidate.candidate_id), candidate.candidate_directory_id)
+        };
+        candidates.map(key).collect()
+    };
     Ok(EpochRequest {
         cluster_id: cluster_id(request.cluster_id),
         voter: None,
         leader: NodeId(partition.leader_id),
         epoch: partition.leader_epoch,
+        endpoints: endpoints.collect(),
+        successors,
     })
 }
 
@@ -208,6 +232,7 @@ fn fetch_snapshot(
     };
     Ok(kraft::FetchSnapshotRequest {
         cluster_id: cluster_id(request.cluster_id),
+        replica: ReplicaKey::new(NodeId(request.replica_id), partition.replica_directory_id),
         leader_epoch: partition.current_leader_epoch,
         id,
         position: partition.position,

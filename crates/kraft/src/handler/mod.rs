@@ -11,7 +11,15 @@ use crate::{LeaderAnswer, Raft, RaftError};
 
 impl Raft {
     pub(crate) fn answer(&self, error: Option<RaftError>) -> LeaderAnswer {
-        LeaderAnswer { error, leader: self.leader(), epoch: self.epoch() }
+        let leader = self.leader();
+        let endpoints = match leader {
+            Some(id) if id == self.local_id() => self.config.local.endpoints.clone(),
+            Some(id) => {
+                self.voters.last().0.get(id).map(|v| v.endpoints.clone()).unwrap_or_default()
+            }
+            None => Vec::new(),
+        };
+        LeaderAnswer { error, leader, epoch: self.epoch(), endpoints }
     }
 
     pub(crate) fn knows_cluster(&self, cluster_id: Option<&str>) -> bool {

@@ -7,7 +7,7 @@ use base::time::Now;
 use base::{MonoMs, NodeId, Offset, Uuid, WallMs};
 use kraft::{
     BatchId, Boot, Config, ControlRecord, Effect, ElectionState, Endpoint, EpochStart, Event,
-    LogView, Raft, ReplicaKey, Reply, SnapshotId, VersionRange, Voter, VoterSet,
+    LogView, Raft, ReplicaKey, Reply, SnapshotId, Times, VersionRange, Voter, VoterSet,
 };
 
 pub const DIRECTORY: Uuid = Uuid([7; 16]);
@@ -25,7 +25,17 @@ pub fn local() -> Voter {
 }
 
 pub fn config() -> Config {
-    Config { cluster_id: "cluster".into(), local: local(), election_timeout_ms: 1000, seed: 42 }
+    Config {
+        cluster_id: "cluster".into(),
+        local: local(),
+        can_be_voter: true,
+        bootstrap_servers: 0,
+        auto_join: false,
+        times: Times::default(),
+        fetch_max_bytes: 1 << 20,
+        fetch_snapshot_max_bytes: 1 << 20,
+        seed: 42,
+    }
 }
 
 pub fn static_voters() -> VoterSet {
@@ -170,6 +180,13 @@ impl Node {
                 self.leads = None;
             }
             Effect::SetTimer { at } => self.timer = at,
+            Effect::LeaderChanged { .. } => {}
+            Effect::AppendFetched { .. }
+            | Effect::DropFetched { .. }
+            | Effect::Truncate { .. }
+            | Effect::WriteSnapshot { .. }
+            | Effect::InstallSnapshot { .. }
+            | Effect::Send { .. } => panic!("a sole voter needs nobody: {effect:?}"),
             Effect::Reply { reply, body } => {
                 assert!(self.replies.insert(reply.0, body).is_none(), "answered twice");
             }
