@@ -3,7 +3,7 @@
 use base::machine::TimerChange;
 use base::time::Now;
 use base::{MonoMs, Offset};
-use metadata::{Image, MetadataVersion, ReplayError};
+use metadata::{Committed, Image, MetadataVersion, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 
 use crate::brokers::sessions::Sessions;
@@ -56,9 +56,10 @@ pub struct Controller {
 
 impl Controller {
     /// Starts from the committed state.
-    pub fn new(settings: Settings, committed: Image) -> Self {
+    pub fn new(settings: Settings, committed: impl Into<Committed>) -> Self {
         let timeout_ms = u64::try_from(settings.node.node.broker_session_timeout_ms).unwrap_or(0);
-        Self { settings, state: State::new(committed), sessions: Sessions::new(timeout_ms) }
+        let state = State::new(committed.into());
+        Self { settings, state, sessions: Sessions::new(timeout_ms) }
     }
 
     /// The state with everything appended, committed or not.
@@ -91,8 +92,8 @@ impl Controller {
     }
 
     /// Drops what was appended and not committed.
-    pub fn reset(&mut self, committed: Image) {
-        self.state = State::new(committed);
+    pub fn reset(&mut self, committed: impl Into<Committed>) {
+        self.state.reset(committed.into());
         self.sessions.align(&self.state.tip.image);
     }
 
@@ -106,10 +107,11 @@ impl Controller {
         outcome
     }
 
-    /// Told that another node leads: what only the active controller knows is forgotten, all timers end.
-    pub fn resign(&mut self, committed: Image) -> Vec<TimerChange<ControllerTimer>> {
+    /// Told that another node leads: what was not committed and what only the active controller knows is forgotten,
+    /// all timers end.
+    pub fn resign(&mut self, committed: impl Into<Committed>) -> Vec<TimerChange<ControllerTimer>> {
         self.sessions.clear();
-        self.state = State::new(committed);
+        self.state.reset(committed.into());
         let timers = [
             ControllerTimer::FenceStaleBrokers,
             ControllerTimer::BalanceLeaders,

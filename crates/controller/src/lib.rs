@@ -14,6 +14,7 @@ mod effective;
 mod error;
 mod features;
 mod handle;
+pub mod invariants;
 mod partitions;
 mod producer_ids;
 mod random;

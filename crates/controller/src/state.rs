@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{NodeId, Offset};
-use metadata::{Delta, Image, ReplayError, Transaction};
+use metadata::{Committed, Delta, Image, ReplayError, Transaction};
 use protocol::metadata_records::MetadataRecord;
 use rpds::RedBlackTreeMapSync;
 
@@ -34,6 +34,19 @@ impl Tip {
         }
         for id in image.cluster.brokers.keys() {
             tip.registrations.insert_mut(*id, image.provenance.offset);
+        }
+        tip
+    }
+
+    /// An earlier state than `after`: what is known of registrations that both have stays.
+    fn going_back(image: Image, after: &Self) -> Self {
+        let mut tip = Self::new(image);
+        let end = tip.image.provenance.offset;
+        for id in tip.image.cluster.brokers.keys() {
+            let known = after.registrations.get(id).filter(|offset| **offset <= end);
+            if let Some(offset) = known {
+                tip.registrations.insert_mut(*id, *offset);
+            }
         }
         tip
     }
@@ -97,8 +110,21 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(image: Image) -> Self {
-        Self { tip: Tip::new(image), transaction: Transaction::default() }
+    pub(crate) fn new(committed: Committed) -> Self {
+        Self::from(committed, Tip::new)
+    }
+
+    fn from(committed: Committed, tip: impl Fn(Image) -> Tip) -> Self {
+        let transaction = committed
+            .before_transaction
+            .map_or_else(Transaction::default, |before| Transaction::opened(tip(before)));
+        Self { tip: tip(committed.image), transaction }
+    }
+
+    /// Goes back to what is committed.
+    pub(crate) fn reset(&mut self, committed: Committed) {
+        let before = self.tip.clone();
+        *self = Self::from(committed, |image| Tip::going_back(image, &before));
     }
 
     /// The state that an abort of an open transaction leads to; without one the tip.

@@ -91,6 +91,7 @@ fn the_last_replica_keeps_its_place_when_it_stops() {
     assert_eq!(cx.state("t", 0), "leader -1 isr  epoch 1/1 elr 0 last 0");
     assert!(cx.heartbeat(0, |request| request.want_shut_down = true).should_shut_down);
     // Back again after a clean stop: version 3 tells the epoch it had.
+    cx.now_ms += 9_001;
     let previous_broker_epoch = cx.epoch(0);
     let request = m::broker_registration_request::BrokerRegistrationRequest {
         previous_broker_epoch,
@@ -172,6 +173,29 @@ fn another_incarnation_waits_for_the_session_to_end() {
     cx.now_ms += 9_001;
     assert_eq!(again(&mut cx, 2), ErrorCode::None);
     assert!(cx.epoch(0) > epoch);
+}
+
+/// Kafka keeps a replica that was taken away in the ELR, and lets it lead when it is assigned again: with nothing of
+/// the partition.
+#[test]
+fn a_replica_that_comes_back_is_not_eligible() {
+    let mut cx = TestContext::with(3, &[("min.insync.replicas", "3")]);
+    cx.create_assigned("t", "0,1,2");
+    let reassign = |cx: &mut TestContext, replicas: &[i32]| {
+        use m::alter_partition_reassignments_request::*;
+        let replicas = Some(replicas.to_vec());
+        let partitions = vec![ReassignablePartition { replicas, ..Default::default() }];
+        let topics = vec![ReassignableTopic { name: "t".into(), partitions, ..Default::default() }];
+        let request = AlterPartitionReassignmentsRequest { topics, ..Default::default() };
+        cx.handle(ControllerRequest::AlterPartitionReassignments(request));
+    };
+    reassign(&mut cx, &[0, 1]);
+    assert_eq!(cx.state("t", 0), "leader 0 isr 0,1 epoch 1/1 elr 2");
+    cx.heartbeat(1, |request| request.want_fence = true);
+    reassign(&mut cx, &[0, 1, 2]);
+    cx.heartbeat(0, |request| request.want_fence = true);
+    // Broker 1 may lead again: it had everything when it left. Broker 2 may not.
+    assert_eq!(cx.state("t", 0), "leader -1 isr  epoch 2/4 elr 0,1 last 0 adding 2");
 }
 
 #[test]

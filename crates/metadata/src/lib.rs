@@ -33,7 +33,7 @@ pub use delta::Delta;
 pub use error::ReplayError;
 pub use features::{FEATURES, Feature, FeatureLevel, FinalizedFeatures};
 pub use image::{Image, Provenance};
-pub use loader::{Loader, Publisher, Update};
+pub use loader::{Committed, Loader, Publisher, Update};
 pub use local_changes::{LocalPartition, LocalReplicaChanges};
 pub use partition::{LeaderRecoveryState, Partition};
 pub use producer_ids::NextProducerId;

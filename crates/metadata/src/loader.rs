@@ -1,6 +1,6 @@
 //! From committed records to published images, with transactions held back until they end.
 
-use base::TopicId;
+use base::{Offset, TopicId};
 use protocol::metadata_records::MetadataRecord;
 
 use crate::delta::Delta;
@@ -46,6 +46,20 @@ impl Update {
     }
 }
 
+/// Everything that is committed, the records of a transaction that is still open included.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    pub image: Image,
+    /// What an abort of the open transaction leads back to.
+    pub before_transaction: Option<Image>,
+}
+
+impl From<Image> for Committed {
+    fn from(image: Image) -> Self {
+        Self { image, before_transaction: None }
+    }
+}
+
 /// Told of every update, in log order; publishers are called one after the other in a fixed order.
 pub trait Publisher: Send {
     /// For log lines.
@@ -71,6 +85,15 @@ impl Loader {
     /// The last published image.
     pub fn image(&self) -> &Image {
         &self.published
+    }
+
+    /// All that was replayed, up to the record at `offset`; unlike the published image not without an open
+    /// transaction.
+    pub fn committed(&self, offset: Offset) -> Committed {
+        let mut image = self.working.clone();
+        image.provenance = Provenance { offset, ..self.published.provenance };
+        let before_transaction = self.transaction.saved().map(|(before, _)| before.clone());
+        Committed { image, before_transaction }
     }
 
     pub fn in_transaction(&self) -> bool {

@@ -22,6 +22,11 @@ impl<S> Default for Transaction<S> {
 }
 
 impl<S> Transaction<S> {
+    /// One that began after `before`.
+    pub fn opened(before: S) -> Self {
+        Self { saved: Some(before) }
+    }
+
     pub fn is_open(&self) -> bool {
         self.saved.is_some()
     }

@@ -219,8 +219,12 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
+    pub(super) fn last_committed(&self) -> Offset {
+        Offset(self.next_commit.get() - 1)
+    }
+
     fn publish(&mut self, epoch: i32, time: WallMs) {
-        let offset = Offset(self.next_commit.get() - 1);
+        let offset = self.last_committed();
         let provenance = Provenance { offset, epoch: LeaderEpoch(epoch), time };
         let Some(update) = self.loader.publish(provenance) else { return };
         let after = Arc::new(update.after.clone());

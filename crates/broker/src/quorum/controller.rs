@@ -2,7 +2,7 @@
 
 use base::Offset;
 use controller::{Controller, ControllerReply, ControllerRequest, ControllerTimer};
-use metadata::{Image, ReplayError};
+use metadata::{Committed, Image, ReplayError};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
@@ -39,7 +39,7 @@ impl Machine for Controller {
         Controller::activate(self, place(at), bootstrap)
     }
 
-    fn resign(&mut self, committed: Image) {
+    fn resign(&mut self, committed: Committed) {
         // The driver drops all timers by itself.
         Controller::resign(self, committed);
     }
@@ -57,7 +57,7 @@ impl Machine for Controller {
         Controller::replay(self, record, offset)
     }
 
-    fn reset(&mut self, committed: Image) {
+    fn reset(&mut self, committed: Committed) {
         Controller::reset(self, committed);
     }
 

@@ -325,7 +325,7 @@ impl<M: Machine> Driver<M> {
         self.pending.fail_all(&SubmitError::NotController);
         // What was appended stays in the log and is committed by the next leader: read it from there.
         self.uncommitted.clear();
-        self.machine.resign(self.loader.image().clone());
+        self.machine.resign(self.loader.committed(self.last_committed()));
         self.update_status();
     }
 

@@ -3,7 +3,7 @@
 use base::Offset;
 use base::machine::Outcome;
 use base::time::Now;
-use metadata::{Image, ReplayError};
+use metadata::{Committed, Image, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 
 /// Records to append, the reply to release once they are committed, timers to set.
@@ -32,7 +32,7 @@ pub trait Machine: Sized + Send + 'static {
     fn activate(&mut self, at: At, bootstrap: Vec<MetadataRecord<'static>>) -> Decision<Self>;
 
     /// This node leads no longer: soft state and timers are void, only the committed state counts.
-    fn resign(&mut self, committed: Image);
+    fn resign(&mut self, committed: Committed);
 
     fn handle(&mut self, at: At, request: Self::Request, random: Random<'_>) -> Decision<Self>;
 
@@ -46,7 +46,7 @@ pub trait Machine: Sized + Send + 'static {
     fn replay(&mut self, record: &MetadataRecord<'_>, offset: Offset) -> Result<(), ReplayError>;
 
     /// Forgets everything that is not committed.
-    fn reset(&mut self, committed: Image);
+    fn reset(&mut self, committed: Committed);
 
     /// The uncommitted state.
     fn tip(&self) -> &Image;

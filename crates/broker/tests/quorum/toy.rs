@@ -11,7 +11,7 @@ use broker::quorum::{
     start as start_quorum,
 };
 use kraft::{Endpoint, ReplicaKey, VersionRange, Voter, VoterSet};
-use metadata::{Delta, Image, ReplayError};
+use metadata::{Committed, Delta, Image, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::topic_record::TopicRecord;
 use storage::disk::RealDisk;
@@ -54,8 +54,8 @@ impl Machine for Toy {
         Outcome::atomic(records, ())
     }
 
-    fn resign(&mut self, committed: Image) {
-        self.tip = committed;
+    fn resign(&mut self, committed: Committed) {
+        self.tip = committed.image;
     }
 
     fn handle(&mut self, _: At, request: Ask, random: Random<'_>) -> Decision<Self> {
@@ -80,8 +80,8 @@ impl Machine for Toy {
         self.tip.replay(record, &mut Delta::default())
     }
 
-    fn reset(&mut self, committed: Image) {
-        self.tip = committed;
+    fn reset(&mut self, committed: Committed) {
+        self.tip = committed.image;
     }
 
     fn tip(&self) -> &Image {

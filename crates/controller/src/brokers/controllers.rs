@@ -55,7 +55,10 @@ pub(crate) fn unregister(
     request: &UnregisterControllerRequest,
 ) -> (Records, UnregisterControllerResponse<'static>) {
     let id = request.controller_id;
-    let error = if !controller.metadata_version().supports_controller_unregistration() {
+    let error = if controller.settings.node.node_id == NodeId(id) {
+        let message = "Controller cannot unregister itself while it is active.";
+        ApiError::new(ErrorCode::InvalidRequest, message)
+    } else if !controller.metadata_version().supports_controller_unregistration() {
         let message =
             "The current MetadataVersion is too old to support controller unregistration.";
         ApiError::new(ErrorCode::UnsupportedVersion, message)

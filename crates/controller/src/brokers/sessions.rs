@@ -50,9 +50,9 @@ impl Sessions {
         }
     }
 
-    /// Keeps what is known of the brokers that `image` has.
+    /// Starts anew from the brokers of `image`; when they were last heard of stays known.
     pub(crate) fn align(&mut self, image: &Image) {
-        self.brokers.retain(|id, _| image.cluster.brokers.contains_key(id));
+        self.brokers.clear();
         for broker in image.cluster.brokers.values() {
             self.registered(broker.id, broker.fenced);
         }
@@ -80,8 +80,13 @@ impl Sessions {
         }
     }
 
+    /// A record told what the broker is. How far it has read is known again from its next heartbeat on, unless the
+    /// record fences or unfences it.
     fn registered(&mut self, id: NodeId, fenced: bool) {
         let broker = self.brokers.entry(id).or_default();
+        if broker.fenced == fenced {
+            broker.metadata_offset = None;
+        }
         broker.fenced = fenced;
         if fenced {
             broker.controlled_shutdown_offset = None;
@@ -159,9 +164,7 @@ pub(crate) fn fence_stale(
 ) -> (Vec<MetadataRecord<'static>>, bool) {
     let mut records = Vec::new();
     for (id, epoch) in controller.sessions.take_expired(now) {
-        let registered =
-            controller.image().cluster.broker(id).filter(|broker| broker.epoch == epoch);
-        if registered.is_none_or(|broker| broker.fenced) {
+        if controller.image().cluster.broker(id).is_none_or(|broker| broker.epoch != epoch) {
             continue;
         }
         if !records.is_empty() {

@@ -199,8 +199,12 @@ impl<'a> PartitionChange<'a> {
         }
         let candidates: BTreeSet<NodeId> =
             self.elr.iter().chain(&*self.partition.isr).copied().collect();
-        let eligible =
-            |id: &NodeId| !self.isr.contains(id) && self.lost_by_unclean_shutdown != Some(*id);
+        // Who was taken away by a reassignment may still stand here; coming back, it holds nothing.
+        let is_new =
+            |id: &NodeId| self.replicas.contains(id) && !self.partition.replicas.contains(id);
+        let eligible = |id: &NodeId| {
+            !self.isr.contains(id) && self.lost_by_unclean_shutdown != Some(*id) && !is_new(id)
+        };
         self.elr = candidates.into_iter().filter(eligible).collect();
     }
 

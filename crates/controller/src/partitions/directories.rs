@@ -1,5 +1,7 @@
 //! AssignReplicasToDirs: a broker tells in which of its directories replicas live (KIP-858).
 
+use std::collections::BTreeSet;
+
 use base::{NodeId, PartitionIndex};
 use protocol::ErrorCode;
 use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
@@ -33,7 +35,7 @@ pub(crate) fn handle(
         return refused(ErrorCode::BrokerIdNotRegistered);
     };
     let mut records: Vec<MetadataRecord<'static>> = Vec::new();
-    let mut offline: Vec<MetadataRecord<'static>> = Vec::new();
+    let mut offline = BTreeSet::new();
     let mut directories = Vec::new();
     for directory in &request.directories {
         let is_offline = !broker.has_online_directory(directory.id);
@@ -51,7 +53,7 @@ pub(crate) fn handle(
                 let change = change.and_then(|change| change.directory(id, directory.id).build());
                 records.extend(change.map(Into::into));
                 if is_offline {
-                    offline.extend(leadership::leave(controller, id, topic, index));
+                    offline.insert((topic.id, index));
                 }
                 Ok(())
             };
@@ -73,7 +75,10 @@ pub(crate) fn handle(
             ..Default::default()
         });
     }
-    records.append(&mut offline);
+    for (topic, index) in offline {
+        let topic = controller.image().topics.by_id(topic);
+        records.extend(topic.and_then(|topic| leadership::leave(controller, id, topic, index)));
+    }
     let reply = response::AssignReplicasToDirsResponse { directories, ..Default::default() };
     (Records::loose(records), reply)
 }

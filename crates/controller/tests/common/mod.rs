@@ -1,8 +1,6 @@
 //! A controller with the log it writes: every outcome is appended, replayed and checked against the invariants.
 #![allow(dead_code)] // not every test uses everything
 
-pub mod invariants;
-
 use std::sync::Arc;
 
 use base::machine::TimerChange;
@@ -11,6 +9,7 @@ use base::{MonoMs, NodeId, Offset, Uuid, WallMs};
 use config::BrokerConfig;
 use controller::{
     At, Controller, ControllerReply, ControllerRequest, ControllerTimer, Outcome, Random, Settings,
+    invariants,
 };
 use metadata::{FEATURES, Image, MetadataVersion, record_version};
 use protocol::messages as m;
@@ -126,7 +125,6 @@ impl TestContext {
 
     /// Appends and replays as the driver does, through the bytes of the log.
     pub fn append(&mut self, outcome: &Outcome) {
-        let before = self.image().clone();
         for record in &outcome.records {
             let version = self.image().features.metadata_version_or_minimum();
             let version = match record {
@@ -137,10 +135,14 @@ impl TestContext {
             let decoded = MetadataRecord::decode_value(&bytes).unwrap().into_owned();
             assert_eq!(decoded, *record, "the log does not hold what was meant");
             let offset = self.at().next_offset;
+            let before = self.image().clone();
             self.controller.replay(record, offset).unwrap();
+            if let Err(why) = invariants::check_record(&before, self.image(), record) {
+                panic!("{why}\nafter {record:?}");
+            }
             self.log.push(decoded);
         }
-        invariants::check(&before, self.image());
+        invariants::check(self.image(), self.image()).unwrap();
     }
 
     /// Replays everything appended so far from nothing.
