@@ -77,7 +77,7 @@ class Node:
         self.extra = dict(extra or {})
         self.directory = cluster.directory / f"node-{node_id}"
         self.logs_dirs = [self.directory / ("data" if i == 0 else f"data-{i}") for i in range(cluster.log_dirs)]
-        self.name = f"{cluster.name}-{node_id}"
+        self.name, self.host = f"{cluster.name}-{node_id}", cluster.hosts.get(node_id, "127.0.0.1")
         self.port = cluster.ports.take() if "broker" in roles else None
         self.replication_port = cluster.ports.take() if "broker" in roles and cluster.replication_listener else None
         self.controller_port = cluster.ports.take() if "controller" in roles else None
@@ -100,7 +100,12 @@ class Node:
 
     @property
     def bootstrap(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
+
+    @property
+    def address(self):
+        """Where it serves clients, for `wire`."""
+        return self.host, self.port
 
     def is_broker(self):
         return "broker" in self.roles
@@ -116,7 +121,7 @@ class Node:
         self.write_config()
         if (self.data / "meta.properties").exists():
             return
-        words = ["format", "-t", self.cluster.cluster_id, "-c", self.config, *self.cluster.format_words(self)]
+        words = ["format", "--ignore-formatted", "-t", self.cluster.cluster_id, "-c", self.config, *self.cluster.format_words(self)]
         if self.kind == "kafka":
             run(f"{self.name}-format", java(["-Xmx256M", "-XX:TieredStopAtLevel=1"], BROKER_JARS, "kafka.tools.StorageTool", *words), 120)
         else:
@@ -140,8 +145,9 @@ class Node:
         self.began = time.monotonic()
         self.ready_ms = None
         with open(self.out, "wb") as o, open(self.err, "ab") as e:
-            self.process = subprocess.Popen([*map(str, wrapper), *map(str, command)], stdin=subprocess.DEVNULL, stdout=o, stderr=e,
-                                            start_new_session=True, env={**os.environ, **(env or {})})
+            words = [*map(str, self.cluster.wrap(self)), *map(str, wrapper), *map(str, command)]
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=o, stderr=e, start_new_session=True,
+                                            env={**os.environ, **(env or {})})
         self.paused = False
         if wait:
             self.wait_ready()
@@ -162,7 +168,7 @@ class Node:
     def ready(self):
         try:
             if self.is_broker():
-                return any(b["NodeId"] == self.id for b in wire.metadata(self.port, limit_s=3)["Brokers"])
+                return any(b["NodeId"] == self.id for b in wire.metadata(self.address, limit_s=3)["Brokers"])
             return self.quorum_leader(limit_s=3) >= 0
         except (OSError, ValueError, IndexError):
             return False
@@ -170,8 +176,8 @@ class Node:
     def quorum_leader(self, limit_s=wire.LIMIT_S):
         """The id of the quorum's leader as this node knows it; -1 for nobody."""
         if self.is_broker():
-            return wire.quorum(self.port, limit_s)["LeaderId"]
-        return wire.active_controller(self.controller_port, limit_s)
+            return wire.quorum(self.address, limit_s)["LeaderId"]
+        return wire.active_controller((self.host, self.controller_port), limit_s)
 
     def stop(self, limit_s=STOP_LIMIT_S):
         """A clean stop by SIGTERM; Failed when it takes too long, or when Monedula's exit code is not 0."""
@@ -227,18 +233,20 @@ class Node:
 class Cluster:
     """Nodes that belong together. `extra` are properties of all nodes, `node_extra` of one ({id: {key: value}}); None takes a
     key away. `route(asking, asked)` may answer another "host:port" under which a node finds a controller, and
-    `advertise(node, listener)` the address that a node tells others: the places for a proxy."""
+    `advertise(node, listener)` the address that a node tells others: the places for a proxy. `hosts` ({id: address}) and
+    `wrap(node)`, words before its command, put nodes into networks of their own."""
 
     def __init__(self, directory, kind, combined=0, brokers=0, controllers=0, dynamic=False, voters=None, binary=None, kinds=None,
                  extra=None, node_extra=None, ports=None, log_dirs=1, replication_listener=False, cluster_id=CLUSTER_ID,
-                 route=None, advertise=None, name=None):
+                 route=None, advertise=None, name=None, hosts=None, wrap=None):
         self.directory = pathlib.Path(directory)
         self.kind, self.binary, self.dynamic, self.cluster_id = kind, binary, dynamic, cluster_id
         self.extra, self.log_dirs, self.replication_listener = dict(extra or {}), log_dirs, replication_listener
         self.name = name or self.directory.name
+        self.hosts, self.wrap = hosts or {}, wrap or (lambda node: ())
         self.ports = ports if isinstance(ports, Ports) else Ports(ports)
-        self.route = route or (lambda asking, asked: f"127.0.0.1:{asked.controller_port}")
-        self.advertise = advertise or (lambda node, listener: f"127.0.0.1:{self.port_of(node, listener)}")
+        self.route = route or (lambda asking, asked: f"{asked.host}:{asked.controller_port}")
+        self.advertise = advertise or (lambda node, listener: f"{node.host}:{self.port_of(node, listener)}")
         kinds, node_extra = kinds or {}, node_extra or {}
         roles = {i: {"broker", "controller"} for i in range(1, combined + 1)}
         roles |= {combined + i: {"broker"} for i in range(1, brokers + 1)}
@@ -267,7 +275,7 @@ class Cluster:
 
     @property
     def bootstrap_controllers(self):
-        return ",".join(f"127.0.0.1:{node.controller_port}" for node in self.controllers())
+        return ",".join(f"{node.host}:{node.controller_port}" for node in self.controllers())
 
     def add_node(self, node_id, roles, kind=None, extra=None):
         """One more node, not started yet. A controller is no voter before it is made one."""
@@ -285,7 +293,7 @@ class Cluster:
         lines = {
             "process.roles": ",".join(role for role in ("broker", "controller") if role in node.roles),
             "node.id": node.id,
-            "listeners": ",".join(f"{name}://127.0.0.1:{self.port_of(node, name)}" for name in names),
+            "listeners": ",".join(f"{name}://{node.host}:{self.port_of(node, name)}" for name in names),
             "advertised.listeners": ",".join(f"{name}://{self.advertise(node, name)}" for name in names),
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -315,7 +323,7 @@ class Cluster:
         if not node.is_controller() or node.id not in self.voters:
             return ["--no-initial-controllers"]
         begin = [self.node(i) for i in self.voters]
-        return ["--initial-controllers", ",".join(f"{n.id}@127.0.0.1:{n.controller_port}:{n.directory_id}" for n in begin)]
+        return ["--initial-controllers", ",".join(f"{n.id}@{n.host}:{n.controller_port}:{n.directory_id}" for n in begin)]
 
     def start(self, wait=True):
         """Starts all nodes that are down, controllers first, and waits until every broker knows every other."""
@@ -344,7 +352,7 @@ class Cluster:
         leaders = set()
         for node in running:
             if node.is_broker():
-                known = {broker["NodeId"] for broker in wire.metadata(node.port)["Brokers"]}
+                known = {broker["NodeId"] for broker in wire.metadata(node.address)["Brokers"]}
                 assert known == want, f"{node.name} knows the brokers {sorted(known)} of {sorted(want)}"
             leaders.add(node.quorum_leader())
         assert len(leaders) <= 1 and -1 not in leaders, f"leaders of the quorum: {sorted(leaders)}"
@@ -368,7 +376,7 @@ class Cluster:
             if not node.is_broker():
                 continue
             try:
-                (found,) = wire.metadata(node.port, [topic])["Topics"]
+                (found,) = wire.metadata(node.address, [topic])["Topics"]
                 return {p["PartitionIndex"]: p for p in found["Partitions"]}
             except OSError:
                 continue

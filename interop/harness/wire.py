@@ -12,14 +12,17 @@ NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class Connection:
+    """To a port of this machine, or to a (host, port)."""
+
     def __init__(self, port, client, limit_s=LIMIT_S):
-        self.port, self.client, self.limit_s, self.socket, self.correlation = port, client.encode(), limit_s, None, 0
+        self.address = ("127.0.0.1", port) if isinstance(port, int) else port
+        self.client, self.limit_s, self.socket, self.correlation = client.encode(), limit_s, None, 0
 
     def call(self, key, version, request):
         """Sends a request, returns its response; a connection that broke is opened anew by the next call."""
         try:
             if self.socket is None:
-                self.socket = socket.create_connection(("127.0.0.1", self.port), self.limit_s)
+                self.socket = socket.create_connection(self.address, self.limit_s)
             self.correlation += 1
             message = codec.REQUESTS[key]
             frame = struct.pack(">hhih", key, version, self.correlation, len(self.client)) + self.client
