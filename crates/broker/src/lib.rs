@@ -14,6 +14,7 @@ mod handlers;
 pub mod lifecycle;
 pub mod node;
 pub mod partitions;
+pub mod peers;
 mod producer_ids;
 pub mod quorum;
 mod request;

@@ -32,6 +32,7 @@ use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::partitions::Partitions;
+use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
 use crate::quorum::ControllerHandle;
 
@@ -51,6 +52,8 @@ pub struct Node {
     /// What this node can do, as ApiVersions and its registration tell.
     pub supported_features: BTreeMap<Arc<str>, VersionRange>,
     pub quorum: ControllerHandle,
+    /// Connections to other nodes.
+    pub peers: Peers,
     pub partitions: Partitions,
     pub connections: Arc<ConnectionQuota>,
     pub logs: LogManager,

@@ -30,6 +30,7 @@ use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
 use crate::lifecycle::{self, LifecycleConfig};
 use crate::partitions::Partitions;
+use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, QuorumConfig};
 use crate::request::NodeService;
@@ -164,6 +165,7 @@ async fn make_node(
         supported_features: Settings::all_features(config.node.unstable_feature_versions_enable),
         image: quorum.image_pointer(),
         quorum,
+        peers: Peers::new(PeersConfig::new(&config)),
         partitions: Partitions::default(),
         connections,
         logs,
