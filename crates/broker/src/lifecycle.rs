@@ -3,8 +3,6 @@
 //! [`Steps`] decides what to say next and what an answer means, without clock or network; [`start`] is the task that
 //! says it.
 
-mod steps;
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +11,15 @@ use arc_swap::ArcSwap;
 use base::{BrokerEpoch, DirectoryId};
 use metadata::Image;
 use parking_lot::Mutex;
+use protocol::ErrorCode;
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 use tokio::sync::{Notify, watch};
 
-pub use steps::{LifecycleConfig, Stage};
-use steps::{Say, Steps};
+pub use controller::lifecycle::{LifecycleConfig, Stage};
+use controller::lifecycle::{Say, Steps};
 
 use crate::quorum::SubmitError;
 
@@ -167,12 +166,24 @@ async fn run(
                 stage.send_replace((steps.stage(), steps.broker_epoch()));
                 return;
             }
-            Some(Say::Register(request)) => steps.on_registration(channel.register(request).await),
-            Some(Say::Heartbeat(request)) => steps.on_heartbeat(channel.heartbeat(request).await),
+            Some(Say::Register(request)) => {
+                let answer = channel.register(request).await;
+                log("registration", answer.as_ref().map(|answer| answer.error_code));
+                steps.on_registration(answer.ok().as_ref())
+            }
+            Some(Say::Heartbeat(request)) => {
+                let answer = channel.heartbeat(request).await;
+                log("heartbeat", answer.as_ref().map(|answer| answer.error_code));
+                steps.on_heartbeat(answer.ok().as_ref())
+            }
         };
         stage.send_if_modified(|known| {
             let now = (steps.stage(), steps.broker_epoch());
-            std::mem::replace(known, now) != now
+            let before = std::mem::replace(known, now);
+            if before != now {
+                tracing::info!(stage = ?now.0, broker_epoch = %now.1, "this broker's life goes on");
+            }
+            before != now
         });
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
@@ -182,5 +193,14 @@ async fn run(
                 steps.fail();
             }
         }
+    }
+}
+
+/// Tells of what went wrong.
+fn log(what: &str, answer: Result<i16, &SubmitError>) {
+    match answer.map(ErrorCode::from_code) {
+        Ok(ErrorCode::None) => {}
+        Ok(error) => tracing::warn!(what, error = error.name(), "the controller refuses"),
+        Err(error) => tracing::warn!(what, %error, "the controller does not answer"),
     }
 }

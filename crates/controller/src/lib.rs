@@ -15,6 +15,7 @@ mod error;
 mod features;
 mod handle;
 pub mod invariants;
+pub mod lifecycle;
 mod partitions;
 mod producer_ids;
 mod random;

@@ -44,7 +44,23 @@ pub const EDGES: &[(&str, &[&str])] = &[
         &["base", "config", "protocol", "records", "storage", "broker", "client", "group"],
     ),
     // Made-up worlds around pure machines, no part of the product; of `client` only what members tell each other.
-    ("sim", &["base", "client", "coordinator", "group", "protocol"]),
+    (
+        "sim",
+        &[
+            "base",
+            "client",
+            "config",
+            "controller",
+            "coordinator",
+            "group",
+            "kraft",
+            "metadata",
+            "protocol",
+            "records",
+            "replication",
+            "storage",
+        ],
+    ),
     // A proxy for failure tests, no part of the product; of `protocol` only the names of the APIs.
     ("faults", &["protocol"]),
     ("tidy", &[]),

@@ -1,6 +1,14 @@
 //! Conversations between a broker and a controller.
 
-use super::*;
+use std::collections::BTreeMap;
+
+use base::{BrokerEpoch, NodeId, Offset, Uuid};
+use controller::lifecycle::{LifecycleConfig, Say, Stage, Steps};
+use metadata::VersionRange;
+use protocol::ErrorCode;
+use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 
 fn steps() -> Steps {
     let range = VersionRange { min: 7, max: 33 };
@@ -25,22 +33,19 @@ fn heartbeat(steps: &Steps) -> BrokerHeartbeatRequest {
     }
 }
 
-fn answer(
-    caught_up: bool,
-    fenced: bool,
-    shut_down: bool,
-) -> Result<BrokerHeartbeatResponse, SubmitError> {
-    Ok(BrokerHeartbeatResponse {
+/// Tells the answer to a heartbeat.
+fn hear(steps: &mut Steps, caught_up: bool, fenced: bool, shut_down: bool) -> u64 {
+    steps.on_heartbeat(Some(&BrokerHeartbeatResponse {
         is_caught_up: caught_up,
         is_fenced: fenced,
         should_shut_down: shut_down,
         ..Default::default()
-    })
+    }))
 }
 
 fn registered(steps: &mut Steps) {
     let answer = BrokerRegistrationResponse { broker_epoch: 45, ..Default::default() };
-    assert_eq!(steps.on_registration(Ok(answer)), 0);
+    assert_eq!(steps.on_registration(Some(&answer)), 0);
 }
 
 #[test]
@@ -56,21 +61,21 @@ fn from_birth_to_leave() {
     let request = heartbeat(&steps);
     assert_eq!((request.broker_epoch, request.current_metadata_offset), (45, 50));
     assert_eq!((request.want_fence, request.cordoned_log_dirs), (true, None));
-    assert_eq!(steps.on_heartbeat(answer(false, true, false)), CATCH_UP_INTERVAL_MS);
-    assert_eq!(steps.on_heartbeat(answer(true, true, false)), 2000);
+    assert_eq!(hear(&mut steps, false, true, false), 10);
+    assert_eq!(hear(&mut steps, true, true, false), 2000);
     assert_eq!(steps.stage(), Stage::Recovery);
 
     steps.wish(true, false);
     let request = heartbeat(&steps);
     assert_eq!((request.want_fence, request.cordoned_log_dirs), (false, Some(Vec::new())));
-    assert_eq!(steps.on_heartbeat(answer(true, false, false)), 2000);
+    assert_eq!(hear(&mut steps, true, false, false), 2000);
     assert_eq!(steps.stage(), Stage::Running);
 
     steps.wish(true, true);
     assert!(heartbeat(&steps).want_shut_down);
-    assert_eq!(steps.on_heartbeat(answer(true, false, false)), SHUTDOWN_INTERVAL_MS);
-    assert_eq!(steps.on_heartbeat(answer(true, false, false)), 2000);
-    assert_eq!(steps.on_heartbeat(answer(true, true, true)), 0);
+    assert_eq!(hear(&mut steps, true, false, false), 50);
+    assert_eq!(hear(&mut steps, true, false, false), 2000);
+    assert_eq!(hear(&mut steps, true, true, true), 0);
     assert_eq!(steps.stage(), Stage::ShuttingDown);
     assert!(steps.next(Offset(60)).is_none());
 }
@@ -82,15 +87,15 @@ fn trouble() {
         error_code: ErrorCode::DuplicateBrokerRegistration.code(),
         ..Default::default()
     };
-    assert_eq!(steps.on_registration(Ok(refused)), 2000);
-    assert_eq!(steps.on_registration(Err(SubmitError::NotController)), 2000);
+    assert_eq!(steps.on_registration(Some(&refused)), 2000);
+    assert_eq!(steps.on_registration(None), 2000);
     assert!(!steps.was_registered());
     registered(&mut steps);
     let stale = BrokerHeartbeatResponse {
         error_code: ErrorCode::StaleBrokerEpoch.code(),
         ..Default::default()
     };
-    assert_eq!(steps.on_heartbeat(Ok(stale)), 2000);
+    assert_eq!(steps.on_heartbeat(Some(&stale)), 2000);
     assert!(matches!(steps.next(Offset(0)), Some(Say::Register(_))));
     // One that never served leaves without asking.
     steps.wish(false, true);

@@ -1,4 +1,4 @@
-//! What a broker says to the controller, and what the answers mean for it.
+//! The broker's half of its session: what it says to the controller, and what the answers mean for it.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,6 @@ use protocol::messages::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener,
 };
 use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
-
-use crate::quorum::SubmitError;
 
 /// While the broker catches up it asks this often (Kafka's value).
 const CATCH_UP_INTERVAL_MS: u64 = 10;
@@ -57,13 +55,15 @@ pub enum Stage {
 }
 
 #[derive(Debug)]
-pub(super) enum Say {
+/// What is to be said next.
+pub enum Say {
     Register(BrokerRegistrationRequest<'static>),
     Heartbeat(BrokerHeartbeatRequest),
 }
 
 #[derive(Debug)]
-pub(super) struct Steps {
+/// A broker in the eyes of the controller: register, catch up, be unfenced, send heartbeats, leave.
+pub struct Steps {
     config: LifecycleConfig,
     stage: Stage,
     epoch: BrokerEpoch,
@@ -76,7 +76,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(config: LifecycleConfig) -> Self {
+    pub fn new(config: LifecycleConfig) -> Self {
         Self {
             config,
             stage: Stage::Starting,
@@ -90,24 +90,24 @@ impl Steps {
         }
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    pub(super) fn broker_epoch(&self) -> BrokerEpoch {
+    pub fn broker_epoch(&self) -> BrokerEpoch {
         self.epoch
     }
 
-    pub(super) fn was_registered(&self) -> bool {
+    pub fn was_registered(&self) -> bool {
         self.was_registered
     }
 
-    pub(super) fn registration_timeout_ms(&self) -> u64 {
+    pub fn registration_timeout_ms(&self) -> u64 {
         self.config.registration_timeout_ms
     }
 
     /// The broker is ready to serve; the broker wants to leave. Only one that serves needs anybody's leave.
-    pub(super) fn wish(&mut self, ready: bool, leave: bool) {
+    pub fn wish(&mut self, ready: bool, leave: bool) {
         self.ready |= ready;
         if !leave {
             return;
@@ -119,7 +119,7 @@ impl Steps {
         }
     }
 
-    pub(super) fn set_dirs(&mut self, offline: &[DirectoryId], cordoned: &[DirectoryId]) {
+    pub fn set_dirs(&mut self, offline: &[DirectoryId], cordoned: &[DirectoryId]) {
         if self.offline != offline {
             self.offline = offline.to_vec();
         }
@@ -128,20 +128,20 @@ impl Steps {
         }
     }
 
-    pub(super) fn register_again(&mut self) {
+    pub fn register_again(&mut self) {
         self.registered = false;
     }
 
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.stage = Stage::ShuttingDown;
     }
 
-    pub(super) fn fail(&mut self) {
+    pub fn fail(&mut self) {
         self.stage = Stage::Failed;
     }
 
     /// What to say now; `None`: nothing any more. `read`: the last offset of the metadata log that is known here.
-    pub(super) fn next(&self, read: Offset) -> Option<Say> {
+    pub fn next(&self, read: Offset) -> Option<Say> {
         match self.stage {
             Stage::ShuttingDown | Stage::Failed => None,
             _ if self.registered => Some(Say::Heartbeat(self.heartbeat(read))),
@@ -193,45 +193,24 @@ impl Steps {
         }
     }
 
-    /// Takes the answer; returns after how many milliseconds to speak again.
-    pub(super) fn on_registration(
-        &mut self,
-        answer: Result<BrokerRegistrationResponse, SubmitError>,
-    ) -> u64 {
-        match answer.map(|answer| (ErrorCode::from_code(answer.error_code), answer.broker_epoch)) {
-            Ok((ErrorCode::None, epoch)) => {
-                self.epoch = BrokerEpoch(epoch);
+    /// Takes the answer, `None` when there is none; returns after how many milliseconds to speak again.
+    pub fn on_registration(&mut self, answer: Option<&BrokerRegistrationResponse>) -> u64 {
+        match answer {
+            Some(answer) if answer.error_code == ErrorCode::None.code() => {
+                self.epoch = BrokerEpoch(answer.broker_epoch);
                 (self.registered, self.was_registered) = (true, true);
-                tracing::info!(broker_epoch = epoch, "registered with the controller");
                 0
             }
-            Ok((error, _)) => {
-                tracing::info!(error = error.name(), "the controller refuses the registration");
-                self.config.heartbeat_interval_ms
-            }
-            Err(error) => {
-                tracing::info!(%error, "the registration got no answer");
-                self.config.heartbeat_interval_ms
-            }
+            _ => self.config.heartbeat_interval_ms,
         }
     }
 
-    /// Takes the answer; returns after how many milliseconds to speak again.
-    pub(super) fn on_heartbeat(
-        &mut self,
-        answer: Result<BrokerHeartbeatResponse, SubmitError>,
-    ) -> u64 {
+    /// Takes the answer, `None` when there is none; returns after how many milliseconds to speak again.
+    pub fn on_heartbeat(&mut self, answer: Option<&BrokerHeartbeatResponse>) -> u64 {
         let interval = self.config.heartbeat_interval_ms;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(%error, "a heartbeat got no answer");
-                return interval;
-            }
-        };
+        let Some(answer) = answer else { return interval };
         let error = ErrorCode::from_code(answer.error_code);
         if error != ErrorCode::None {
-            tracing::warn!(error = error.name(), "the controller refuses a heartbeat");
             // An unknown or stale registration does not heal by itself.
             if matches!(error, ErrorCode::StaleBrokerEpoch | ErrorCode::BrokerIdNotRegistered) {
                 self.registered = false;
@@ -247,7 +226,6 @@ impl Steps {
             Stage::Starting => CATCH_UP_INTERVAL_MS,
             Stage::Recovery if !answer.is_fenced => {
                 self.stage = Stage::Running;
-                tracing::info!("unfenced: this broker serves");
                 interval
             }
             Stage::Recovery if self.ready => CATCH_UP_INTERVAL_MS,
@@ -264,6 +242,3 @@ impl Steps {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
