@@ -1,5 +1,5 @@
 // The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go [groups]. And as members of the churn test:
-// main member ...
+// main member ..., and as clients under faults: main faults ...
 package main
 
 import (
@@ -10,6 +10,9 @@ import (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "member" {
 		os.Exit(runMember(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "faults" {
+		os.Exit(runFaults(os.Args[2:]))
 	}
 	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
 	groups := len(os.Args) == 3 && os.Args[2] == "groups"

@@ -55,11 +55,16 @@ func runMember(args []string) int {
 	return 0
 }
 
-// log writes one line with the time of the host's monotonic clock, which Go's time package does not show.
-func (m *member) log(event string, more map[string]any) {
+// monotonicNs is the host's monotonic clock, which Go's time package does not show.
+func monotonicNs() int64 {
 	var ts syscall.Timespec
 	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&ts)), 0)
-	row := map[string]any{"t": float64(ts.Sec)*1000 + float64(ts.Nsec)/1e6, "ev": event, "member": m.name, "group": m.group}
+	return ts.Nano()
+}
+
+// log writes one line with the time.
+func (m *member) log(event string, more map[string]any) {
+	row := map[string]any{"t": float64(monotonicNs()) / 1e6, "ev": event, "member": m.name, "group": m.group}
 	for key, value := range more {
 		row[key] = value
 	}

@@ -1,0 +1,189 @@
+"""The faults themselves, done to a cluster of processes and its networks. Each comes back when it has been healed."""
+
+import time
+
+from harness.step import Failed
+from plan import SESSION_MS
+
+SESSION_S = SESSION_MS / 1000
+SLOW_BYTES_PER_S = 150_000
+
+
+class Acts:
+    """`ill` are the nodes that something is done to: nobody from outside should believe them."""
+
+    def __init__(self, cluster, network, random, topic):
+        self.cluster, self.network, self.random, self.topic = cluster, network, random, topic
+        self.ill = set()
+
+    def do(self, kind):
+        """Does it, heals it; returns the nodes that it was done to."""
+        try:
+            return getattr(self, kind.replace("-", "_"))()
+        finally:
+            if self.network:
+                self.network.heal()
+            self.ill.clear()
+
+    def well(self):
+        return [node for node in self.cluster.running() if node.is_broker() and node.id not in self.ill]
+
+    def a_leader(self):
+        leaders = sorted({p["LeaderId"] for p in self.cluster.partitions(self.topic).values()} - {-1})
+        return self.cluster.node(self.random.choice(leaders))
+
+    def a_node(self):
+        return self.random.choice(self.cluster.nodes)
+
+    def a_broker(self):
+        return self.random.choice(self.cluster.brokers())
+
+    def controller(self):
+        return self.cluster.leader()
+
+    def kill(self, node):
+        self.ill.add(node.id)
+        node.kill()
+
+    def killed_for(self, nodes, seconds):
+        for node in nodes:
+            self.kill(node)
+        time.sleep(seconds)
+        for node in nodes:
+            node.start(wait=False)
+        return [node.id for node in nodes]
+
+    def past_session(self):
+        return self.random.uniform(SESSION_S + 2, SESSION_S + 4)
+
+    def kill_leader(self):
+        return self.killed_for([self.a_leader()], self.past_session())
+
+    def kill_broker(self):
+        """Not the controller, when there is another one."""
+        others = [node for node in self.cluster.brokers() if node is not self.controller()]
+        return self.killed_for([self.random.choice(others)], self.past_session())
+
+    def kill_controller(self):
+        return self.killed_for([self.controller()], self.past_session())
+
+    def kill_both(self):
+        """Of three combined nodes the one that is left can do nothing: the two are not away for long."""
+        controller = self.controller()
+        leader = next(node for node in [self.a_leader() for _ in range(20)] + self.cluster.brokers() if node is not controller)
+        majority_stays = 2 * (len(self.cluster.controllers()) - 1 - leader.is_controller()) > len(self.cluster.controllers())
+        return self.killed_for([controller, leader], self.past_session() if majority_stays else self.random.uniform(0.5, 3))
+
+    def kill_all(self):
+        return self.killed_for(self.random.sample(self.cluster.nodes, len(self.cluster.nodes)), self.random.uniform(0.2, 3))
+
+    def paused_for(self, node, seconds):
+        self.ill.add(node.id)
+        node.pause()
+        time.sleep(seconds)
+        node.resume()
+        # What it sends when it wakes is the point.
+        time.sleep(1)
+        return [node.id]
+
+    def pause_leader(self):
+        return self.paused_for(self.a_leader(), self.random.uniform(0.5, SESSION_S * 0.7))
+
+    def pause_long(self):
+        return self.paused_for(self.a_leader(), self.random.uniform(SESSION_S * 2, SESSION_S * 4))
+
+    def pause_controller(self):
+        return self.paused_for(self.controller(), self.random.uniform(1, SESSION_S * 3))
+
+    def isolated_for(self, node, seconds, **ways):
+        self.ill.add(node.id)
+        self.network.isolate(node.id, **ways)
+        time.sleep(seconds)
+        self.network.heal()
+        return [node.id]
+
+    def isolate_leader(self):
+        return self.isolated_for(self.a_leader(), self.random.uniform(SESSION_S, SESSION_S * 4))
+
+    def isolate_controller(self):
+        return self.isolated_for(self.controller(), self.random.uniform(SESSION_S, SESSION_S * 4))
+
+    def deaf(self):
+        """It can be heard, and hears nothing."""
+        return self.isolated_for(self.random.choice([self.a_leader(), self.controller()]), self.random.uniform(4, 10), outgoing=False)
+
+    def mute(self):
+        return self.isolated_for(self.random.choice([self.a_leader(), self.controller()]), self.random.uniform(4, 10), incoming=False)
+
+    def cut_pair(self):
+        """Two nodes do not see each other, one way or both; all others see both."""
+        one, other = self.random.sample([node.id for node in self.cluster.nodes], 2)
+        self.ill |= {one, other}
+        self.network.cut(one, other)
+        if self.random.random() < 0.6:
+            self.network.cut(other, one)
+        time.sleep(self.random.uniform(4, 12))
+        self.network.heal()
+        return [one, other]
+
+    def flapping(self):
+        node = self.random.choice([self.a_leader(), self.controller(), self.a_node()])
+        self.ill.add(node.id)
+        end = time.monotonic() + self.random.uniform(5, 10)
+        while time.monotonic() < end:
+            self.network.isolate(node.id, outgoing=self.random.random() < 0.8, incoming=self.random.random() < 0.8)
+            time.sleep(self.random.uniform(0.1, 1.2))
+            self.network.heal()
+            time.sleep(self.random.uniform(0.1, 0.8))
+        return [node.id]
+
+    def slow(self):
+        node = self.a_node()
+        self.ill.add(node.id)
+        self.network.slow(node.id, SLOW_BYTES_PER_S)
+        time.sleep(self.random.uniform(5, 10))
+        self.network.heal()
+        return [node.id]
+
+    def lost_disk(self):
+        """A broker comes back with an empty disk. The metadata log lies on another one: a voter may not forget its votes."""
+        node = self.a_broker()
+        self.kill(node)
+        time.sleep(self.past_session())
+        node.wipe()
+        node.start(wait=False)
+        return [node.id]
+
+    def storm(self):
+        hit = set()
+        end = time.monotonic() + self.random.uniform(8, 14)
+        while time.monotonic() < end:
+            node = self.a_node()
+            hit.add(node.id)
+            self.kill(node)
+            time.sleep(self.random.uniform(0, 1))
+            node.start(wait=False)
+            time.sleep(self.random.uniform(0, 2))
+        return sorted(hit)
+
+    def rolling(self):
+        """Clean stops, one after the other; the next one when all is in sync."""
+        for node in self.random.sample(self.cluster.nodes, len(self.cluster.nodes)):
+            self.ill.add(node.id)
+            node.stop()
+            node.start()
+            self.cluster.wait_ready()
+            self.cluster.wait_in_sync(self.topic)
+            self.ill.discard(node.id)
+        return [node.id for node in self.cluster.nodes]
+
+    def settle(self):
+        """Everything runs, knows each other and is in sync."""
+        for node in self.cluster.nodes:
+            node.resume()
+            if not node.alive():
+                raise Failed(f"{node.name}: it ended by itself")
+            node.wait_ready()
+        self.cluster.wait_ready()
+        for topic in (self.topic, "__consumer_offsets"):
+            self.cluster.wait_in_sync(topic, 90)

@@ -1,0 +1,71 @@
+"""What a replica has on disk: the batches of a partition's log, read without any broker."""
+
+import dataclasses
+import functools
+import pathlib
+import struct
+
+import crc32c
+
+HEAD = struct.Struct(">qiibIhiqqqhii")
+HEAD_BYTES, BEFORE_LENGTH = HEAD.size, 12
+CRC_FROM = 21
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    base: int
+    last: int
+    epoch: int
+    bytes: bytes
+    whole: bool
+
+
+def batches(directory, topic, partition):
+    """All batches of a replica, in order; None when the replica has no directory. What a torn write left is not looked at."""
+    folder = pathlib.Path(directory) / f"{topic}-{partition}"
+    if not folder.is_dir():
+        return None
+    return [batch for path in sorted(folder.glob("*.log")) for batch in in_file(path.read_bytes())]
+
+
+def in_file(data):
+    at = 0
+    while at + HEAD_BYTES <= len(data):
+        base, length, epoch, magic, crc, attributes, last_delta, *_ = HEAD.unpack_from(data, at)
+        end = at + BEFORE_LENGTH + length
+        if magic != 2 or length < HEAD_BYTES - BEFORE_LENGTH or end > len(data):
+            return
+        yield Batch(base, base + last_delta, epoch, data[at:end], crc32c.crc32c(data[at + CRC_FROM:end]) == crc)
+        at = end
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7
+
+
+@functools.lru_cache(1 << 20)
+def values(data):
+    """(offset, value) of each record of a batch without compression; a value is what stands before its padding."""
+    base, _, _, _, _, attributes, _, _, _, _, _, _, count = HEAD.unpack_from(data)
+    if attributes & 0x20:
+        return ()
+    assert not attributes & 7, "the batch is compressed"
+    found, at = [], HEAD_BYTES
+    for _ in range(count):
+        size, at = varint(data, at)
+        end = at + size
+        _, at = varint(data, at + 1)
+        delta, at = varint(data, at)
+        key, at = varint(data, at)
+        size, at = varint(data, at + max(0, key))
+        found.append((base + delta, data[at:at + max(0, size)].decode().rsplit(":", 1)[0]))
+        at = end
+    return tuple(found)

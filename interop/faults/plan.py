@@ -1,0 +1,50 @@
+"""Which fault when, by a seed; and how long writes may stand still under each."""
+
+import dataclasses
+
+SESSION_MS, LAG_MS = 3000, 4000
+# What a client may need to notice, and a machine that is busy.
+SLACK_MS, FAILOVER_MS = 2000, 3000
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    name: str
+    weight: int
+    # The promise: the longest stall of any partition, of the controller, and failed writes; None where nothing is promised.
+    stall_ms: int | None = None
+    controller_ms: int | None = None
+    failed: int | None = 0
+    # Whether it needs networks of their own.
+    network: bool = False
+
+
+LOSS_MS = SESSION_MS + SLACK_MS
+KINDS = {kind.name: kind for kind in (
+    Kind("kill-leader", 3, LOSS_MS + FAILOVER_MS, FAILOVER_MS),
+    Kind("kill-broker", 2, LOSS_MS),
+    Kind("kill-controller", 2, LOSS_MS + FAILOVER_MS, FAILOVER_MS),
+    Kind("kill-both", 2, None),
+    Kind("kill-all", 1, None),
+    Kind("pause-leader", 2, LOSS_MS + FAILOVER_MS),
+    Kind("pause-long", 2, LOSS_MS + FAILOVER_MS),
+    Kind("pause-controller", 2, LOSS_MS + FAILOVER_MS),
+    Kind("isolate-leader", 2, LOSS_MS + FAILOVER_MS, network=True),
+    Kind("isolate-controller", 2, LOSS_MS + FAILOVER_MS, network=True),
+    Kind("deaf", 1, None, network=True),
+    Kind("mute", 1, None, network=True),
+    Kind("cut-pair", 2, None, network=True),
+    Kind("flapping", 2, None, network=True),
+    Kind("slow", 2, None, network=True),
+    Kind("lost-disk", 2, LOSS_MS + FAILOVER_MS),
+    Kind("storm", 2, None),
+    Kind("rolling", 2, 1000, None),
+)}
+
+
+def plan(random, networks, only=()):
+    """Kinds without end: each once in some order, then by their weights."""
+    kinds = [kind for kind in KINDS.values() if (networks or not kind.network) and (not only or kind.name in only)]
+    yield from random.sample(kinds, len(kinds))
+    while True:
+        yield random.choices(kinds, [kind.weight for kind in kinds])[0]

@@ -1,0 +1,279 @@
+"""Failures of real processes under live clients: nothing that was acknowledged is lost, and writes go on soon.
+
+    ../run --only faults -- [--nodes 3|5] [--separate] [--minutes N | --faults KIND...] [--seed N] [--strict]
+
+See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own cluster, a network for each node.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import random
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import checker
+import dump
+import network
+from acts import Acts
+from clients import Clients
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from harness.check import Checks, eventually
+from harness.cluster import Cluster
+from harness.paths import LOGS, WORK
+from plan import KINDS, LAG_MS, SESSION_MS, plan
+from watch import Commits, Controller, now_ms
+
+AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
+TOPIC, PROBE = "faults", "faults-probe"
+CONFIG = {
+    "min.insync.replicas": 2, "default.replication.factor": 3, "auto.create.topics.enable": "false",
+    "broker.session.timeout.ms": SESSION_MS, "broker.heartbeat.interval.ms": 500, "replica.lag.time.max.ms": LAG_MS,
+    "offsets.topic.num.partitions": 6, "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 6000,
+    "group.consumer.heartbeat.interval.ms": 1000, "group.consumer.min.heartbeat.interval.ms": 1000,
+    "group.min.session.timeout.ms": 6000, "leader.imbalance.check.interval.seconds": 5,
+    "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+}
+
+
+def none(found):
+    """A check of the checker: no sentence is a success."""
+    assert not found, f"{len(found)}: " + " | ".join(found)
+
+
+class Run:
+    """A cluster, its clients, and what was done to it. `settings` change what promises are made of, for `prove.py`."""
+
+    def __init__(self, args, stack, extra=None, topic_config=None, acks="all"):
+        self.args, self.random = args, random.Random(args.seed)
+        self.name = f"{AGAINST}-faults-{os.getpid()}"
+        self.partitions, self.topic_config, self.acks = 2 * args.nodes, topic_config or {}, acks
+        roles = {"brokers": args.nodes, "controllers": 3} if args.separate else {"combined": args.nodes}
+        ids = [*range(1, args.nodes + 1), *(range(101, 104) if args.separate else ())]
+        self.why_not = network.missing()
+        self.network = None if self.why_not else stack.enter_context(network.Network(ids))
+        self.directory = WORK / "servers" / self.name
+        hosts = self.network.hosts if self.network else None
+        wrap = (lambda node: self.network.wrap(node.id)) if self.network else None
+        node_extra = {i: {"broker.rack": f"r{i}", "metadata.log.dir": self.directory / f"node-{i}" / "metadata"} for i in ids}
+        self.cluster = stack.enter_context(Cluster(self.directory, AGAINST, binary=BINARY, extra={**CONFIG, **(extra or {})},
+                                                   node_extra=node_extra, hosts=hosts, wrap=wrap, name=self.name, **roles))
+        self.acts = Acts(self.cluster, self.network, self.random, TOPIC)
+        self.clients = Clients(self.name, self.cluster.bootstrap, TOPIC, self.partitions, acks, self.directory)
+        stack.callback(self.clients.kill)
+        self.windows, self.watchers = [], []
+
+    def start(self):
+        begin = time.monotonic()
+        self.cluster.start()
+        ready_s = time.monotonic() - begin
+        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 2})
+        topics = [NewTopic(TOPIC, self.partitions, 3, config=self.topic_config), NewTopic(PROBE, 1, 3)]
+        for future in admin.create_topics(topics, operation_timeout=30).values():
+            future.result(40)
+        self.cluster.wait_in_sync(TOPIC)
+        self.clients.start()
+        self.clients.wait_begun(self.partitions)
+        self.commits = Commits(self.acts.well, self.clients.groups, TOPIC)
+        self.probes = [Controller(node, PROBE) for node in self.cluster.brokers()]
+        self.watchers = [each.start() for each in [self.commits, *self.probes]]
+        return f"{len(self.cluster.nodes)} nodes ready after {ready_s:.1f} s"
+
+    def kinds(self):
+        if self.args.faults:
+            yield from (KINDS[name] for name in self.args.faults)
+            return
+        begin = time.monotonic()
+        for kind in plan(self.random, self.network):
+            if time.monotonic() - begin > self.args.minutes * 60:
+                return
+            yield kind
+
+    def fault(self, kind):
+        """One fault, its end, and peace again."""
+        time.sleep(self.random.uniform(0.5, 1.5))
+        window = {"kind": kind.name, "begin": now_ms()}
+        self.windows.append(window)
+        try:
+            window["nodes"] = self.acts.do(kind.name)
+            window["healed"] = now_ms()
+            self.acts.settle()
+        finally:
+            window["settled"] = now_ms()
+        self.clients.watch()
+        time.sleep(0.5)
+        return f"nodes {window['nodes']}, in sync {window['settled'] - window['healed']:.0f} ms after its end"
+
+    def end(self):
+        """Writers stop, readers read the rest; all leave."""
+        self.clients.wait_written()
+        self.acts.settle()
+        self.held = self.on_disk()
+        values = self.values()
+        groups = self.clients.groups
+        eventually(60, lambda: none(checker.delivered(self.of("read"), values, groups)), 1)
+        for watcher in self.watchers:
+            watcher.stop()
+        self.clients.stop()
+
+    def tidy(self):
+        """Nothing is left of a run that went well."""
+        self.cluster.wipe()
+        for path in LOGS.glob(f"{self.name}-*"):
+            path.unlink()
+
+    def of(self, *kinds):
+        return [e for e in self.clients.events() if e["ev"] in kinds]
+
+    def on_disk(self):
+        """Node → partition → batches, of every replica that is assigned; all replicas are in sync and nobody writes."""
+        assigned = self.cluster.partitions(TOPIC)
+        found = {}
+        for node in self.cluster.brokers():
+            own = [p for p, each in assigned.items() if node.id in each["ReplicaNodes"]]
+            found[node.id] = {p: dump.batches(node.data, TOPIC, p) for p in own}
+            missing = [p for p, batches in found[node.id].items() if batches is None]
+            assert not missing, f"node {node.id} has no directory of the partitions {missing}"
+        return found
+
+    def values(self):
+        """Partition → {offset: value}, each from its first replica."""
+        merged = {}
+        for partitions in self.held.values():
+            for p, batches in partitions.items():
+                if p not in merged:
+                    merged[p] = checker.contents(batches, dump.values)
+        return merged
+
+    def read_by_rack(self):
+        """What a consumer is given that is nearest to each of the brokers: partition → {offset: value}, by node."""
+        found = {}
+        for node in self.cluster.brokers():
+            consumer = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": "nobody", "client.rack": f"r{node.id}",
+                                 "enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "earliest", "log_level": 2})
+            consumer.assign([TopicPartition(TOPIC, p, 0) for p in range(self.partitions)])
+            got, ended, end = {p: {} for p in range(self.partitions)}, set(), time.monotonic() + 60
+            while len(ended) < self.partitions and time.monotonic() < end:
+                for message in consumer.consume(1000, 0.5):
+                    if message.error():
+                        ended.add(message.partition())
+                    else:
+                        got[message.partition()][message.offset()] = message.value().decode().rsplit(":", 1)[0]
+            consumer.close()
+            assert len(ended) == self.partitions, f"nearest to node {node.id}: {self.partitions - len(ended)} partitions did not end"
+            found[f"{node.id}, read"] = got
+        return found
+
+
+def measure(run):
+    """Fills in what each fault cost: the longest stall of a partition and of the controller, and failed writes."""
+    acks, failed = run.of("ack"), run.of("fail")
+    changes = sorted(t for probe in run.probes for t in probe.times)
+    for window in run.windows:
+        begin, end = window["begin"], window["settled"]
+        window["stall_ms"] = checker.stalls(acks, run.partitions, begin, end)
+        window["controller_ms"] = checker.stall_ms(changes, begin, end)
+        window["failed"] = sum(begin <= e["t"] <= end + 1000 for e in failed)
+        window["sync_ms"] = end - window.get("healed", end)
+    (WORK / f"faults-{AGAINST}.json").write_text(json.dumps({"nodes": run.args.nodes, "separate": run.args.separate, "windows": run.windows}))
+
+
+def promises(run, times):
+    found = []
+    for window in run.windows:
+        kind = KINDS[window["kind"]]
+        for what, limit in (("stall_ms", kind.stall_ms), ("controller_ms", kind.controller_ms), ("failed", kind.failed)):
+            most = limit if what == "failed" or limit is None else limit * times
+            if most is not None and window[what] > most:
+                found.append(f"{kind.name}: {what} {window[what]:.0f}, at most {most}")
+    none(found)
+
+
+def table(windows):
+    """Of each kind the worst that was seen, beside what the other server did in its last run."""
+    other = "kafka" if AGAINST == "monedula" else "monedula"
+    path = WORK / f"faults-{other}.json"
+    theirs = json.loads(path.read_text())["windows"] if path.exists() else []
+    print(f"{'fault':20} {'n':>3} {'stall ms':>10} {'controller ms':>14} {'in sync ms':>11} {'failed':>7}   last of {other}: the same")
+    for kind in KINDS:
+        row = [f"{kind:20}"]
+        for found in ([w for w in windows if w["kind"] == kind], [w for w in theirs if w["kind"] == kind]):
+            if found:
+                most = {key: max(w.get(key, 0) for w in found) for key in ("stall_ms", "controller_ms", "sync_ms", "failed")}
+                row.append(f"{len(found):>3} {most['stall_ms']:>10.0f} {most['controller_ms']:>14.0f} {most['sync_ms']:>11.0f} {most['failed']:>7}")
+            else:
+                row.append(" " * 49)
+        if any(w["kind"] == kind for w in windows):
+            print("   ".join(row), flush=True)
+
+
+def verdict(checks, run):
+    """All checks on what was written down and on what is on the disks."""
+    acks, reads, commits = run.of("ack"), run.of("read"), run.of("commit")
+    held = {str(node): {p: checker.contents(b, dump.values) for p, b in partitions.items()} for node, partitions in run.held.items()}
+    values = run.values()
+    records = sum(map(len, values.values()))
+    def nearest():
+        held.update(run.read_by_rack())
+    checks.check("read-by-rack", nearest)
+    checks.check("acked-kept", lambda: none(checker.acked_kept(acks, held)) or f"{len(acks)} acknowledgements, {records} records")
+    checks.check("read-kept", lambda: none(checker.read_kept(reads, held)))
+    checks.check("one-value", lambda: none(checker.one_value(acks, reads, held)))
+    checks.check("replicas-equal", lambda: none(checker.replicas_equal(run.held)))
+    checks.check("in-order", lambda: none(checker.in_order(values)))
+    checks.check("real-time", lambda: none(checker.real_time(acks)))
+    checks.check("commits-kept", lambda: none(checker.commits_kept(commits, run.commits.seen)) or f"{len(commits)} commits, {len(run.commits.seen)} observations")
+    checks.check("clients-alive", lambda: none(run.clients.ended))
+    measure(run)
+    checks.check("promises", promises, run, 1 if run.args.strict else run.args.times)
+
+
+def arguments(words=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, choices=(3, 5), default=3)
+    parser.add_argument("--separate", action="store_true", help="three controllers beside the brokers, not combined nodes")
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--faults", nargs="+", metavar="KIND", choices=KINDS, default=[], help="just these, in this order")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--times", type=float, default=2, help="how many times the promised times may pass on a busy machine")
+    parser.add_argument("--strict", action="store_true", help="the promised times, not more")
+    args = parser.parse_args(words)
+    args.seed = random.randrange(1 << 31) if args.seed is None else args.seed
+    return args
+
+
+def main():
+    args, checks = arguments(), Checks()
+    print(f"seed {args.seed}", flush=True)
+    with contextlib.ExitStack() as stack:
+        run = Run(args, stack)
+        if run.why_not:
+            print(f"n/a networks {run.why_not}")
+        if not checks.check("start", run.start):
+            return 1
+        for number, kind in enumerate(run.kinds(), 1):
+            if kind.network and not run.network:
+                continue
+            if not checks.check(f"fault-{number}-{kind.name}", run.fault, kind):
+                break
+        if checks.check("end", run.end):
+            verdict(checks, run)
+            table(run.windows)
+            if AGAINST == "monedula":
+                # The last node of Kafka waits in vain for a majority to say goodbye to.
+                checks.check("stop", run.cluster.stop)
+        history = LOGS / f"{AGAINST}-faults-history.json"
+        history.write_text(json.dumps({"seed": args.seed, "windows": run.windows, "observed": run.commits.seen}))
+        if not checks.failed:
+            run.tidy()
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+import java.io.FileOutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * Apache Kafka's client under faults: Client BOOTSTRAP TOPIC PARTITIONS TAG ACKS FLAG. An idempotent writer of numbered records, and
+ * two members of a group of the consumer protocol that read them and commit. Writes what happens as JSON lines. While the file FLAG
+ * exists the writer writes; all leave on SIGTERM.
+ */
+public final class Client {
+    private static final int EVERY_MS = 100;
+    private static final int COMMIT_EVERY_MS = 300;
+    private static final String PADDING = ".".repeat(60);
+    private static final FileOutputStream OUT = new FileOutputStream(java.io.FileDescriptor.out);
+
+    private static String bootstrap;
+    private static String topic;
+    private static int partitions;
+    private static String tag;
+    private static String acks;
+    private static Path flag;
+    private static volatile boolean stopping;
+
+    private static double nowMs() {
+        // The host's monotonic clock, on Linux.
+        return System.nanoTime() / 100_000 / 10.0;
+    }
+
+    private static void log(String event, String rest) {
+        String line = "{\"t\":" + nowMs() + ",\"ev\":\"" + event + "\"" + rest + "}\n";
+        synchronized (OUT) {
+            try {
+                OUT.write(line.getBytes(StandardCharsets.UTF_8));
+            } catch (java.io.IOException e) {
+                Runtime.getRuntime().halt(3);
+            }
+        }
+    }
+
+    private static String field(String key, Object value) {
+        return ",\"" + key + "\":" + (value instanceof String ? "\"" + value + "\"" : value);
+    }
+
+    private static Properties common(String name) {
+        Properties config = new Properties();
+        config.put("bootstrap.servers", bootstrap);
+        config.put("client.id", name);
+        config.put("enable.metrics.push", "false");
+        config.put("reconnect.backoff.ms", "50");
+        config.put("reconnect.backoff.max.ms", "300");
+        config.put("retry.backoff.ms", "50");
+        config.put("retry.backoff.max.ms", "200");
+        config.put("request.timeout.ms", "4000");
+        config.put("default.api.timeout.ms", "60000");
+        config.put("socket.connection.setup.timeout.ms", "3000");
+        config.put("metadata.max.age.ms", "2000");
+        return config;
+    }
+
+    private static void write(String name) throws InterruptedException {
+        Properties config = common(name);
+        config.put("acks", acks);
+        config.put("enable.idempotence", acks.equals("all") ? "true" : "false");
+        if (!acks.equals("all")) {
+            config.put("max.in.flight.requests.per.connection", "1");
+        }
+        config.put("linger.ms", "2");
+        config.put("delivery.timeout.ms", "60000");
+        config.put("max.block.ms", "60000");
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer())) {
+            long due = System.nanoTime();
+            for (int number = 0; Files.exists(flag) && !stopping; number++) {
+                for (int partition = 0; partition < partitions; partition++) {
+                    send(producer, name, partition, number);
+                    due += EVERY_MS * 1_000_000L / partitions;
+                    Thread.sleep(Math.max(0, (due - System.nanoTime()) / 1_000_000));
+                }
+            }
+            producer.flush();
+        }
+        log("written", field("w", name));
+    }
+
+    private static void send(KafkaProducer<String, String> producer, String name, int partition, int number) {
+        double sent = nowMs();
+        String who = field("w", name) + field("p", partition) + field("n", number) + field("s", sent);
+        String value = name + ":" + partition + ":" + number + ":" + PADDING;
+        try {
+            producer.send(new ProducerRecord<>(topic, partition, null, value), (metadata, error) -> {
+                if (error == null) {
+                    log("ack", who + field("o", metadata.offset()));
+                } else {
+                    log("fail", who + field("error", error.getClass().getSimpleName()));
+                }
+            });
+        } catch (KafkaException | IllegalStateException e) {
+            log("fail", who + field("error", e.getClass().getSimpleName()));
+        }
+    }
+
+    /** One member of the group. */
+    private static final class Reader implements ConsumerRebalanceListener {
+        private final String name;
+        private final String group = "faults-" + tag;
+        private final Map<TopicPartition, OffsetAndMetadata> read = new HashMap<>();
+
+        Reader(String name) {
+            this.name = name;
+        }
+
+        private void run() {
+            Properties config = common(name);
+            config.put("group.id", group);
+            config.put("group.protocol", "consumer");
+            config.put("enable.auto.commit", "false");
+            config.put("auto.offset.reset", "earliest");
+            config.put("fetch.max.wait.ms", "200");
+            config.put("max.poll.interval.ms", "60000");
+            try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+                consumer.subscribe(List.of(topic), this);
+                long due = System.nanoTime();
+                while (!stopping) {
+                    try {
+                        take(consumer);
+                        if (!read.isEmpty() && System.nanoTime() > due) {
+                            due = System.nanoTime() + COMMIT_EVERY_MS * 1_000_000L;
+                            commit(consumer);
+                        }
+                    } catch (KafkaException e) {
+                        log("error", field("r", name) + field("error", e.getClass().getSimpleName()));
+                    }
+                }
+            }
+            log("closed", field("r", name));
+        }
+
+        private void take(KafkaConsumer<String, String> consumer) {
+            var records = consumer.poll(Duration.ofMillis(100));
+            for (TopicPartition tp : records.partitions()) {
+                List<String> found = new ArrayList<>();
+                for (ConsumerRecord<String, String> record : records.records(tp)) {
+                    String value = record.value().substring(0, record.value().lastIndexOf(':'));
+                    found.add("[" + record.offset() + ",\"" + value + "\"]");
+                    read.put(tp, new OffsetAndMetadata(record.offset() + 1));
+                }
+                log("read", field("r", name) + field("g", group) + field("p", tp.partition())
+                    + ",\"recs\":[" + String.join(",", found) + "]");
+            }
+        }
+
+        private void commit(KafkaConsumer<String, String> consumer) {
+            double sent = nowMs();
+            consumer.commitSync(read);
+            Map<Integer, Long> offsets = new TreeMap<>();
+            read.forEach((tp, offset) -> offsets.put(tp.partition(), offset.offset()));
+            String text = offsets.entrySet().stream().map(e -> "\"" + e.getKey() + "\":" + e.getValue()).collect(Collectors.joining(","));
+            log("commit", field("r", name) + field("g", group) + field("s", sent) + ",\"offs\":{" + text + "}");
+            read.clear();
+        }
+
+        private void parts(String event, Collection<TopicPartition> parts) {
+            String list = parts.stream().map(tp -> String.valueOf(tp.partition())).collect(Collectors.joining(","));
+            log(event, field("r", name) + ",\"parts\":[" + list + "]");
+        }
+
+        @Override
+        public void onPartitionsAssigned(Collection<TopicPartition> parts) {
+            parts("assigned", parts);
+        }
+
+        @Override
+        public void onPartitionsRevoked(Collection<TopicPartition> parts) {
+            parts.forEach(read::remove);
+            parts("revoked", parts);
+        }
+    }
+
+    public static void main(String[] args) throws InterruptedException {
+        bootstrap = args[0];
+        topic = args[1];
+        partitions = Integer.parseInt(args[2]);
+        tag = args[3];
+        acks = args[4];
+        flag = Path.of(args[5]);
+        String run = tag + ProcessHandle.current().pid();
+        List<Thread> threads = new ArrayList<>();
+        threads.add(new Thread(() -> {
+            try {
+                write(run + "i");
+            } catch (InterruptedException e) {
+                log("error", field("w", run + "i") + field("error", "interrupted"));
+            }
+        }));
+        for (int n = 0; n < 2; n++) {
+            Reader reader = new Reader(run + "r" + n);
+            threads.add(new Thread(reader::run));
+        }
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            stopping = true;
+            for (Thread thread : threads) {
+                try {
+                    thread.join(15_000);
+                } catch (InterruptedException e) {
+                    return;
+                }
+            }
+        }));
+        threads.forEach(Thread::start);
+        for (Thread thread : threads) {
+            thread.join();
+        }
+    }
+}
