@@ -12,8 +12,8 @@ SLOW_BYTES_PER_S = 150_000
 class Acts:
     """`ill` are the nodes that something is done to: nobody from outside should believe them."""
 
-    def __init__(self, cluster, network, random, topic):
-        self.cluster, self.network, self.random, self.topic = cluster, network, random, topic
+    def __init__(self, cluster, network, proxy, random, topic):
+        self.cluster, self.network, self.proxy, self.random, self.topic = cluster, network, proxy, random, topic
         self.ill = set()
 
     def do(self, kind):
@@ -21,8 +21,9 @@ class Acts:
         try:
             return getattr(self, kind.replace("-", "_"))()
         finally:
-            if self.network:
-                self.network.heal()
+            for each in (self.network, self.proxy):
+                if each:
+                    each.heal()
             self.ill.clear()
 
     def well(self):
@@ -176,6 +177,43 @@ class Acts:
             self.cluster.wait_in_sync(self.topic)
             self.ill.discard(node.id)
         return [node.id for node in self.cluster.nodes]
+
+    def messages(self, most_s=10):
+        """Single requests and answers between nodes are late, lost, held or repeated."""
+        told = [self.proxy.one_of_frames(self.random) for _ in range(self.random.randint(2, 5))]
+        time.sleep(self.random.uniform(3, most_s))
+        return told
+
+    def messages_and_kill(self):
+        told = self.messages(4)
+        node = self.random.choice([self.a_leader(), self.controller()])
+        told += self.killed_for([node], self.past_session())
+        time.sleep(self.random.uniform(0, 3))
+        return told
+
+    def latency(self):
+        self.proxy.fault("*", f"latency ms={self.random.choice((20, 100, 300))}")
+        time.sleep(self.random.uniform(4, 8))
+        return ["*"]
+
+    def slices(self):
+        self.proxy.fault("*", "slice bytes=50 ms=1")
+        time.sleep(self.random.uniform(3, 6))
+        return ["*"]
+
+    def resets(self):
+        end = time.monotonic() + self.random.uniform(4, 8)
+        while time.monotonic() < end:
+            self.proxy.tell(f"reset {self.random.choice(list(self.proxy.links))}")
+            time.sleep(self.random.uniform(0.05, 0.8))
+        return ["*"]
+
+    def one_way(self):
+        """What goes over one link one way waits, as behind a cable that is mended later: nothing is sent again."""
+        link = self.random.choice(list(self.proxy.links))
+        self.proxy.fault(link, f"drop way={self.random.choice(('request', 'response'))}")
+        time.sleep(self.random.uniform(3, 12))
+        return [link]
 
     def settle(self):
         """Everything runs, knows each other and is in sync."""

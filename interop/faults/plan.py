@@ -15,8 +15,12 @@ class Kind:
     stall_ms: int | None = None
     controller_ms: int | None = None
     failed: int | None = 0
-    # Whether it needs networks of their own.
+    # Whether it needs networks of their own, or the fault proxy between nodes: a run has one or the other.
     network: bool = False
+    proxy: bool = False
+
+    def possible(self, networks, proxy):
+        return (networks or not self.network) and (proxy or not self.proxy)
 
 
 LOSS_MS = SESSION_MS + SLACK_MS
@@ -39,12 +43,18 @@ KINDS = {kind.name: kind for kind in (
     Kind("lost-disk", 2, LOSS_MS + FAILOVER_MS),
     Kind("storm", 2, None),
     Kind("rolling", 2, 1000, None),
+    Kind("messages", 6, None, proxy=True),
+    Kind("messages-and-kill", 4, None, proxy=True),
+    Kind("latency", 2, None, proxy=True),
+    Kind("resets", 2, None, proxy=True),
+    Kind("slices", 1, None, proxy=True),
+    Kind("one-way", 2, None, proxy=True),
 )}
 
 
-def plan(random, networks, only=()):
+def plan(random, networks, proxy):
     """Kinds without end: each once in some order, then by their weights."""
-    kinds = [kind for kind in KINDS.values() if (networks or not kind.network) and (not only or kind.name in only)]
+    kinds = [kind for kind in KINDS.values() if kind.possible(networks, proxy)]
     yield from random.sample(kinds, len(kinds))
     while True:
         yield random.choices(kinds, [kind.weight for kind in kinds])[0]

@@ -1,6 +1,6 @@
 """Failures of real processes under live clients: nothing that was acknowledged is lost, and writes go on soon.
 
-    ../run --only faults -- [--nodes 3|5] [--separate] [--minutes N | --faults KIND...] [--seed N] [--strict]
+    ../run --only faults -- [--nodes 3|5] [--separate] [--minutes N | --faults KIND...] [--seed N] [--strict] [--proxy MONEDULA-FAULTS]
 
 See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own cluster, a network for each node.
 """
@@ -28,6 +28,7 @@ from harness.check import Checks, eventually
 from harness.cluster import Cluster
 from harness.paths import LOGS, WORK
 from plan import KINDS, LAG_MS, SESSION_MS, plan
+from proxy import Proxy
 from watch import Commits, Controller, now_ms
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
@@ -56,15 +57,18 @@ class Run:
         self.partitions, self.topic_config, self.acks = 2 * args.nodes, topic_config or {}, acks
         roles = {"brokers": args.nodes, "controllers": 3} if args.separate else {"combined": args.nodes}
         ids = [*range(1, args.nodes + 1), *(range(101, 104) if args.separate else ())]
-        self.why_not = network.missing()
+        self.why_not = "the fault proxy is between the nodes" if args.proxy else network.missing()
+        self.proxy = stack.enter_context(Proxy(args.proxy)) if args.proxy else None
         self.network = None if self.why_not else stack.enter_context(network.Network(ids))
         self.directory = WORK / "servers" / self.name
         hosts = self.network.hosts if self.network else None
+        if self.proxy:
+            roles |= {"route": self.proxy.route, "advertise": self.proxy.advertise, "replication_listener": True}
         wrap = (lambda node: self.network.wrap(node.id)) if self.network else None
         node_extra = {i: {"broker.rack": f"r{i}", "metadata.log.dir": self.directory / f"node-{i}" / "metadata"} for i in ids}
         self.cluster = stack.enter_context(Cluster(self.directory, AGAINST, binary=BINARY, extra={**CONFIG, **(extra or {})},
                                                    node_extra=node_extra, hosts=hosts, wrap=wrap, name=self.name, **roles))
-        self.acts = Acts(self.cluster, self.network, self.random, TOPIC)
+        self.acts = Acts(self.cluster, self.network, self.proxy, self.random, TOPIC)
         self.clients = Clients(self.name, self.cluster.bootstrap, TOPIC, self.partitions, acks, self.directory)
         stack.callback(self.clients.kill)
         self.windows, self.watchers = [], []
@@ -90,7 +94,7 @@ class Run:
             yield from (KINDS[name] for name in self.args.faults)
             return
         begin = time.monotonic()
-        for kind in plan(self.random, self.network):
+        for kind in plan(self.random, self.network, self.proxy):
             if time.monotonic() - begin > self.args.minutes * 60:
                 return
             yield kind
@@ -240,6 +244,7 @@ def arguments(words=None):
     parser.add_argument("--separate", action="store_true", help="three controllers beside the brokers, not combined nodes")
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--faults", nargs="+", metavar="KIND", choices=KINDS, default=[], help="just these, in this order")
+    parser.add_argument("--proxy", metavar="MONEDULA-FAULTS", help="the fault proxy between the nodes, instead of networks")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--times", type=float, default=2, help="how many times the promised times may pass on a busy machine")
     parser.add_argument("--strict", action="store_true", help="the promised times, not more")
@@ -258,7 +263,7 @@ def main():
         if not checks.check("start", run.start):
             return 1
         for number, kind in enumerate(run.kinds(), 1):
-            if kind.network and not run.network:
+            if not kind.possible(run.network, run.proxy):
                 continue
             if not checks.check(f"fault-{number}-{kind.name}", run.fault, kind):
                 break

@@ -191,13 +191,14 @@ class Disk(unittest.TestCase):
 
 class Plans(unittest.TestCase):
     def test_a_seed_is_a_plan_and_every_kind_comes(self):
-        def kinds(seed, networks=True):
-            found = plan.plan(random.Random(seed), networks)
+        def kinds(seed, networks=True, proxy=True):
+            found = plan.plan(random.Random(seed), networks, proxy)
             return [next(found).name for _ in range(len(plan.KINDS) * 2)]
         self.assertEqual(kinds(1), kinds(1))
         self.assertNotEqual(kinds(1), kinds(2))
         self.assertEqual(set(kinds(1)[:len(plan.KINDS)]), set(plan.KINDS))
         self.assertFalse({name for name in kinds(3, False) if plan.KINDS[name].network})
+        self.assertFalse({name for name in kinds(3, proxy=False) if plan.KINDS[name].proxy})
 
 
 if __name__ == "__main__":
