@@ -104,23 +104,42 @@ def replicas_equal(logs):
 
 
 def in_order(values):
-    """Records of a writer are in its order, those of an idempotent one (its name ends with i) once. `values`: partition → {offset: value}."""
+    """Records of a writer are in its order. One may be there again: without idempotence, or when an idempotent client began a new
+    epoch and sent again what it was not told about. `values`: partition → {offset: value}."""
     found = []
     for p, held in sorted(values.items()):
-        last, seen = collections.defaultdict(lambda: -1), collections.Counter()
+        last, seen = collections.defaultdict(lambda: -1), set()
         for offset in sorted(held):
             writer, partition, number = held[offset].split(":")
             number = int(number)
             if int(partition) != p:
                 found.append(f"{held[offset]} is in partition {p}")
-            seen[held[offset]] += 1
-            if seen[held[offset]] > 1:
-                if writer.endswith("i"):
-                    found.append(f"{held[offset]} is there {seen[held[offset]]} times, again at {offset}")
+            if held[offset] in seen:
                 continue
+            seen.add(held[offset])
             if number < last[writer]:
                 found.append(f"{held[offset]} at {offset} comes after number {last[writer]}")
             last[writer] = max(last[writer], number)
+    return shown(found)
+
+
+def sequences(logs):
+    """A producer id's numbers are there once, in order and without a gap; a new epoch begins with 0, and none comes back."""
+    found = []
+    for node, partitions in sorted(logs.items()):
+        for p, batches in sorted(partitions.items()):
+            known = {}
+            for batch in batches:
+                producer_id, epoch, first, last = batch.producer
+                if producer_id < 0:
+                    continue
+                before = known.get(producer_id)
+                known[producer_id] = (epoch, last)
+                # Where the log begins later than the producer nothing is known.
+                if before is None or (epoch, first) == (before[0], before[1] + 1) or epoch > before[0] and first == 0:
+                    continue
+                found.append(f"node {node}: {p}@{batch.base} is number {first} of epoch {epoch} of producer {producer_id}, "
+                             f"after number {before[1]} of epoch {before[0]}")
     return shown(found)
 
 

@@ -19,6 +19,8 @@ class Batch:
     epoch: int
     bytes: bytes
     whole: bool
+    # Producer id, its epoch, first and last sequence number; an id of -1 is none.
+    producer: tuple
 
 
 def batches(directory, topic, partition):
@@ -32,11 +34,12 @@ def batches(directory, topic, partition):
 def in_file(data):
     at = 0
     while at + HEAD_BYTES <= len(data):
-        base, length, epoch, magic, crc, attributes, last_delta, *_ = HEAD.unpack_from(data, at)
+        base, length, epoch, magic, crc, _, last_delta, _, _, producer_id, producer_epoch, sequence, _ = HEAD.unpack_from(data, at)
         end = at + BEFORE_LENGTH + length
         if magic != 2 or length < HEAD_BYTES - BEFORE_LENGTH or end > len(data):
             return
-        yield Batch(base, base + last_delta, epoch, data[at:end], crc32c.crc32c(data[at + CRC_FROM:end]) == crc)
+        producer = (producer_id, producer_epoch, sequence, sequence + last_delta)
+        yield Batch(base, base + last_delta, epoch, data[at:end], crc32c.crc32c(data[at + CRC_FROM:end]) == crc, producer)
         at = end
 
 

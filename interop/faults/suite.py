@@ -230,6 +230,7 @@ def verdict(checks, run):
     checks.check("read-kept", lambda: none(checker.read_kept(reads, held)))
     checks.check("one-value", lambda: none(checker.one_value(acks, reads, held)))
     checks.check("replicas-equal", lambda: none(checker.replicas_equal(run.held)))
+    checks.check("sequences", lambda: none(checker.sequences(run.held)))
     checks.check("in-order", lambda: none(checker.in_order(values)))
     checks.check("real-time", lambda: none(checker.real_time(acks)))
     checks.check("commits-kept", lambda: none(checker.commits_kept(commits, run.commits.seen)) or f"{len(commits)} commits, {len(run.commits.seen)} observations")
