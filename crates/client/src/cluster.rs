@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::{NodeId, TopicId};
+use protocol::messages::describe_cluster_request::DescribeClusterRequest;
+use protocol::messages::describe_cluster_response::DescribeClusterResponse;
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
 use protocol::{Encode, Message};
@@ -16,6 +18,10 @@ use crate::error::{Error, Result};
 use crate::metadata::{self, Metadata};
 use crate::options::{Address, ClientOptions};
 use crate::transport::{Connection, Pool, Reply, pool::Peer};
+
+/// The kind of endpoints that DescribeCluster is asked for.
+pub(crate) const BROKERS: i8 = 1;
+pub(crate) const CONTROLLERS: i8 = 2;
 
 /// Who is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +125,9 @@ impl Client {
 
     /// Asks for metadata once and takes it over.
     pub async fn refresh_once(&self, topics: &Topics, create: bool) -> Result<Arc<Metadata>> {
+        if self.0.options.controllers {
+            return self.refresh_controllers().await;
+        }
         let request = MetadataRequest {
             topics: match topics {
                 Topics::All => None,
@@ -149,15 +158,26 @@ impl Client {
         Ok(metadata)
     }
 
+    async fn refresh_controllers(&self) -> Result<Arc<Metadata>> {
+        let request = DescribeClusterRequest { endpoint_type: CONTROLLERS, ..Default::default() };
+        let reply = self.call(Target::Any, &request).await?;
+        let response: DescribeClusterResponse<'_> = reply.decode()?;
+        Error::check(response.error_code, response.error_message.as_deref())?;
+        let metadata = Arc::new(Metadata::of_controllers(&response));
+        self.0.metadata.store(Arc::clone(&metadata));
+        self.0.pool.retain(|id| metadata.nodes.contains_key(&id));
+        Ok(metadata)
+    }
+
     /// As [`Self::refresh_once`], tried again until the deadline.
     pub async fn refresh(&self, topics: Topics, create: bool) -> Result<Arc<Metadata>> {
         self.retry("metadata", self.deadline(), || self.refresh_once(&topics, create)).await
     }
 
-    /// Makes sure that at least the nodes are known.
+    /// Makes sure that at least the nodes are known. Controllers forward nothing: who is the active one must be new.
     pub(crate) async fn ensure_nodes(&self) -> Result<Arc<Metadata>> {
         let metadata = self.metadata();
-        if metadata.nodes.is_empty() {
+        if metadata.nodes.is_empty() || self.0.options.controllers {
             self.refresh_once(&Topics::None, false).await
         } else {
             Ok(metadata)

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use base::{LeaderEpoch, NodeId, TopicId};
 use protocol::ErrorCode;
+use protocol::messages::describe_cluster_response::{
+    DescribeClusterBroker, DescribeClusterResponse,
+};
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
 
@@ -95,6 +98,24 @@ impl Metadata {
             topics,
         }
     }
+
+    /// The picture of controllers, which tell only each other.
+    pub(crate) fn of_controllers(response: &DescribeClusterResponse<'_>) -> Self {
+        let nodes = response.brokers.iter().filter_map(described_node);
+        Self {
+            cluster_id: Some(response.cluster_id.to_string()),
+            controller: Some(NodeId(response.controller_id)).filter(|id| id.is_some()),
+            nodes: nodes.map(|node| (node.id, node)).collect(),
+            topics: HashMap::new(),
+        }
+    }
+}
+
+/// A node as DescribeCluster names it; None when its port is none.
+pub(crate) fn described_node(node: &DescribeClusterBroker<'_>) -> Option<Node> {
+    let address = Address { host: node.host.to_string(), port: u16::try_from(node.port).ok()? };
+    let rack = node.rack.as_ref().map(ToString::to_string);
+    Some(Node { id: NodeId(node.broker_id), address, rack })
 }
 
 /// A topic asked for by its name.

@@ -38,6 +38,8 @@ impl Address {
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     pub bootstrap_servers: Vec<Address>,
+    /// The addresses are those of controllers (`bootstrap.controllers`): only administration works there.
+    pub controllers: bool,
     pub client_id: String,
     pub request_timeout_ms: u64,
     /// Limit of a whole call with its retries (`default.api.timeout.ms`).
@@ -56,6 +58,7 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             bootstrap_servers: Vec::new(),
+            controllers: false,
             client_id: String::from("monedula"),
             request_timeout_ms: 30_000,
             api_timeout_ms: 60_000,
@@ -90,6 +93,10 @@ impl ClientOptions {
     pub fn set(&mut self, key: &str, value: &str) -> Result<bool> {
         match key {
             "bootstrap.servers" => self.bootstrap_servers = Self::bootstrap(value)?,
+            "bootstrap.controllers" => {
+                self.bootstrap_servers = Self::bootstrap(value)?;
+                self.controllers = true;
+            }
             "client.id" => self.client_id = value.to_owned(),
             "request.timeout.ms" => self.request_timeout_ms = number("request.timeout.ms", value)?,
             "default.api.timeout.ms" => {

@@ -1,34 +1,39 @@
-//! The cluster as a whole: its nodes, log directories, ongoing reassignments.
+//! The cluster as a whole: its nodes and their log directories.
 
-use base::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::{NodeId, TopicPartition};
+use protocol::ErrorCode;
+use protocol::messages::alter_replica_log_dirs_request::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
+};
+use protocol::messages::alter_replica_log_dirs_response::AlterReplicaLogDirsResponse;
 use protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use protocol::messages::describe_cluster_response::DescribeClusterResponse;
 use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use protocol::messages::describe_log_dirs_response::DescribeLogDirsResponse;
-use protocol::messages::list_partition_reassignments_request::{
-    ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics,
-};
-use protocol::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
+use protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
+use protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
 
-use super::Admin;
-use crate::cluster::Target;
+use super::{Admin, PerItem};
+use crate::cluster::{BROKERS, CONTROLLERS, Target};
 use crate::error::{Error, Result};
-use crate::metadata::Node;
-use crate::options::Address;
+use crate::metadata::{self, Node};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterDescription {
     pub cluster_id: String,
     pub controller: Option<NodeId>,
-    /// Brokers that are not fenced.
     pub nodes: Vec<Node>,
+    /// Which of them are fenced; only when those were asked for.
+    pub fenced: BTreeSet<NodeId>,
 }
 
 /// A log directory of one broker; sizes in bytes, -1 when not told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogDir {
     pub path: String,
-    pub error: Option<String>,
+    pub error: ErrorCode,
     pub total_bytes: i64,
     pub usable_bytes: i64,
     pub partitions: Vec<LogDirPartition>,
@@ -43,37 +48,39 @@ pub struct LogDirPartition {
     pub future: bool,
 }
 
-/// A partition whose replicas are being moved.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReassignedPartition {
-    pub topic: String,
-    pub partition: i32,
-    pub replicas: Vec<i32>,
-    pub adding: Vec<i32>,
-    pub removing: Vec<i32>,
-}
-
 impl Admin {
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
-        let request = DescribeClusterRequest::default();
+        self.describe_cluster_with(false).await
+    }
+
+    /// With the fenced brokers, too, when they are asked for. A client of controllers describes those.
+    pub async fn describe_cluster_with(&self, fenced: bool) -> Result<ClusterDescription> {
+        let endpoint_type = if self.client.options().controllers { CONTROLLERS } else { BROKERS };
+        let request = DescribeClusterRequest {
+            endpoint_type,
+            include_fenced_brokers: fenced,
+            ..Default::default()
+        };
         self.ask("describeCluster", Target::Any, &request, |reply| {
             let response: DescribeClusterResponse<'_> = reply.decode()?;
             Error::check(response.error_code, response.error_message.as_deref())?;
-            let node =
-                |b: &protocol::messages::describe_cluster_response::DescribeClusterBroker<'_>| {
-                    let address =
-                        Address { host: b.host.to_string(), port: u16::try_from(b.port).ok()? };
-                    Some(Node {
-                        id: NodeId(b.broker_id),
-                        address,
-                        rack: b.rack.as_ref().map(ToString::to_string),
-                    })
-                };
+            let fenced = response.brokers.iter().filter(|broker| broker.is_fenced);
             Ok(ClusterDescription {
                 cluster_id: response.cluster_id.to_string(),
                 controller: Some(NodeId(response.controller_id)).filter(|id| id.is_some()),
-                nodes: response.brokers.iter().filter_map(node).collect(),
+                nodes: response.brokers.iter().filter_map(metadata::described_node).collect(),
+                fenced: fenced.map(|broker| NodeId(broker.broker_id)).collect(),
             })
+        })
+        .await
+    }
+
+    /// Takes a broker that is down out of the cluster.
+    pub async fn unregister_broker(&self, broker: NodeId) -> Result<()> {
+        let request = UnregisterBrokerRequest { broker_id: broker.0, ..Default::default() };
+        self.ask("unregisterBroker", self.decider(), &request, |reply| {
+            let response: UnregisterBrokerResponse<'_> = reply.decode()?;
+            Error::check(response.error_code, response.error_message.as_deref())
         })
         .await
     }
@@ -97,7 +104,7 @@ impl Admin {
                 });
                 dirs.push(LogDir {
                     path: dir.log_dir.to_string(),
-                    error: Error::check(dir.error_code, None).err().map(|e| e.to_string()),
+                    error: ErrorCode::from_code(dir.error_code),
                     total_bytes: dir.total_bytes,
                     usable_bytes: dir.usable_bytes,
                     partitions: partitions.collect(),
@@ -108,33 +115,40 @@ impl Admin {
         .await
     }
 
-    /// Ongoing reassignments of these partitions (topic, indexes).
-    pub async fn list_reassignments(
+    /// Moves replicas of one broker to other directories of it.
+    pub async fn alter_replica_log_dirs(
         &self,
-        topics: &[(String, Vec<i32>)],
-    ) -> Result<Vec<ReassignedPartition>> {
-        let topic = |(name, partitions): &(String, Vec<i32>)| ListPartitionReassignmentsTopics {
-            name: name.clone().into(),
-            partition_indexes: partitions.clone(),
+        node: NodeId,
+        moves: &[(TopicPartition, String)],
+    ) -> Result<PerItem<TopicPartition, ()>> {
+        let mut dirs: BTreeMap<&str, BTreeMap<&str, Vec<i32>>> = BTreeMap::new();
+        for (partition, path) in moves {
+            let topics = dirs.entry(path).or_default();
+            topics.entry(&partition.topic).or_default().push(partition.partition.get());
+        }
+        let topic = |(name, partitions): (&str, Vec<i32>)| AlterReplicaLogDirTopic {
+            name: name.to_owned().into(),
+            partitions,
             ..Default::default()
         };
-        let request = ListPartitionReassignmentsRequest {
-            topics: Some(topics.iter().map(topic).collect()),
+        let dir = |(path, topics): (&str, BTreeMap<&str, Vec<i32>>)| AlterReplicaLogDir {
+            path: path.to_owned().into(),
+            topics: topics.into_iter().map(topic).collect(),
             ..Default::default()
         };
-        self.ask("listPartitionReassignments", Target::Controller, &request, |reply| {
-            let response: ListPartitionReassignmentsResponse<'_> = reply.decode()?;
-            Error::check(response.error_code, response.error_message.as_deref())?;
-            let partitions = response.topics.iter().flat_map(|topic| {
-                topic.partitions.iter().map(|p| ReassignedPartition {
-                    topic: topic.name.to_string(),
-                    partition: p.partition_index,
-                    replicas: p.replicas.clone(),
-                    adding: p.adding_replicas.clone(),
-                    removing: p.removing_replicas.clone(),
+        let request = AlterReplicaLogDirsRequest {
+            dirs: dirs.into_iter().map(dir).collect(),
+            ..Default::default()
+        };
+        self.ask("alterReplicaLogDirs", Target::Node(node), &request, |reply| {
+            let response: AlterReplicaLogDirsResponse<'_> = reply.decode()?;
+            let results = response.results.iter().flat_map(|topic| {
+                topic.partitions.iter().map(|p| {
+                    let partition = TopicPartition::new(&*topic.topic_name, p.partition_index);
+                    (partition, Error::check(p.error_code, None))
                 })
             });
-            Ok(partitions.collect())
+            Ok(results.collect())
         })
         .await
     }

@@ -2,20 +2,26 @@
 
 mod cluster;
 mod configs;
+mod features;
 mod group_offsets;
 mod groups;
 mod offsets;
+mod quorum;
+mod reassign;
 mod topics;
 
 use protocol::{Encode, ErrorCode, Message};
 
-pub use cluster::{ClusterDescription, LogDir, LogDirPartition, ReassignedPartition};
+pub use cluster::{ClusterDescription, LogDir, LogDirPartition};
 pub use configs::{
     AlterConfig, AlterOperation, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym,
 };
+pub use features::{FeatureDescription, Upgrade};
 pub use groups::{ConsumerGroup, GroupEpochs, GroupListing, GroupMember, MemberToRemove};
 pub(crate) use offsets::list_offsets;
 pub use offsets::{ListedOffset, OffsetSpec};
+pub use quorum::{QuorumDescription, QuorumReplica, VoterEndpoint};
+pub use reassign::{Election, ReassignedPartition};
 pub use topics::{
     CreatedTopic, DescribedPartition, NewPartitions, NewTopic, TopicDescription, TopicListing,
 };
@@ -40,6 +46,11 @@ impl Admin {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Who decides about the cluster: the active controller, or a broker, which forwards.
+    fn decider(&self) -> Target {
+        if self.client.options().controllers { Target::Controller } else { Target::Any }
     }
 
     /// Sends until it is answered; `accept` looks at the answer and may ask for another try by a retriable error.

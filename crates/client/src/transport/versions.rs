@@ -24,6 +24,11 @@ impl ServerVersions {
         self.ranges.get(&(api as i16)).copied()
     }
 
+    /// Key, lowest and highest version of all that the server offers, those that this client does not know, too.
+    pub fn all(&self) -> impl Iterator<Item = (i16, i16, i16)> {
+        self.ranges.iter().map(|(key, (min, max))| (*key, *min, *max))
+    }
+
     /// The highest version that both sides speak, at most `cap`.
     pub(crate) fn choose<R: Message>(&self, api: ApiKey, cap: i16, address: &str) -> Result<i16> {
         let ours_max = R::MAX_VERSION.min(cap);

@@ -31,6 +31,16 @@ pub fn version_mapping(name: Option<&str>) -> Result<String, String> {
     Ok(text)
 }
 
+/// A `FEATURE=LEVEL`.
+pub fn parse_level(text: &str) -> Result<(String, i16), String> {
+    let problem = |what: &str| format!("Can't parse feature=level string {text}: {what}");
+    let (name, level) = text.split_once('=').ok_or_else(|| problem("equals sign not found."))?;
+    let level = level.trim();
+    let parsed =
+        level.parse().map_err(|_| problem(&format!("unable to parse {level} as a short.")))?;
+    Ok((name.trim().to_owned(), parsed))
+}
+
 /// What each `FEATURE=LEVEL` needs.
 pub fn dependencies(features: &[String]) -> Result<String, String> {
     let mut text = String::new();

@@ -3,7 +3,7 @@
 //! Decisions are in the modules below and touch nothing; this file reads, writes and prints.
 
 mod arguments;
-mod features;
+pub mod features;
 mod info;
 mod plan;
 #[cfg(test)]

@@ -94,19 +94,8 @@ pub fn directories(config: &BrokerConfig) -> Vec<String> {
 }
 
 /// `FEATURE=LEVEL` each.
-fn levels(features: &[String]) -> Result<BTreeMap<String, i16>, String> {
-    let mut levels = BTreeMap::new();
-    for text in features {
-        let problem = |what: &str| format!("Can't parse feature=level string {text}: {what}");
-        let (name, level) =
-            text.split_once('=').ok_or_else(|| problem("equals sign not found."))?;
-        let level = level
-            .trim()
-            .parse()
-            .map_err(|_| problem(&format!("unable to parse {level} as a short.")))?;
-        levels.insert(name.trim().to_owned(), level);
-    }
-    Ok(levels)
+fn levels(wishes: &[String]) -> Result<BTreeMap<String, i16>, String> {
+    wishes.iter().map(|text| features::parse_level(text)).collect()
 }
 
 fn standalone(

@@ -1,27 +1,47 @@
 //! Kafka's command-line tools: same arguments, output and exit codes.
 
+/// As the standard ones, but a reader that went away is no reason to panic: its tool goes on, as Kafka's do.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::tools::write_out(format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { print!("\n") };
+    ($($text:tt)*) => { print!("{}\n", format_args!($($text)*)) };
+}
+
 mod args;
+mod broker_api_versions;
+mod cluster;
 mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod features;
 mod filter;
 mod formatter;
 mod get_offsets;
 mod groups;
+mod json;
+mod leader_election;
 mod line_reader;
 mod log;
+mod log_dirs;
+mod metadata_quorum;
 mod settings;
+pub mod subcommands;
+mod table;
 mod topics;
 
 use std::process::ExitCode;
+
+use protocol::ErrorCode;
 
 /// The release whose tools these are.
 pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 7] = [
+const TOOLS: [(&str, &str, Run); 13] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
@@ -29,6 +49,12 @@ const TOOLS: [(&str, &str, Run); 7] = [
     ("groups", groups::ABOUT, groups::run),
     ("configs", configs::ABOUT, configs::run),
     ("get-offsets", get_offsets::ABOUT, get_offsets::run),
+    ("cluster", cluster::ABOUT, cluster::run),
+    ("metadata-quorum", metadata_quorum::ABOUT, metadata_quorum::run),
+    ("features", features::ABOUT, features::run),
+    ("leader-election", leader_election::ABOUT, leader_election::run),
+    ("log-dirs", log_dirs::ABOUT, log_dirs::run),
+    ("broker-api-versions", broker_api_versions::ABOUT, broker_api_versions::run),
 ];
 
 /// The tool of that name, without `kafka-` and `.sh`.
@@ -45,6 +71,24 @@ pub fn by_script_name(path: &str) -> Option<Run> {
 /// Names, with a line each.
 pub fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
     TOOLS.iter().map(|(name, about, _)| (*name, *about))
+}
+
+fn write_out(text: std::fmt::Arguments<'_>) {
+    let _unread = std::io::Write::write_fmt(&mut std::io::stdout(), text);
+}
+
+/// An error as Java shows it, with the class of its exception.
+fn java_class(error: &client::Error) -> String {
+    match error.code() {
+        Some(code) => format!("{}: {error}", java_class_of(code)),
+        None => error.to_string(),
+    }
+}
+
+/// The exception that stands for a code.
+fn java_class_of(code: ErrorCode) -> String {
+    let name = format!("{code:?}");
+    format!("org.apache.kafka.common.errors.{}Exception", name.trim_end_matches("Error"))
 }
 
 /// Runs a tool's asynchronous part on this thread.

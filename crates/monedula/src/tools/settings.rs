@@ -2,10 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use client::{Client, ClientOptions};
+use client::{Admin, Client, ClientOptions};
 use config::properties::Properties;
 
+use super::subcommands::{Flag, Parsed, Together, value};
+
 pub type Settings = BTreeMap<String, String>;
+
+/// Whom a client asks first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bootstrap<'a> {
+    Brokers(&'a str),
+    Controllers(&'a str),
+}
+
+/// The two flags that name them.
+pub const fn bootstrap_flags(together: Together) -> [Flag; 2] {
+    [
+        value("--bootstrap-server", "Brokers to connect to: HOST:PORT,...").together(together),
+        value("--bootstrap-controller", "Controllers to connect to: HOST:PORT,...")
+            .together(together),
+    ]
+}
+
+impl<'a> Bootstrap<'a> {
+    /// What a command line says by those flags.
+    pub fn of(parsed: &'a Parsed) -> Option<Self> {
+        let servers = parsed.value("--bootstrap-server").map(Self::Brokers);
+        servers.or_else(|| parsed.value("--bootstrap-controller").map(Self::Controllers))
+    }
+
+    /// A client for administration; the error is what Kafka's tools say.
+    pub fn admin(self, settings: &Settings, client_id: &str) -> Result<Admin, String> {
+        let (servers, controllers) = match self {
+            Self::Brokers(servers) => (servers, false),
+            Self::Controllers(servers) => (servers, true),
+        };
+        let options = client_options(servers, settings, client_id);
+        let client = options.and_then(|o| Client::new(ClientOptions { controllers, ..o }));
+        client
+            .map(Admin::new)
+            .map_err(|error| format!("Failed to create new KafkaAdminClient\n{error}"))
+    }
+}
+
+/// The properties of a file that may not be named.
+pub fn from_file_if(path: Option<&str>) -> Result<Settings, String> {
+    path.map_or_else(|| Ok(Settings::new()), from_file)
+}
 
 /// The properties of a file. A file that cannot be read is an error with its name.
 pub fn from_file(path: &str) -> Result<Settings, String> {
@@ -39,7 +83,8 @@ pub fn client_options(
     client_id: &str,
 ) -> Result<ClientOptions, client::Error> {
     let mut options = ClientOptions { client_id: client_id.to_owned(), ..Default::default() };
-    for (key, value) in settings.iter().filter(|(key, _)| key.as_str() != "bootstrap.servers") {
+    let own = |key: &str| !matches!(key, "bootstrap.servers" | "bootstrap.controllers");
+    for (key, value) in settings.iter().filter(|(key, _)| own(key)) {
         options.set(key, value)?;
     }
     options.bootstrap_servers = ClientOptions::bootstrap(servers)?;

@@ -86,7 +86,7 @@ async fn reassignments(admin: &Admin, topics: &[TopicDescription]) -> Reassignme
             (topic.name.to_string(), topic.partitions.iter().map(|p| p.metadata.index).collect())
         })
         .collect();
-    let found = admin.list_reassignments(&asked).await.unwrap_or_default();
+    let found = admin.list_reassignments(Some(&asked)).await.unwrap_or_default();
     found.into_iter().map(|moving| ((moving.topic.clone(), moving.partition), moving)).collect()
 }
 
