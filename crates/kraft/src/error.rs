@@ -89,10 +89,10 @@ pub enum StartError {
         "no controller quorum is known: set controller.quorum.voters, or format the directory with initial voters"
     )]
     NoVoters,
-    #[error(
-        "node {local} with directory {directory} is not the only voter of the quorum {voters:?}; quorums of several voters are not supported yet"
-    )]
-    NotTheOnlyVoter { local: NodeId, directory: base::DirectoryId, voters: Vec<NodeId> },
+    #[error("node {local} has directory {directory}, but is the only voter with another one")]
+    OtherDirectory { local: NodeId, directory: base::DirectoryId },
+    #[error("node {local} is a controller, but none of the voters {voters:?}")]
+    NotAVoter { local: NodeId, voters: Vec<NodeId> },
     #[error("the quorum-state holds epoch {epoch}, after which no further election is possible")]
     EpochExhausted { epoch: i32 },
     #[error("kraft.version {level} is not supported: this node knows {min} to {max}")]

@@ -4,13 +4,13 @@
 //!
 //! Start reading at [`Raft::step`]; [`Event`] is what can happen to it, [`Effect`] what it asks of its driver.
 //!
-//! What is here serves a quorum of **one** voter, this node, with any number of observers: it elects itself at every
-//! start, orders and commits records, answers Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot and
-//! DescribeQuorum. A quorum in which another node votes is refused at construction ([`StartError::NotTheOnlyVoter`]).
-//! Not here: the states Prospective (a sole voter's pre-vote is always granted, so it is skipped) and Follower, the
-//! sending of requests, and changes of the voter set.
+//! A node is a voter or an observer of one quorum. Its states are Kafka's ([`state`]); between events [`poll`] does what
+//! the time brings: elections with pre-votes, fetching as replication, resignation when no majority fetches. Requests of
+//! others are answered in [`handler`], answers to own requests heard in [`answers`].
 
+mod answers;
 pub mod cleaning;
+mod connections;
 mod effect;
 mod election;
 mod error;
@@ -19,10 +19,12 @@ mod handler;
 pub mod invariants;
 mod log_view;
 mod node;
+mod poll;
 mod random;
 mod request;
 mod response;
 mod state;
+mod transition;
 mod voters;
 
 pub use effect::{

@@ -138,6 +138,45 @@ impl LogView {
         base
     }
 
+    /// Cuts off everything from `end` on.
+    pub(crate) fn truncate(&mut self, end: Offset) {
+        self.end = self.end.min(end);
+        self.flushed = self.flushed.min(end);
+        self.epochs.retain(|entry| entry.start < end);
+        self.snapshots.retain(|id| id.offset <= end);
+    }
+
+    /// Starts empty behind the snapshot, which is the only one.
+    pub(crate) fn restart_at(&mut self, id: SnapshotId) {
+        *self = Self {
+            start: id.offset,
+            end: id.offset,
+            flushed: id.offset,
+            epochs: Vec::new(),
+            snapshots: BTreeSet::from([id]),
+        };
+    }
+
+    /// What the disk is sure to hold: epoch of the last record, end.
+    pub(crate) fn durable_end(&self) -> (i32, Offset) {
+        if self.flushed >= self.end {
+            return (self.last_epoch(), self.end);
+        }
+        let last = self.epochs.iter().rfind(|entry| entry.start < self.flushed);
+        let before = || self.snapshots.iter().rfind(|id| id.offset <= self.flushed);
+        let epoch = last.map_or_else(|| before().map_or(0, |id| id.epoch), |entry| entry.epoch);
+        (epoch, self.flushed)
+    }
+
+    /// Where to cut this log when its leader says that `epoch` ends at `end`.
+    pub(crate) fn truncation(&self, epoch: i32, end: Offset) -> Offset {
+        if epoch == 0 {
+            return end.min(self.end);
+        }
+        let (own_epoch, own_end) = self.end_for_epoch(epoch);
+        if own_epoch == epoch { own_end.min(end) } else { own_end }
+    }
+
     /// Forgets what lies before `start`, keeping the epoch that `start` belongs to.
     pub(crate) fn advance_start(&mut self, start: Offset) {
         self.start = self.start.max(start);

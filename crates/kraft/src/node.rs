@@ -4,12 +4,13 @@ use base::machine::ReplyId;
 use base::time::Now;
 use base::{MonoMs, NodeId, Offset};
 
+use crate::connections::Connections;
 use crate::handler::fetch::ParkedFetch;
 use crate::random::Random;
-use crate::state::{Candidate, Leader, Resigned, State, Unattached};
+use crate::state::{Candidate, Resigned, State, Unattached, Votes};
 use crate::{
-    BatchId, ControlRecord, Effect, Effects, ElectionState, Event, LogView, RaftError, Refusal,
-    ReplicaKey, Reply, SnapshotId, StartError, Voter, VoterHistory, VoterSet, invariants,
+    BatchId, ControlRecord, Effect, Effects, ElectionState, Endpoint, Event, LogView, RaftError,
+    Reply, SnapshotId, StartError, Voter, VoterHistory, VoterSet, invariants,
 };
 
 /// Time-outs of the quorum, by the keys `controller.quorum.*`.
@@ -81,16 +82,21 @@ pub struct Raft {
     pub(crate) log: LogView,
     pub(crate) voters: VoterHistory,
     pub(crate) parked: Vec<ParkedFetch>,
+    pub(crate) connections: Connections,
+    /// A snapshot that the driver is putting in the place of the log.
+    pub(crate) installing: Option<SnapshotId>,
     /// Never goes back, whatever happens to leadership.
-    high_watermark: Option<Offset>,
-    random: Random,
+    pub(crate) high_watermark: Option<Offset>,
+    pub(crate) random: Random,
+    pub(crate) shutting_down: bool,
     timer: MonoMs,
-    shutting_down: bool,
+    /// Epoch, leader and its endpoints as last told by [`Effect::LeaderChanged`].
+    told: (i32, Option<NodeId>, Vec<Endpoint>),
 }
 
 impl Raft {
     /// # Errors
-    /// When what lies on disk is inconsistent, or the quorum is not of this node alone.
+    /// When what lies on disk is inconsistent, or this node can have no part in the quorum.
     pub fn new(config: Config, boot: Boot) -> Result<Self, StartError> {
         let mut voters = VoterHistory::new(boot.static_voters);
         for (offset, record) in &boot.control {
@@ -103,35 +109,84 @@ impl Raft {
             return Err(StartError::UnsupportedKRaftVersion { level, min, max });
         }
         check_log(&boot.log)?;
-        let random = Random::new(config.seed);
         let election = boot.election.unwrap_or_else(|| ElectionState::initial(voters.last().0));
-        let state = initial_state(config.local.key, &election, boot.log.last_epoch());
-        let epoch = state.epoch();
-        if epoch < 0 {
-            return Err(StartError::NegativeEpoch { epoch });
+        let epoch = election.epoch.max(boot.log.last_epoch());
+        if election.epoch < 0 {
+            return Err(StartError::NegativeEpoch { epoch: election.epoch });
         }
         if epoch == i32::MAX {
             return Err(StartError::EpochExhausted { epoch });
         }
-        Ok(Self {
+        let times = config.times;
+        let mut raft = Self {
+            random: Random::new(config.seed),
+            connections: Connections::new(times.request_timeout_ms, times.retry_backoff_ms),
             config,
-            state,
+            state: State::Unattached(Unattached {
+                epoch,
+                leader: None,
+                voted: None,
+                election_at: MonoMs::NEVER,
+            }),
             log: boot.log,
             voters,
             parked: Vec::new(),
+            installing: None,
             high_watermark: None,
-            random,
-            timer: MonoMs::NEVER,
             shutting_down: false,
-        })
+            timer: MonoMs::NEVER,
+            told: (0, None, Vec::new()),
+        };
+        raft.state = raft.restored(election);
+        Ok(raft)
+    }
+
+    /// Kafka's rules for the state after a restart. Its timers run from [`Event::Start`] on.
+    fn restored(&self, election: ElectionState) -> State {
+        let (epoch, local) = (election.epoch, self.config.local.key);
+        let set = self.voters.last().0;
+        let election_at = MonoMs::NEVER;
+        if epoch < self.log.last_epoch() {
+            let epoch = self.log.last_epoch();
+            return State::Unattached(Unattached { epoch, leader: None, voted: None, election_at });
+        }
+        if election.leader == Some(local.id) {
+            let unacked = set.ids().into_iter().filter(|id| *id != local.id).collect();
+            let successors = Vec::new();
+            return State::Resigned(Resigned { epoch, election_at, unacked, successors });
+        }
+        if election.voted_for(local) && set.is_voter(local) {
+            // It crashed between its vote and its victory; nothing was written in that epoch.
+            let votes = Votes::new(set, local.id);
+            return State::Candidate(Candidate { epoch, voted: local, votes, election_at });
+        }
+        let (leader, voted) = (election.leader, election.voted);
+        match leader.and_then(|id| set.get(id)) {
+            Some(known) if !known.endpoints.is_empty() => {
+                let (id, endpoints) = (known.key.id, &known.endpoints);
+                State::Follower(self.follower(MonoMs(0), epoch, id, endpoints, voted))
+            }
+            _ => State::Unattached(Unattached { epoch, leader, voted, election_at }),
+        }
     }
 
     /// Takes one event; what is to be done because of it is appended to `effects`, to be executed in order.
     pub fn step(&mut self, now: Now, event: Event, effects: &mut Effects) {
         let before = invariants::Summary::of(self);
+        self.take(now, event, effects);
+        let at = self.poll(now, effects);
+        self.tell_leader(effects);
+        self.set_timer(at, effects);
+        let after = invariants::Summary::of(self);
+        if let Err(violation) = invariants::check_step(&before, &after) {
+            panic!("consensus would break its promise: {violation}");
+        }
+    }
+
+    fn take(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
-            Event::Start => self.on_start(effects),
-            Event::Tick => self.on_tick(now, effects),
+            Event::Start => self.on_start(now, effects),
+            Event::Tick => self.expire_parked(now, effects),
             Event::Propose { batch, epoch, records } => {
                 self.on_propose(batch, epoch, records, now, effects)
             }
@@ -142,57 +197,51 @@ impl Raft {
             Event::Cleaned { start, oldest } => {
                 self.log.advance_start(start);
                 self.log.snapshots.retain(|id| *id >= oldest);
+                self.voters.forget_before(start);
             }
+            Event::Response { id, answer } => self.on_response(now, id, answer, effects),
+            Event::SnapshotInstalled { id, control } => {
+                self.on_snapshot_installed(now, id, &control, effects);
+            }
+            Event::SnapshotRefused { id } => self.on_snapshot_refused(id),
             Event::Vote { reply, request } => {
                 let body = Reply::Vote(self.on_vote(now, &request, effects));
                 effects.push(Effect::Reply { reply, body });
             }
             Event::BeginQuorumEpoch { reply, request } => {
-                let body = Reply::BeginQuorumEpoch(self.on_begin_epoch(&request));
+                let body = Reply::BeginQuorumEpoch(self.on_begin_epoch(now, &request, effects));
                 effects.push(Effect::Reply { reply, body });
             }
             Event::EndQuorumEpoch { reply, request } => {
-                let body = Reply::EndQuorumEpoch(self.on_end_epoch(&request));
+                let body = Reply::EndQuorumEpoch(self.on_end_epoch(now, &request, effects));
                 effects.push(Effect::Reply { reply, body });
             }
             Event::Fetch { reply, request } => self.on_fetch(now, reply, request, effects),
             Event::FetchSnapshot { reply, request } => {
-                let body = Reply::FetchSnapshot(self.on_fetch_snapshot(&request));
+                let body = Reply::FetchSnapshot(self.on_fetch_snapshot(now, &request));
                 effects.push(Effect::Reply { reply, body });
             }
             Event::DescribeQuorum { reply } => self.on_describe(now, reply, effects),
-            // Of a sole voter's effects none is answered by these.
-            Event::Response { .. }
-            | Event::SnapshotInstalled { .. }
-            | Event::SnapshotRefused { .. } => {}
-            Event::AddVoter { reply, .. } => {
-                let body = Reply::AddVoter(Err(self.unsupported_change()));
+            Event::AddVoter { reply, request } => self.on_add_voter(now, reply, request, effects),
+            Event::RemoveVoter { reply, request } => {
+                self.on_remove_voter(now, reply, &request, effects);
+            }
+            Event::UpdateVoter { reply, request } => {
+                let body = Reply::UpdateVoter(self.on_update_voter(now, request, effects));
                 effects.push(Effect::Reply { reply, body });
             }
-            Event::RemoveVoter { reply, .. } => {
-                let body = Reply::RemoveVoter(Err(self.unsupported_change()));
-                effects.push(Effect::Reply { reply, body });
+            Event::UpgradeKRaftVersion { reply, epoch, level, validate_only } => {
+                self.on_upgrade(now, reply, (epoch, level, validate_only), effects);
             }
-            Event::UpdateVoter { reply, .. } => {
-                let body = Reply::UpdateVoter(self.answer(Some(RaftError::UnsupportedVersion)));
-                effects.push(Effect::Reply { reply, body });
+            Event::Resign { epoch } => match &mut self.state {
+                State::Leader(leader) if leader.epoch == epoch => leader.resign_requested = true,
+                _ => {}
+            },
+            Event::Shutdown => {
+                self.shutting_down = true;
+                // A leader resigns, right after this.
+                self.wake_parked(now, effects);
             }
-            Event::UpgradeKRaftVersion { reply, .. } => {
-                let body = Reply::UpgradeKRaftVersion(Err(self.unsupported_change()));
-                effects.push(Effect::Reply { reply, body });
-            }
-            Event::Resign { epoch } => {
-                if self.is_leader() && epoch == self.epoch() {
-                    let next = self.epoch().saturating_add(1);
-                    self.become_unattached(now, next, effects);
-                }
-            }
-            Event::Shutdown => self.on_shutdown(now, effects),
-        }
-        self.update_timer(effects);
-        let after = invariants::Summary::of(self);
-        if let Err(violation) = invariants::check_step(&before, &after) {
-            panic!("consensus would break its promise: {violation}");
         }
     }
 
@@ -204,6 +253,11 @@ impl Raft {
         self.state.leader(self.local_id())
     }
 
+    /// Where the leader listens; empty when none is known.
+    pub fn leader_endpoints(&self) -> &[Endpoint] {
+        self.state.leader_endpoints(&self.config.local.endpoints)
+    }
+
     pub fn is_leader(&self) -> bool {
         matches!(self.state, State::Leader(_))
     }
@@ -211,6 +265,23 @@ impl Raft {
     /// All records before this are committed; `None` before the first commit of this process.
     pub fn high_watermark(&self) -> Option<Offset> {
         self.high_watermark
+    }
+
+    /// Kafka's name of the state that this node is in.
+    pub fn state_name(&self) -> &'static str {
+        self.state.name()
+    }
+
+    /// Whether this very replica is one of the voters, as far as it knows.
+    pub fn is_voter(&self) -> bool {
+        self.voters.last().0.is_voter(self.config.local.key)
+    }
+
+    /// Whether, after [`Event::Shutdown`], nobody needs this node any more: another leads, or its part is none.
+    pub fn may_stop(&self) -> bool {
+        let alone = self.voters.last().0.is_only_voter(self.config.local.key);
+        let led = self.leader().is_some_and(|leader| leader != self.local_id());
+        alone || led || !self.is_voter()
     }
 
     pub fn log(&self) -> &LogView {
@@ -237,36 +308,26 @@ impl Raft {
         self.shutting_down
     }
 
-    fn unsupported_change(&self) -> Refusal {
-        Refusal { error: RaftError::UnsupportedVersion, message: None }
-    }
-
-    fn on_start(&mut self, effects: &mut Effects) {
-        if matches!(self.state, State::Candidate(_)) {
-            // It crashed between its vote and its victory; nothing was written in that epoch.
-            self.save(effects);
-            self.become_leader(effects);
-        } else {
-            self.save(effects);
-            self.become_candidate(effects);
-        }
-    }
-
-    fn on_tick(&mut self, now: Now, effects: &mut Effects) {
-        if now.mono >= self.state.election_at() {
-            if let State::Resigned(resigned) = &self.state {
-                let epoch = resigned.epoch.saturating_add(1);
-                self.state = State::Unattached(Unattached {
-                    epoch,
-                    leader: None,
-                    voted: None,
-                    election_at: now.mono,
-                });
-                self.save(effects);
+    fn on_start(&mut self, now: Now, effects: &mut Effects) {
+        let election_at = now.mono.plus_ms(self.election_timeout_ms());
+        let only_voter = self.voters.last().0.is_only_voter(self.config.local.key);
+        let is_voter = self.is_voter();
+        match &mut self.state {
+            State::Unattached(state) if is_voter => state.election_at = election_at,
+            State::Candidate(state) => state.election_at = election_at,
+            State::Resigned(state) => state.election_at = election_at,
+            State::Follower(state) => {
+                let until = now.mono.plus_ms(self.config.times.fetch_timeout_ms);
+                (state.fetch_until, state.update_voter_at) = (until, until);
             }
-            self.become_candidate(effects);
+            _ => {}
         }
-        self.expire_parked(now, effects);
+        self.save(effects);
+        match &self.state {
+            State::Candidate(_) => self.maybe_become_leader(now, effects),
+            _ if only_voter => self.become_prospective(now, effects),
+            _ => {}
+        }
     }
 
     fn on_propose(
@@ -279,7 +340,10 @@ impl Raft {
     ) {
         let leads = match &self.state {
             State::Leader(leader) => {
-                leader.epoch == epoch && leader.high_watermark.is_some() && !self.shutting_down
+                leader.epoch == epoch
+                    && leader.high_watermark.is_some()
+                    && !leader.resign_requested
+                    && !self.shutting_down
             }
             _ => false,
         };
@@ -294,8 +358,16 @@ impl Raft {
     }
 
     fn on_flushed(&mut self, end: Offset, now: Now, effects: &mut Effects) {
-        assert!(end <= self.log.end, "the driver flushed more than there is");
-        self.log.flushed = self.log.flushed.max(end);
+        self.log.flushed = self.log.flushed.max(end.min(self.log.end));
+        if self.is_leader() {
+            self.advance_high_watermark(now, effects);
+        } else {
+            self.follow_high_watermark(effects);
+        }
+    }
+
+    /// As leader: what a majority holds is committed.
+    pub(crate) fn advance_high_watermark(&mut self, now: Now, effects: &mut Effects) {
         let flushed = self.log.flushed;
         let State::Leader(leader) = &mut self.state else { return };
         let first = leader.high_watermark.is_none();
@@ -303,22 +375,24 @@ impl Raft {
             return;
         }
         let (epoch, start) = (leader.epoch, leader.start);
-        self.high_watermark = Some(flushed);
-        effects.push(Effect::CommitAdvanced { high_watermark: flushed });
+        let Some(high_watermark) = leader.high_watermark else { return };
+        self.high_watermark = self.high_watermark.max(Some(high_watermark));
+        effects.push(Effect::CommitAdvanced { high_watermark });
         if first {
             effects.push(Effect::BecameLeader { epoch, start });
         }
+        self.complete_changes(high_watermark, effects);
         self.wake_parked(now, effects);
     }
 
-    fn on_shutdown(&mut self, now: Now, effects: &mut Effects) {
-        self.shutting_down = true;
-        if let State::Leader(leader) = &self.state {
-            let epoch = leader.epoch;
-            self.state = State::Resigned(Resigned { epoch, election_at: MonoMs::NEVER });
-            effects.push(Effect::Resigned { epoch });
+    /// As follower: what the leader says is committed, as far as it is on this disk.
+    pub(crate) fn follow_high_watermark(&mut self, effects: &mut Effects) {
+        let State::Follower(state) = &self.state else { return };
+        let known = state.high_watermark.min(self.log.flushed);
+        if known.is_some() && self.high_watermark < Some(known) {
+            self.high_watermark = Some(known);
+            effects.push(Effect::CommitAdvanced { high_watermark: known });
         }
-        self.wake_parked(now, effects);
     }
 
     fn on_describe(&mut self, now: Now, reply: ReplyId, effects: &mut Effects) {
@@ -328,100 +402,32 @@ impl Raft {
                 leader: local.id,
                 epoch: leader.epoch,
                 high_watermark: leader.high_watermark.unwrap_or(Offset::NONE),
-                voters: leader.voters_progress(now, local, end),
-                observers: leader.observers_progress(now),
+                voters: leader.voters_progress(now, end),
+                observers: leader.observers_progress(now, end),
             }),
             _ => Err(RaftError::NotLeaderOrFollower),
         };
         effects.push(Effect::Reply { reply, body: Reply::DescribeQuorum(answer) });
     }
 
-    /// Gives up any role in an older epoch and waits for an election timeout, as Kafka does when it hears of `epoch`.
-    pub(crate) fn become_unattached(&mut self, now: Now, epoch: i32, effects: &mut Effects) {
-        assert!(epoch > self.epoch(), "a node never goes back to an older epoch");
-        let old_deadline = self.state.election_at();
-        if let State::Leader(leader) = &self.state {
-            effects.push(Effect::Resigned { epoch: leader.epoch });
-        }
-        let election_at = if old_deadline == MonoMs::NEVER {
-            now.mono.plus_ms(self.random.election_timeout_ms(self.config.times.election_timeout_ms))
-        } else {
-            old_deadline
-        };
-        self.state =
-            State::Unattached(Unattached { epoch, leader: None, voted: None, election_at });
-        self.save(effects);
-        self.wake_parked(now, effects);
-    }
-
-    /// Gives this node's vote of the current epoch, durably before the answer leaves.
-    pub(crate) fn record_vote(&mut self, now: Now, candidate: ReplicaKey, effects: &mut Effects) {
-        let timeout = self.random.election_timeout_ms(self.config.times.election_timeout_ms);
-        if let State::Unattached(state) = &mut self.state
-            && state.voted.is_none()
-        {
-            state.voted = Some(candidate);
-            state.election_at = now.mono.plus_ms(timeout);
-            self.save(effects);
-        }
-    }
-
-    fn become_candidate(&mut self, effects: &mut Effects) {
-        if self.shutting_down {
+    fn tell_leader(&mut self, effects: &mut Effects) {
+        // One who has resigned is named in answers, but leads no more.
+        let resigned = matches!(self.state, State::Resigned(_));
+        let leader = self.leader().filter(|_| !resigned);
+        let endpoints = if leader.is_some() { self.leader_endpoints() } else { &[] };
+        let (epoch, known, known_endpoints) = &self.told;
+        if (*epoch, *known, &known_endpoints[..]) == (self.epoch(), leader, endpoints) {
             return;
         }
-        // Epochs from disk are checked at start, those from the network in the handlers.
-        let Some(epoch) = self.epoch().checked_add(1) else { return };
-        self.state = State::Candidate(Candidate { epoch, voted: self.config.local.key });
-        self.save(effects);
-        self.become_leader(effects);
+        let (epoch, endpoints) = (self.epoch(), endpoints.to_vec());
+        self.told = (epoch, leader, endpoints.clone());
+        effects.push(Effect::LeaderChanged { epoch, leader, endpoints });
     }
 
-    fn become_leader(&mut self, effects: &mut Effects) {
-        let State::Candidate(candidate) = &self.state else { return };
-        let epoch = candidate.epoch;
-        let (set, set_offset) = self.voters.last();
-        let (set, version) = (set.clone(), self.voters.kraft_version());
-        assert!(set.is_only_voter(self.config.local.key), "one vote elects only a sole voter");
-        let mut records = vec![ControlRecord::LeaderChange {
-            leader: self.local_id(),
-            voters: set.ids(),
-            granting: set.ids(),
-        }];
-        let local_changed = set.get(self.local_id()) != Some(&self.config.local);
-        // A voter set that only the formatter's snapshot holds, or that names an old address, goes into the log now.
-        if version.is_dynamic() && (set_offset.is_none_or(|at| at < Offset::ZERO) || local_changed)
-        {
-            records.push(ControlRecord::KRaftVersion(version));
-            records.push(ControlRecord::Voters(set.updated(self.config.local.clone())));
-        }
-        let base = self.log.append(epoch, records.len() as i64);
-        for (index, record) in records.iter().enumerate() {
-            self.voters.add(base.plus(index as i64), record);
-        }
-        self.state = State::Leader(Leader::new(epoch, base, self.voters.last().0.clone()));
-        self.save(effects);
-        effects.push(Effect::AppendControl { base, epoch, records });
-        effects.push(Effect::Flush { end: self.log.end });
-    }
-
-    fn save(&self, effects: &mut Effects) {
-        let state = ElectionState {
-            epoch: self.state.epoch(),
-            leader: self.state.leader(self.local_id()),
-            voted: self.state.voted(),
-            voters: self.voters.last().0.ids(),
-        };
-        effects.push(Effect::SaveQuorumState {
-            state,
-            version: self.voters.kraft_version().quorum_state_version(),
-        });
-    }
-
-    fn update_timer(&mut self, effects: &mut Effects) {
+    fn set_timer(&mut self, at: MonoMs, effects: &mut Effects) {
         let parked =
             self.parked.iter().map(|parked| parked.deadline).min().unwrap_or(MonoMs::NEVER);
-        let at = self.state.election_at().min(parked);
+        let at = at.min(parked);
         if at != self.timer {
             self.timer = at;
             effects.push(Effect::SetTimer { at });
@@ -430,16 +436,19 @@ impl Raft {
 }
 
 fn check_voters(config: &Config, voters: &VoterSet) -> Result<(), StartError> {
-    if voters.is_empty() {
+    if voters.is_empty() && config.bootstrap_servers == 0 {
         return Err(StartError::NoVoters);
     }
     let local = config.local.key;
-    if !voters.is_only_voter(local) {
-        return Err(StartError::NotTheOnlyVoter {
+    // Nobody else could ever be elected, and nobody could take this directory in.
+    if voters.ids() == [local.id] && !voters.is_voter(local) {
+        return Err(StartError::OtherDirectory {
             local: local.id,
             directory: local.directory_id.unwrap_or_default(),
-            voters: voters.ids(),
         });
+    }
+    if config.can_be_voter && config.bootstrap_servers == 0 && !voters.is_voter(local) {
+        return Err(StartError::NotAVoter { local: local.id, voters: voters.ids() });
     }
     Ok(())
 }
@@ -450,20 +459,4 @@ fn check_log(log: &LogView) -> Result<(), StartError> {
         return Err(StartError::SnapshotMissing { log_start: log.start.get(), latest });
     }
     Ok(())
-}
-
-/// Kafka's rules for the state after a restart.
-fn initial_state(local: ReplicaKey, election: &ElectionState, log_epoch: i32) -> State {
-    let unattached = |epoch, leader, voted| {
-        State::Unattached(Unattached { epoch, leader, voted, election_at: MonoMs::NEVER })
-    };
-    if election.epoch < log_epoch {
-        unattached(log_epoch, None, None)
-    } else if election.leader == Some(local.id) {
-        State::Resigned(Resigned { epoch: election.epoch, election_at: MonoMs::NEVER })
-    } else if election.voted_for(local) {
-        State::Candidate(Candidate { epoch: election.epoch, voted: local })
-    } else {
-        unattached(election.epoch, election.leader, election.voted)
-    }
 }

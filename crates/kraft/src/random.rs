@@ -20,4 +20,10 @@ impl Random {
     pub(crate) fn election_timeout_ms(&mut self, base: u64) -> u64 {
         if base == 0 { 0 } else { base.saturating_add(self.next() % base) }
     }
+
+    /// Below `sides`, which is above 0.
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        let sides = u64::try_from(sides).unwrap_or(u64::MAX).max(1);
+        usize::try_from(self.next() % sides).unwrap_or(0)
+    }
 }

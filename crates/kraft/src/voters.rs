@@ -33,6 +33,12 @@ pub struct VersionRange {
     pub max: i16,
 }
 
+impl VersionRange {
+    pub(crate) fn contains(self, level: KRaftVersion) -> bool {
+        self.min <= level.0 && level.0 <= self.max
+    }
+}
+
 /// Level of the feature `kraft.version`: 0 with a static set of voters, 1 with voters kept in the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct KRaftVersion(pub i16);
@@ -101,6 +107,29 @@ impl VoterSet {
         self.voters.get(&id)
     }
 
+    pub fn len(&self) -> usize {
+        self.voters.len()
+    }
+
+    /// The set with one voter more; `None` when the node votes already.
+    pub(crate) fn with(&self, voter: Voter) -> Option<Self> {
+        (!self.voters.contains_key(&voter.key.id)).then(|| self.updated(voter))
+    }
+
+    /// The set without this very voter; `None` when it is not in it, or alone.
+    pub(crate) fn without(&self, key: ReplicaKey) -> Option<Self> {
+        let found = self.voters.len() > 1 && self.get(key.id).is_some_and(|old| old.key == key);
+        found.then(|| {
+            let mut voters = self.voters.clone();
+            voters.remove(&key.id);
+            Self { voters }
+        })
+    }
+
+    pub(crate) fn supports(&self, level: KRaftVersion) -> bool {
+        self.iter().all(|voter| voter.kraft_versions.contains(level))
+    }
+
     /// The set with `voter` in the place of the voter of the same id.
     #[must_use]
     pub fn updated(&self, voter: Voter) -> Self {
@@ -143,6 +172,31 @@ impl VoterHistory {
             ControlRecord::LeaderChange { .. } => {}
             ControlRecord::KRaftVersion(version) => self.versions.push((offset, *version)),
             ControlRecord::Voters(set) => self.sets.push((offset, set.clone())),
+        }
+    }
+
+    /// Forgets what a truncation to `end` takes away.
+    pub(crate) fn truncate(&mut self, end: Offset) {
+        self.sets.retain(|(at, _)| *at < end);
+        self.versions.retain(|(at, _)| *at < end);
+    }
+
+    /// Forgets what came before the newest entry of a snapshot that ends at `end`.
+    pub(crate) fn forget_before(&mut self, end: Offset) {
+        let superseded =
+            |offsets: Vec<Offset>| offsets.iter().rposition(|at| *at < end).unwrap_or_default();
+        let sets = superseded(self.sets.iter().map(|(at, _)| *at).collect());
+        self.sets.drain(..sets);
+        let versions = superseded(self.versions.iter().map(|(at, _)| *at).collect());
+        self.versions.drain(..versions);
+    }
+
+    /// Starts again from the control records of a snapshot that ends at `end`.
+    pub(crate) fn replace(&mut self, end: Offset, control: &[ControlRecord]) {
+        self.sets.clear();
+        self.versions.clear();
+        for record in control {
+            self.add(end.plus(-1), record);
         }
     }
 

@@ -106,7 +106,7 @@ impl<M: Machine> Quorum<M> {
 /// A quorum of this very node, but with another directory: `meta.properties` is not the one that belongs here.
 fn not_a_voter(config: &QuorumConfig, error: StartError) -> QuorumError {
     match &error {
-        StartError::NotTheOnlyVoter { local, directory, voters } if voters == &[*local] => {
+        StartError::OtherDirectory { local, directory } => {
             let path = config.metadata_log_dir.join("meta.properties");
             let reason = format!(
                 "its directory.id gives {directory}, but the quorum's voter {local} has another directory"

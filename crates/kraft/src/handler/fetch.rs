@@ -1,4 +1,4 @@
-//! Fetch (1) of the metadata log by observers: a long poll, and the news of how far they are.
+//! Fetch (1) of the metadata log by voters and observers: a long poll, and the news of how far they are.
 
 use base::machine::ReplyId;
 use base::time::Now;
@@ -30,7 +30,10 @@ impl Raft {
         effects: &mut Effects,
     ) {
         let answer = match self.check_fetch(&request) {
-            Ok(()) => self.try_fetch(now, &request),
+            Ok(()) => {
+                self.hear_fetch(now, &request, effects);
+                self.try_fetch(&request)
+            }
             Err(error) => self.empty_answer(Some(error)),
         };
         let news = answer.leader.error.is_some()
@@ -44,10 +47,44 @@ impl Raft {
         }
     }
 
+    /// A voter's fetch says that it is alive and how much it has; it may be what a commit was waiting for.
+    fn hear_fetch(&mut self, now: Now, request: &FetchRequest, effects: &mut Effects) {
+        if self.observe(now, request)
+            && let State::Leader(leader) = &mut self.state
+        {
+            leader.heard_of(now.mono, request.replica);
+            self.advance_high_watermark(now, effects);
+        }
+    }
+
+    /// False when the request is not one to this leader, or not from a position in its log.
+    fn observe(&mut self, now: Now, request: &FetchRequest) -> bool {
+        let meant = self.check_leader_request(request.leader_epoch).is_ok()
+            && request.replica.id != self.local_id()
+            && self.position(request) == FetchPosition::Valid;
+        let end = self.log.end;
+        if let State::Leader(leader) = &mut self.state
+            && meant
+        {
+            leader.observed(now, request.replica, request.offset, end);
+        }
+        meant
+    }
+
+    fn position(&self, request: &FetchRequest) -> FetchPosition {
+        let newest = self.log.latest_snapshot().filter(|id| *id != SnapshotId::BOOTSTRAP);
+        match newest {
+            // A replica that has nothing yet takes the snapshot instead of the whole log.
+            Some(id) if request.offset == Offset::ZERO => FetchPosition::Snapshot(id),
+            _ => self.log.check_position(request.offset, request.last_fetched_epoch),
+        }
+    }
+
     /// Answers all who wait: the log grew, the high watermark moved, or leadership changed.
     pub(crate) fn wake_parked(&mut self, now: Now, effects: &mut Effects) {
         for parked in std::mem::take(&mut self.parked) {
-            self.complete(now, &parked, effects);
+            self.observe(now, &parked.request);
+            self.complete(&parked, effects);
         }
     }
 
@@ -55,12 +92,12 @@ impl Raft {
         let expired = |parked: &mut ParkedFetch| parked.deadline <= now.mono;
         let due: Vec<ParkedFetch> = self.parked.extract_if(.., expired).collect();
         for parked in due {
-            self.complete(now, &parked, effects);
+            self.complete(&parked, effects);
         }
     }
 
-    fn complete(&mut self, now: Now, parked: &ParkedFetch, effects: &mut Effects) {
-        let body = Reply::Fetch(self.try_fetch(now, &parked.request));
+    fn complete(&self, parked: &ParkedFetch, effects: &mut Effects) {
+        let body = Reply::Fetch(self.try_fetch(&parked.request));
         effects.push(Effect::Reply { reply: parked.reply, body });
     }
 
@@ -75,31 +112,18 @@ impl Raft {
         if invalid { Err(RaftError::InvalidRequest) } else { Ok(()) }
     }
 
-    fn try_fetch(&mut self, now: Now, request: &FetchRequest) -> FetchAnswer {
+    fn try_fetch(&self, request: &FetchRequest) -> FetchAnswer {
         if let Err(error) = self.check_leader_request(request.leader_epoch) {
             return self.empty_answer(Some(error));
         }
         if request.replica.id == self.local_id() {
             return self.empty_answer(Some(RaftError::UnknownServerError));
         }
-        let newest = self.log.latest_snapshot().filter(|id| *id != SnapshotId::BOOTSTRAP);
-        let position = match newest {
-            // A replica that has nothing yet takes the snapshot instead of the whole log.
-            Some(id) if request.offset == Offset::ZERO => FetchPosition::Snapshot(id),
-            _ => self.log.check_position(request.offset, request.last_fetched_epoch),
-        };
-        let end = self.log.end;
-        let outcome = match position {
-            FetchPosition::Valid => {
-                if let State::Leader(leader) = &mut self.state {
-                    leader.observed(now, request.replica, request.offset, end);
-                }
-                if request.offset < end {
-                    FetchOutcome::Read { offset: request.offset, max_bytes: request.max_bytes }
-                } else {
-                    FetchOutcome::Nothing
-                }
+        let outcome = match self.position(request) {
+            FetchPosition::Valid if request.offset < self.log.end => {
+                FetchOutcome::Read { offset: request.offset, max_bytes: request.max_bytes }
             }
+            FetchPosition::Valid => FetchOutcome::Nothing,
             elsewhere => FetchOutcome::Redirect(elsewhere),
         };
         FetchAnswer { outcome, ..self.empty_answer(None) }

@@ -4,6 +4,7 @@ pub(crate) mod epoch;
 pub(crate) mod fetch;
 pub(crate) mod snapshot;
 pub(crate) mod vote;
+pub(crate) mod voters;
 
 use base::{DirectoryId, NodeId};
 
@@ -11,15 +12,8 @@ use crate::{LeaderAnswer, Raft, RaftError};
 
 impl Raft {
     pub(crate) fn answer(&self, error: Option<RaftError>) -> LeaderAnswer {
-        let leader = self.leader();
-        let endpoints = match leader {
-            Some(id) if id == self.local_id() => self.config.local.endpoints.clone(),
-            Some(id) => {
-                self.voters.last().0.get(id).map(|v| v.endpoints.clone()).unwrap_or_default()
-            }
-            None => Vec::new(),
-        };
-        LeaderAnswer { error, leader, epoch: self.epoch(), endpoints }
+        let endpoints = self.leader_endpoints().to_vec();
+        LeaderAnswer { error, leader: self.leader(), epoch: self.epoch(), endpoints }
     }
 
     pub(crate) fn knows_cluster(&self, cluster_id: Option<&str>) -> bool {
@@ -30,7 +24,8 @@ impl Raft {
     pub(crate) fn check_voter_request(&self, remote: NodeId, epoch: i32) -> Result<(), RaftError> {
         if epoch < self.epoch() {
             Err(RaftError::FencedLeaderEpoch)
-        } else if !remote.is_some() {
+        } else if !remote.is_some() || epoch == i32::MAX {
+            // The last epoch cannot be outbid by any later election, so no node may bring it up.
             Err(RaftError::InvalidRequest)
         } else {
             Ok(())
@@ -43,10 +38,10 @@ impl Raft {
             Err(RaftError::FencedLeaderEpoch)
         } else if epoch > self.epoch() {
             Err(RaftError::UnknownLeaderEpoch)
-        } else if self.is_shutting_down() {
-            Err(RaftError::BrokerNotAvailable)
         } else if !self.is_leader() {
             Err(RaftError::NotLeaderOrFollower)
+        } else if self.is_shutting_down() {
+            Err(RaftError::BrokerNotAvailable)
         } else {
             Ok(())
         }

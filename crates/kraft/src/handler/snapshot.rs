@@ -1,15 +1,26 @@
-//! FetchSnapshot (59): an observer copies a snapshot file, piece by piece.
+//! FetchSnapshot (59): another replica copies a snapshot file, piece by piece.
 
+use base::time::Now;
+
+use crate::state::State;
 use crate::{FetchSnapshotAnswer, FetchSnapshotRequest, Raft, RaftError, SnapshotId};
 
 impl Raft {
-    pub(crate) fn on_fetch_snapshot(&self, request: &FetchSnapshotRequest) -> FetchSnapshotAnswer {
+    pub(crate) fn on_fetch_snapshot(
+        &mut self,
+        now: Now,
+        request: &FetchSnapshotRequest,
+    ) -> FetchSnapshotAnswer {
         match self.snapshot_slice(request) {
-            Ok(slice) => FetchSnapshotAnswer {
-                leader: self.answer(None),
-                id: request.id,
-                slice: Some(slice),
-            },
+            Ok(slice) => {
+                if let State::Leader(leader) = &mut self.state
+                    && request.replica.id != self.config.local.key.id
+                {
+                    leader.heard_of(now.mono, request.replica);
+                }
+                let leader = self.answer(None);
+                FetchSnapshotAnswer { leader, id: request.id, slice: Some(slice) }
+            }
             Err(error) => FetchSnapshotAnswer {
                 leader: self.answer(Some(error)),
                 id: request.id,

@@ -32,16 +32,19 @@ impl Raft {
             request.last_epoch >= request.epoch
         };
         let offset_known = request.last_offset.is_some() && request.last_epoch >= 0;
-        // The last epoch cannot be outbid by any later election, so no node may bring it up.
-        if epoch_impossible || !offset_known || request.epoch == i32::MAX {
+        if epoch_impossible || !offset_known {
             return Err(RaftError::InvalidRequest);
         }
         self.check_voter_request(request.candidate.id, request.epoch)?;
         if request.epoch > self.epoch() {
-            self.become_unattached(now, request.epoch, effects);
+            self.become_unattached(now, request.epoch, None, effects);
         }
         if !self.is_asked(request.voter) {
             return Err(RaftError::InvalidVoterKey);
+        }
+        // This node with another directory: only one of the two can be a voter, and they have one name.
+        if request.candidate.id == self.local_id() {
+            return Ok(false);
         }
         let own = (self.log.last_epoch(), self.log.end);
         let granted = self.state.grants(request, (request.last_epoch, request.last_offset) >= own);

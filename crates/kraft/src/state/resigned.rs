@@ -1,13 +1,19 @@
-//! Resigned: led this epoch, in this process or before a restart, and must not write in it again.
+//! Resigned: led this epoch, in this process or before a restart, and must not write in it again. It tells the voters.
 
-use base::MonoMs;
+use std::collections::BTreeSet;
 
-use crate::VoteRequest;
+use base::{MonoMs, NodeId};
+
+use crate::{ReplicaKey, VoteRequest};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Resigned {
     pub(crate) epoch: i32,
     pub(crate) election_at: MonoMs,
+    /// Voters that do not know yet.
+    pub(crate) unacked: BTreeSet<NodeId>,
+    /// Who should lead next: those with the most of the log first.
+    pub(crate) successors: Vec<ReplicaKey>,
 }
 
 impl Resigned {

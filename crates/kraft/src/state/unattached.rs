@@ -14,18 +14,27 @@ pub(crate) struct Unattached {
 
 impl Unattached {
     pub(crate) fn grants(&self, request: &VoteRequest, log_up_to_date: bool) -> bool {
-        if request.pre_vote {
-            return log_up_to_date;
+        grants(self.voted, self.leader, request, log_up_to_date)
+    }
+}
+
+/// The rule of all states that follow nobody: a given vote stands, otherwise the candidate's log decides.
+pub(super) fn grants(
+    voted: Option<ReplicaKey>,
+    leader: Option<NodeId>,
+    request: &VoteRequest,
+    log_up_to_date: bool,
+) -> bool {
+    if request.pre_vote {
+        return log_up_to_date;
+    }
+    match (voted, leader) {
+        (Some(voted), _) => {
+            let candidate = request.candidate;
+            voted.id == candidate.id
+                && (voted.directory_id.is_none() || voted.directory_id == candidate.directory_id)
         }
-        match (self.voted, self.leader) {
-            (Some(voted), _) => {
-                let candidate = request.candidate;
-                voted.id == candidate.id
-                    && (voted.directory_id.is_none()
-                        || voted.directory_id == candidate.directory_id)
-            }
-            (None, Some(_)) => false,
-            (None, None) => log_up_to_date,
-        }
+        (None, Some(_)) => false,
+        (None, None) => log_up_to_date,
     }
 }
