@@ -1,63 +1,46 @@
-//! What must hold of the cluster's state after every record, whoever made it: shared by tests and simulation.
+//! What must hold of the cluster's state, whoever changed it: shared by tests and simulation.
 //!
-//! `before` and `after` are images one record apart.
+//! Some of it holds from one record to the next, some from one decision of the controller to the next: the records of
+//! one decision are all made from the state before it.
 
 use std::collections::BTreeSet;
 
 use base::{NodeId, PartitionIndex};
-use metadata::{
-    ConfigResource, ConfigResourceType, Image, LeaderRecoveryState, Partition, ReplayError, Topic,
-};
+use metadata::{ConfigResource, ConfigResourceType, Image, LeaderRecoveryState, Partition, Topic};
 use protocol::metadata_records::MetadataRecord;
 
 use crate::effective::MIN_INSYNC_REPLICAS;
 
 type Checked = Result<(), String>;
 
-/// Checks everything: all partitions, topics and brokers of `after`, and how they came from `before`.
+/// Checks everything that holds between decisions: all partitions, topics and brokers of `after`, and how they came
+/// from `before`, one decision (or none) earlier.
 pub fn check(before: &Image, after: &Image) -> Checked {
     for topic in after.topics.iter() {
         names_lead_to_topics(after, topic)?;
-        for (index, partition) in topic.partitions() {
+        for (index, new) in topic.partitions() {
             let old = before.topics.partition(topic.id, index);
-            if old == Some(partition) && before.cluster == after.cluster {
+            if old == Some(new) && before.cluster == after.cluster {
                 continue;
             }
-            let checked = Change { before, after, topic, old, new: partition }.check();
-            checked.map_err(|why| {
-                format!("{}-{index}: {why}: {old:?} -> {partition:?}", topic.name)
-            })?;
+            Change { before, after, topic, old, new }.tell(index, Change::check_decision)?;
         }
     }
     directories_belong_to_one_broker(after)
 }
 
-/// The same for the single partition or registration that `record` changes: for images with many partitions.
+/// Checks what `record` alone changed: `before` and `after` are one record apart.
 pub fn check_record(before: &Image, after: &Image, record: &MetadataRecord<'_>) -> Checked {
     let (topic, index) = match record {
         MetadataRecord::Partition(r) => (r.topic_id, r.partition_id),
         MetadataRecord::PartitionChange(r) => (r.topic_id, r.partition_id),
-        MetadataRecord::RegisterBroker(_) | MetadataRecord::BrokerRegistrationChange(_) => {
-            return directories_belong_to_one_broker(after);
-        }
         _ => return Ok(()),
     };
     let index = PartitionIndex(index);
     let Some(topic) = after.topics.by_id(topic) else { return Ok(()) };
     let Some(new) = topic.partition(index) else { return Ok(()) };
     let old = before.topics.partition(topic.id, index);
-    let checked = Change { before, after, topic, old, new }.check();
-    checked.map_err(|why| format!("{}-{index}: {why}: {old:?} -> {new:?}", topic.name))
-}
-
-/// Replays `record` into `image` and checks what became of it.
-pub fn replay_checked(
-    image: &mut Image,
-    record: &MetadataRecord<'_>,
-) -> Result<Checked, ReplayError> {
-    let before = image.clone();
-    image.replay(record, &mut metadata::Delta::default())?;
-    Ok(check_record(&before, image, record))
+    Change { before, after, topic, old, new }.tell(index, Change::check_record)
 }
 
 /// One partition before and after a record.
@@ -72,22 +55,38 @@ pub struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// All of the following.
-    pub fn check(&self) -> Checked {
+    /// From one record to the next.
+    pub fn check_record(&self) -> Checked {
+        self.check_state()?;
+        self.epochs_count_changes()?;
+        self.a_new_leader_has_a_new_epoch()
+    }
+
+    /// From one decision to the next.
+    pub fn check_decision(&self) -> Checked {
+        self.check_state()?;
+        leader_is_unfenced(self.after, self.new)?;
+        self.a_new_leader_has_a_new_epoch()?;
+        self.isr_empties_only_with_elr()?;
+        self.only_active_brokers_enter_the_isr()?;
+        self.elr_only_below_min_isr()?;
+        self.clean_leaders_were_in_sync_or_eligible()?;
+        self.nobody_becomes_eligible_from_outside()
+    }
+
+    /// At any time.
+    pub fn check_state(&self) -> Checked {
         replicas_are_distinct(self.new)?;
         isr_is_among_replicas(self.new)?;
         elr_and_isr_are_apart(self.new)?;
         leader_is_in_sync(self.new)?;
         every_replica_has_a_directory(self.new)?;
-        recovering_leaders_are_alone(self.new)?;
-        leader_is_unfenced(self.after, self.new)?;
-        isr_is_not_empty_without_elr(self.after, self.new)?;
-        self.epochs_count_changes()?;
-        self.a_new_leader_has_a_new_epoch()?;
-        self.only_active_brokers_enter_the_isr()?;
-        self.elr_only_below_min_isr()?;
-        self.clean_leaders_were_in_sync_or_eligible()?;
-        self.nobody_becomes_eligible_from_outside()
+        recovering_leaders_are_alone(self.new)
+    }
+
+    fn tell(&self, index: PartitionIndex, check: impl Fn(&Self) -> Checked) -> Checked {
+        let Self { topic, old, new, .. } = self;
+        check(self).map_err(|why| format!("{}-{index}: {why}: {old:?} -> {new:?}", topic.name))
     }
 
     /// The partition epoch grows by one with each change, the leader epoch by at most one, and neither goes back.
@@ -101,6 +100,13 @@ impl Change<'_> {
         hold(steps == Some(wanted), "the partition epoch does not count the change")?;
         let steps = self.new.leader_epoch.0.checked_sub(old.leader_epoch.0);
         hold(matches!(steps, Some(0 | 1)), "the leader epoch leaps or goes back")
+    }
+
+    /// Only where replicas can be eligible does the last one leave the in-sync set.
+    pub fn isr_empties_only_with_elr(&self) -> Checked {
+        let was_empty = self.old.is_some_and(|old| old.isr.is_empty());
+        let may = was_empty || self.after.features.elr_enabled();
+        hold(may || !self.new.isr.is_empty(), "nobody is in sync")
     }
 
     /// No two leaders in one epoch.
@@ -126,19 +132,20 @@ impl Change<'_> {
         hold(entering.all(may), "an inactive broker enters the ISR")
     }
 
-    /// An unclean return from a reassignment puts the first original replica in sync, whether it lives or not.
+    /// A reassignment was cancelled with none of the original replicas in sync: the first of them is put there, whether
+    /// it lives or not. Only where unclean elections are allowed.
     fn reverted(&self, id: NodeId) -> bool {
-        let Some(old) = self.old else { return false };
-        old.is_reassigning()
-            && !self.new.is_reassigning()
-            && self.new.leader == NodeId::NONE
-            && *self.new.isr == [id]
+        let cancelled = |old: &Partition| old.is_reassigning() && !self.new.is_reassigning();
+        self.old.is_some_and(cancelled) && *self.new.isr == [id]
     }
 
-    /// Once enough replicas are in sync nobody else is eligible; checked where the in-sync set changes.
+    /// Once enough replicas are in sync nobody else is eligible; checked where an in-sync set changes under its leader.
+    /// (An election from the ELR leaves the others there, whatever the minimum.)
     pub fn elr_only_below_min_isr(&self) -> Checked {
-        let Some(old) = self.old.filter(|old| old.isr != self.new.isr) else { return Ok(()) };
-        let _ = old;
+        let changes = |old: &Partition| old.isr != self.new.isr && old.leader == self.new.leader;
+        if !self.old.is_some_and(changes) {
+            return Ok(());
+        }
         let Some(min_isr) = configured_min_isr(self.before, self.topic) else { return Ok(()) };
         let enough = self.new.isr.len() >= min_isr.min(factor(self.before, self.topic));
         hold(!enough || self.new.elr.is_empty(), "eligible replicas beside a sufficient ISR")
@@ -151,12 +158,14 @@ impl Change<'_> {
         let stays = !self.new.has_leader() || leader == old.leader;
         let unclean = self.new.leader_recovery_state == LeaderRecoveryState::Recovering;
         let complete = old.isr.contains(&leader) || old.elr.contains(&leader);
-        // The last report of a leader that a reassignment takes away puts its successor in sync.
-        let reassigned = old.is_reassigning()
-            && old.has_leader()
-            && !self.new.is_reassigning()
-            && self.new.isr.contains(&leader);
-        hold(stays || unclean || complete || reassigned, "a leader from outside without recovery")
+        // The leader itself reported its successor as in sync: one that a reassignment takes away, or whose directory
+        // broke.
+        let reported = old.has_leader()
+            && self.new.isr.contains(&leader)
+            && (self.new.isr.contains(&old.leader)
+                || !self.new.is_reassigning() && old.is_reassigning());
+        let complete = complete || reported || self.reverted(leader);
+        hold(stays || unclean || complete, "a leader from outside without recovery")
     }
 
     /// Eligible is only who was in sync or eligible before, and not as a new replica: replicas that a reassignment
@@ -214,11 +223,6 @@ pub fn leader_is_unfenced(image: &Image, partition: &Partition) -> Checked {
     hold(!partition.has_leader() || unfenced(partition.leader), "a fenced broker leads")?;
     let all = partition.isr.iter().all(|id| unfenced(*id));
     hold(partition.isr.len() <= 1 || all, "a fenced broker is in sync")
-}
-
-/// Only eligible leaders allow for nobody in sync.
-pub fn isr_is_not_empty_without_elr(image: &Image, partition: &Partition) -> Checked {
-    hold(!partition.isr.is_empty() || image.features.elr_enabled(), "nobody is in sync")
 }
 
 pub fn names_lead_to_topics(image: &Image, topic: &Topic) -> Checked {

@@ -1,6 +1,6 @@
 //! BrokerHeartbeat: fencing, unfencing, controlled shutdown, lost and cordoned directories.
 
-use base::{BrokerEpoch, NodeId, Offset, Uuid};
+use base::{BrokerEpoch, DirectoryId, NodeId, Offset};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use protocol::metadata_records::MetadataRecord;
@@ -41,18 +41,19 @@ pub(crate) fn handle(
     let registered_at = controller.tip().registration_offset(id);
     let offset = Offset(request.current_metadata_offset);
     let (current, next) = next_life(controller, id, request, registered_at);
+    let lost = newly_lost(controller, id, request);
     let mut records = Vec::new();
     if current != next {
         match next {
             Life::Fenced | Life::ShutdownNow => leadership::fence(controller, id, &mut records),
-            Life::Unfenced => leadership::unfence(controller, id, epoch, &mut records),
+            Life::Unfenced => leadership::unfence(controller, id, epoch, &lost, &mut records),
             Life::ControlledShutdown => {
                 leadership::enter_controlled_shutdown(controller, id, epoch, &mut records)
             }
         }
     }
     controller.sessions.touch(id, next.is_fenced(), offset);
-    directories(controller, id, request, &mut records);
+    directories(controller, id, request, &lost, &mut records);
     if next == Life::ControlledShutdown {
         let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
         controller.sessions.enter_controlled_shutdown(id, at.next_offset.plus(count - 1));
@@ -100,16 +101,31 @@ fn next_life(
     (Life::Unfenced, next)
 }
 
+/// Directories that were not known to be broken.
+fn newly_lost(
+    controller: &Controller,
+    id: NodeId,
+    request: &BrokerHeartbeatRequest,
+) -> Vec<DirectoryId> {
+    let Some(broker) = controller.image().cluster.broker(id) else { return Vec::new() };
+    if !controller.metadata_version().supports_directory_assignment() {
+        return Vec::new();
+    }
+    let is_offline = |directory: &DirectoryId| request.offline_log_dirs.contains(directory);
+    broker.directories.iter().copied().filter(is_offline).collect()
+}
+
 /// Directories that broke since, and those that take no new replicas.
 fn directories(
     controller: &Controller,
     id: NodeId,
     request: &BrokerHeartbeatRequest,
+    lost: &[DirectoryId],
     records: &mut Vec<MetadataRecord<'static>>,
 ) {
     let version = controller.metadata_version();
     let Some(broker) = controller.image().cluster.broker(id) else { return };
-    let change = |log_dirs: Vec<Uuid>, cordoned_log_dirs| {
+    let change = |log_dirs: Vec<DirectoryId>, cordoned_log_dirs| {
         MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
             broker_id: id.0,
             broker_epoch: request.broker_epoch,
@@ -118,14 +134,10 @@ fn directories(
             ..Default::default()
         })
     };
-    let is_offline = |directory: &Uuid| request.offline_log_dirs.contains(directory);
-    if version.supports_directory_assignment() && broker.directories.iter().any(is_offline) {
-        let lost: Vec<Uuid> = broker.directories.iter().copied().filter(is_offline).collect();
-        leadership::leave_directories(controller, id, &lost, records);
-        records.push(change(
-            broker.directories.iter().copied().filter(|dir| !is_offline(dir)).collect(),
-            None,
-        ));
+    if !lost.is_empty() {
+        leadership::leave_directories(controller, id, lost, records);
+        let online = broker.directories.iter().copied().filter(|dir| !lost.contains(dir));
+        records.push(change(online.collect(), None));
     }
     if version.supports_cordoned_log_dirs()
         && let Some(cordoned) = &request.cordoned_log_dirs

@@ -40,6 +40,7 @@ pub(crate) struct PartitionChange<'a> {
     adding: Vec<NodeId>,
     elr: Vec<NodeId>,
     lost_by_unclean_shutdown: Option<NodeId>,
+    lost_directories: (NodeId, &'a [DirectoryId]),
     recovery: LeaderRecoveryState,
     directories: BTreeMap<NodeId, DirectoryId>,
 }
@@ -68,6 +69,7 @@ impl<'a> PartitionChange<'a> {
             adding: partition.adding_replicas.to_vec(),
             elr: partition.elr.to_vec(),
             lost_by_unclean_shutdown: None,
+            lost_directories: (NodeId::NONE, &[]),
             recovery: partition.leader_recovery_state,
             directories: pairs.collect(),
         })
@@ -120,6 +122,12 @@ impl<'a> PartitionChange<'a> {
 
     pub(crate) fn directory(mut self, replica: NodeId, directory: DirectoryId) -> Self {
         self.directories.insert(replica, directory);
+        self
+    }
+
+    /// Directories of `replica` that broke and are not known to be broken yet.
+    pub(crate) fn losing(mut self, replica: NodeId, directories: &'a [DirectoryId]) -> Self {
+        self.lost_directories = (replica, directories);
         self
     }
 
@@ -212,7 +220,9 @@ impl<'a> PartitionChange<'a> {
     fn is_acceptable(&self, id: NodeId) -> bool {
         let online = |directory| {
             let broker = self.controller.image().cluster.broker(id);
+            let (losing, lost) = self.lost_directories;
             broker.is_some_and(|broker| broker.has_online_directory(directory))
+                && !(losing == id && lost.contains(&directory))
         };
         (self.acceptable)(id) && self.partition.directory(id).is_some_and(online)
     }

@@ -1,7 +1,5 @@
 //! AssignReplicasToDirs: a broker tells in which of its directories replicas live (KIP-858).
 
-use std::collections::BTreeSet;
-
 use base::{NodeId, PartitionIndex};
 use protocol::ErrorCode;
 use protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
@@ -35,7 +33,6 @@ pub(crate) fn handle(
         return refused(ErrorCode::BrokerIdNotRegistered);
     };
     let mut records: Vec<MetadataRecord<'static>> = Vec::new();
-    let mut offline = BTreeSet::new();
     let mut directories = Vec::new();
     for directory in &request.directories {
         let is_offline = !broker.has_online_directory(directory.id);
@@ -49,12 +46,15 @@ pub(crate) fn handle(
                 if !partition.replicas.contains(&id) {
                     return Err(ErrorCode::NotLeaderOrFollower);
                 }
-                let change = PartitionChange::of(controller, topic, index);
-                let change = change.and_then(|change| change.directory(id, directory.id).build());
-                records.extend(change.map(Into::into));
-                if is_offline {
-                    offline.insert((topic.id, index));
-                }
+                // One record for both, the place and what follows from it: two, each made from the state before,
+                // could name a leader and then take it out of the in-sync set.
+                records.extend(if is_offline {
+                    leadership::assign_to_broken(controller, id, topic, index, directory.id)
+                } else {
+                    let change = PartitionChange::of(controller, topic, index);
+                    let change = change.map(|change| change.directory(id, directory.id));
+                    change.and_then(PartitionChange::build).map(Into::into)
+                });
                 Ok(())
             };
             let partitions = asked.partitions.iter().map(|partition| response::PartitionData {
@@ -74,10 +74,6 @@ pub(crate) fn handle(
             topics,
             ..Default::default()
         });
-    }
-    for (topic, index) in offline {
-        let topic = controller.image().topics.by_id(topic);
-        records.extend(topic.and_then(|topic| leadership::leave(controller, id, topic, index)));
     }
     let reply = response::AssignReplicasToDirsResponse { directories, ..Default::default() };
     (Records::loose(records), reply)

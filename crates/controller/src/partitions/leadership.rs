@@ -1,5 +1,7 @@
 //! What the life of a broker means for leaders and in-sync sets.
 
+use std::collections::BTreeSet;
+
 use base::{BrokerEpoch, DirectoryId, NodeId, PartitionIndex};
 use metadata::{Image, Partition, Topic};
 use protocol::metadata_records::MetadataRecord;
@@ -18,9 +20,10 @@ pub(crate) fn leads_any(image: &Image, id: NodeId) -> bool {
 
 /// How a broker leaves or enters the sets of a partition.
 #[derive(Clone, Copy)]
-enum Move {
+enum Move<'a> {
     Leaves(NodeId),
-    Enters(NodeId),
+    /// With directories that broke in the meantime.
+    Enters(NodeId, &'a [DirectoryId]),
     /// Came back without a clean shutdown: neither in sync nor eligible.
     CrashedBefore(NodeId),
 }
@@ -28,7 +31,7 @@ enum Move {
 /// A change of every partition that `concerned` names.
 fn update(
     controller: &Controller,
-    step: Move,
+    step: Move<'_>,
     concerned: impl Fn(&Partition) -> bool,
     records: &mut Records,
 ) {
@@ -44,22 +47,33 @@ fn changed(
     topic: &Topic,
     index: PartitionIndex,
     partition: &Partition,
-    step: Move,
+    step: Move<'_>,
 ) -> Option<MetadataRecord<'static>> {
+    moved(controller, topic, index, partition, step)?.build().map(Into::into)
+}
+
+fn moved<'a>(
+    controller: &'a Controller,
+    topic: &'a Topic,
+    index: PartitionIndex,
+    partition: &Partition,
+    step: Move<'a>,
+) -> Option<PartitionChange<'a>> {
     let is_active = move |id: NodeId| controller.image().cluster.is_active(id);
     let change = PartitionChange::of(controller, topic, index)?.unclean_where_allowed();
     let without = |gone: NodeId| partition.isr.iter().copied().filter(|id| *id != gone).collect();
-    let change = match step {
+    Some(match step {
         Move::Leaves(id) => {
             change.isr(without(id)).accepting(move |other| other != id && is_active(other))
         }
-        Move::Enters(id) => change.accepting(move |other| other == id || is_active(other)),
+        Move::Enters(id, lost) => {
+            change.losing(id, lost).accepting(move |other| other == id || is_active(other))
+        }
         Move::CrashedBefore(id) => change
             .isr(without(id))
             .lost_by_unclean_shutdown(id)
             .accepting(move |other| other != id && is_active(other)),
-    };
-    change.build().map(Into::into)
+    })
 }
 
 fn registration_change(
@@ -84,10 +98,16 @@ pub(crate) fn fence(controller: &Controller, id: NodeId, records: &mut Records) 
     records.push(registration_change(id, broker.epoch.0, 1, 0));
 }
 
-/// Unfences a broker and lets it lead what nobody leads.
-pub(crate) fn unfence(controller: &Controller, id: NodeId, epoch: i64, records: &mut Records) {
+/// Unfences a broker and lets it lead what nobody leads, unless that is in one of the directories it has `lost`.
+pub(crate) fn unfence(
+    controller: &Controller,
+    id: NodeId,
+    epoch: i64,
+    lost: &[DirectoryId],
+    records: &mut Records,
+) {
     records.push(registration_change(id, epoch, -1, 0));
-    update(controller, Move::Enters(id), |partition| !partition.has_leader(), records);
+    update(controller, Move::Enters(id, lost), |partition| !partition.has_leader(), records);
 }
 
 /// Moves the leaderships of a broker away; it stays in sync where it is the last one.
@@ -143,24 +163,38 @@ pub(crate) fn forget_incarnation(
     }
 }
 
-/// Directories of a broker broke: its replicas in them leave the in-sync sets.
+/// Directories of a broker broke: its replicas in them leave the in-sync sets, but for those that `records` change
+/// already.
 pub(crate) fn leave_directories(
     controller: &Controller,
     id: NodeId,
     lost: &[DirectoryId],
     records: &mut Records,
 ) {
-    let concerned =
-        |partition: &Partition| partition.directory(id).is_some_and(|dir| lost.contains(&dir));
-    update(controller, Move::Leaves(id), concerned, records);
+    let changed_partition = |record: &MetadataRecord<'_>| match record {
+        MetadataRecord::PartitionChange(r) => Some((r.topic_id, PartitionIndex(r.partition_id))),
+        _ => None,
+    };
+    let known: BTreeSet<_> = records.iter().filter_map(changed_partition).collect();
+    for topic in controller.image().topics.iter() {
+        for (index, partition) in topic.partitions() {
+            let concerned = partition.directory(id).is_some_and(|dir| lost.contains(&dir));
+            if concerned && !known.contains(&(topic.id, index)) {
+                records.extend(changed(controller, topic, index, partition, Move::Leaves(id)));
+            }
+        }
+    }
 }
 
-/// The same for a single partition.
-pub(crate) fn leave(
+/// A replica turns out to be in a directory that is broken.
+pub(crate) fn assign_to_broken(
     controller: &Controller,
     id: NodeId,
     topic: &Topic,
     index: PartitionIndex,
+    directory: DirectoryId,
 ) -> Option<MetadataRecord<'static>> {
-    changed(controller, topic, index, topic.partition(index)?, Move::Leaves(id))
+    let partition = topic.partition(index)?;
+    let change = moved(controller, topic, index, partition, Move::Leaves(id))?;
+    change.directory(id, directory).build().map(Into::into)
 }

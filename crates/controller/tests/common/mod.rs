@@ -1,6 +1,8 @@
 //! A controller with the log it writes: every outcome is appended, replayed and checked against the invariants.
 #![allow(dead_code)] // not every test uses everything
 
+pub mod notation;
+
 use std::sync::Arc;
 
 use base::machine::TimerChange;
@@ -43,6 +45,9 @@ pub struct TestContext {
     pub log: Vec<MetadataRecord<'static>>,
     pub now_ms: u64,
     pub random: Seeded,
+    /// The records in the notation of histories, for those who look.
+    pub shown: Vec<String>,
+    notes: bool,
 }
 
 /// The levels that Kafka 4.4 finalises on a new cluster.
@@ -60,15 +65,46 @@ pub fn bootstrap(version: MetadataVersion) -> Vec<MetadataRecord<'static>> {
 impl TestContext {
     /// A new cluster without brokers; `given` changes the controller's configuration.
     pub fn empty(given: &[(&str, &str)]) -> Self {
+        Self::begun_with(given, bootstrap(MetadataVersion::LATEST_PRODUCTION))
+    }
+
+    /// A new cluster at an older level, with no feature but `metadata.version` and perhaps eligible leaders; its records
+    /// are noted in `shown`.
+    pub fn at_level(version: MetadataVersion, elr: bool, given: &[(&str, &str)]) -> Self {
+        let mut first = bootstrap(version);
+        first.retain(|record| match record {
+            MetadataRecord::FeatureLevel(feature) => feature.name == MetadataVersion::FEATURE_NAME,
+            _ => true,
+        });
+        if elr {
+            let name = "eligible.leader.replicas.version".into();
+            first.push(FeatureLevelRecord { name, feature_level: 1, ..Default::default() }.into());
+        }
+        Self { notes: true, shown: Vec::new(), ..Self::begun_with(given, first) }
+    }
+
+    /// Lets the log reach an offset with records that say nothing.
+    pub fn pad_log(&mut self, end: usize) {
+        self.log.resize_with(end, || MetadataRecord::NoOp(Default::default()));
+    }
+
+    fn begun_with(given: &[(&str, &str)], first: Vec<MetadataRecord<'static>>) -> Self {
         let given: Vec<_> =
             given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let node = BrokerConfig::load(None, &given).unwrap();
         let mut settings = Settings::new(CLUSTER_ID, Arc::new(node), vec![NodeId(1)]);
         settings.features = Settings::all_features(false);
         let controller = Controller::new(settings, Image::default());
-        let mut cx = Self { controller, log: Vec::new(), now_ms: 1_000, random: Seeded(7) };
+        let mut cx = Self {
+            controller,
+            log: Vec::new(),
+            now_ms: 1_000,
+            random: Seeded(7),
+            shown: Vec::new(),
+            notes: false,
+        };
         let at = cx.at();
-        let outcome = cx.controller.activate(at, bootstrap(MetadataVersion::LATEST_PRODUCTION));
+        let outcome = cx.controller.activate(at, first);
         cx.append(&outcome);
         cx
     }
@@ -125,6 +161,7 @@ impl TestContext {
 
     /// Appends and replays as the driver does, through the bytes of the log.
     pub fn append(&mut self, outcome: &Outcome) {
+        let start = self.image().clone();
         for record in &outcome.records {
             let version = self.image().features.metadata_version_or_minimum();
             let version = match record {
@@ -140,9 +177,14 @@ impl TestContext {
             if let Err(why) = invariants::check_record(&before, self.image(), record) {
                 panic!("{why}\nafter {record:?}");
             }
+            if self.notes {
+                self.shown.push(notation::record(self.image(), record));
+            }
             self.log.push(decoded);
         }
-        invariants::check(self.image(), self.image()).unwrap();
+        if let Err(why) = invariants::check(&start, self.image()) {
+            panic!("{why}\nafter {:#?}", outcome.records);
+        }
     }
 
     /// Replays everything appended so far from nothing.
@@ -298,7 +340,7 @@ pub fn assigned(
     name: &str,
     assignments: &str,
 ) -> m::create_topics_request::CreatableTopic<'static> {
-    let replicas = |text: &str| text.split(',').map(|id| id.parse().unwrap()).collect();
+    let replicas = |text: &str| notation::parse_list(text, |id| id.parse().unwrap());
     let assignments = (0..).zip(assignments.split(' ')).map(|(partition_index, ids)| {
         m::create_topics_request::CreatableReplicaAssignment {
             partition_index,
