@@ -11,7 +11,9 @@ use base::{BrokerEpoch, NodeId};
 use broker::clock::{Clock, random_uuid};
 use broker::format::{Features, Format};
 use broker::lifecycle::{self, LifecycleConfig};
+use broker::peers::{Peers, PeersConfig};
 use broker::quorum::{self, QuorumConfig};
+use broker::road::ControllerRoad;
 use config::BrokerConfig;
 use config::properties::Properties;
 use controller::{Controller, ControllerReply, ControllerRequest, Settings};
@@ -99,7 +101,10 @@ async fn write(dir: &Path, port: u16, count: usize, release: Option<MetadataVers
         heartbeat_interval_ms: 2_000,
         registration_timeout_ms: 60_000,
     };
-    let lifecycle = lifecycle::start(broker, handle.clone(), handle.image_pointer());
+    let node = BrokerConfig::default();
+    let peers = Peers::new(PeersConfig::new(&node));
+    let road = ControllerRoad::new(&node, handle.clone(), peers);
+    let lifecycle = lifecycle::start(broker, road, handle.image_pointer());
     lifecycle.ready_to_unfence();
     assert!(lifecycle.unfenced().await, "unfenced");
     for index in 0..count {

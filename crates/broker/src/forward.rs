@@ -1,26 +1,211 @@
-//! The road from a handler to the active controller and back. The answer comes after its records are committed and this node has
-//! taken over the new metadata.
+//! From a handler, or past it, to the active controller and back. The answer comes after its records are committed.
+//!
+//! A client's request that only the controller can answer is run by this node's own handler when its controller is active, and
+//! passed on as it came when another node's is. The two ways meet where a controller resigns in between.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use controller::{ControllerReply, ControllerRequest};
-use protocol::ErrorCode;
+use net::{Frame, Handled, Response};
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use protocol::messages::create_topics_request::CreateTopicsRequest;
 use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::request_header::RequestHeader;
+use protocol::messages::response_header::ResponseHeader;
+use protocol::{ApiKey, Decode, Encode, ErrorCode, Listener, Message, Reader, Writer};
+use tracing::info;
 
+use crate::peers::Channel;
 use crate::producer_ids::Block;
 use crate::quorum::SubmitError;
-use crate::request::RequestContext;
+use crate::request::{Handler, RequestContext};
+use crate::road::{Envelope, ForwardError};
+
+/// Whether a broker passes a client's request on unread. Changes of configurations are looked at first: what they mean for
+/// this broker only it can tell.
+pub fn passes_unread(side: Listener, api: ApiKey) -> bool {
+    let read_first = matches!(api, ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs);
+    side == Listener::Broker && api.forwarded_to_controller() && !read_first
+}
+
+/// A client's request for the active controller, wherever that is.
+pub async fn pass(context: Arc<RequestContext>, frame: Frame, handler: &Handler) -> Handled {
+    loop {
+        if context.node.controller.is_here() {
+            let copy = Frame { bytes: frame.bytes.clone(), permit: Default::default() };
+            let handled = (handler.run)(Arc::clone(&context), copy).await;
+            if !context.take_not_controller() {
+                return handled;
+            }
+        }
+        match send(&context, &frame.bytes).await {
+            Err(ForwardError::Here) => {}
+            Ok(answer) => return Handled::Now(Some(Response::bytes(answer))),
+            Err(ForwardError::UnsupportedVersion) => {
+                info!(
+                    peer = %context.connection.peer, api = context.api.name(),
+                    "connection closed: the controller does not serve this version any more"
+                );
+                return Handled::Close;
+            }
+            Err(ForwardError::Failed(error)) => {
+                // The handler knows how its API says so.
+                context.fail_submit(error);
+                return (handler.run)(context, frame).await;
+            }
+        }
+    }
+}
+
+/// Sends a request with its header in the client's name; the answer, header included, belongs to this request.
+async fn send(context: &RequestContext, request: &[u8]) -> Result<Bytes, ForwardError> {
+    let envelope =
+        Envelope { request, principal: &context.principal, client: context.connection.peer.ip() };
+    let answer = context.node.controller.forward(&envelope).await?;
+    let mut reader = Reader::new(&answer);
+    match reader.i32() {
+        Ok(id) if id == context.correlation_id => Ok(answer),
+        _ => Err(ForwardError::Failed(ErrorCode::UnknownServerError)),
+    }
+}
 
 /// Asks the controller; an error is that of the road (no leader, shutting down), not of the request.
 pub async fn submit(
     context: &RequestContext,
     request: ControllerRequest,
 ) -> Result<ControllerReply, ErrorCode> {
-    context.node.quorum.submit(request).await.map_err(|error| match error {
-        SubmitError::NotController => ErrorCode::NotController,
-        SubmitError::Refused(_) => ErrorCode::UnknownServerError,
-        SubmitError::Stopped => ErrorCode::BrokerNotAvailable,
-    })
+    if let Some(error) = context.submit_failure() {
+        return Err(error);
+    }
+    let kept = match (context.side, &request) {
+        (Listener::Controller, _) => None,
+        (Listener::Broker, request) => Travelling::of(request),
+    };
+    if kept.is_none() || context.node.controller.is_here() {
+        match context.node.quorum.submit(request).await {
+            Ok(reply) => return Ok(reply),
+            Err(SubmitError::NotController) if kept.is_some() => {}
+            Err(SubmitError::NotController) => {
+                context.note_not_controller();
+                return Err(ErrorCode::NotController);
+            }
+            Err(SubmitError::Refused(_)) => return Err(ErrorCode::UnknownServerError),
+            Err(SubmitError::NoAnswer(_)) => return Err(ErrorCode::RequestTimedOut),
+            Err(SubmitError::Stopped) => return Err(ErrorCode::BrokerNotAvailable),
+        }
+    }
+    match kept {
+        Some(request) => request.travel(context).await,
+        None => Err(ErrorCode::NotController),
+    }
+}
+
+/// The requests that a broker's handler makes, or changes, before they go to the controller.
+enum Travelling {
+    AlterConfigs(protocol::messages::alter_configs_request::AlterConfigsRequest<'static>),
+    IncrementalAlterConfigs(
+        protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest<
+            'static,
+        >,
+    ),
+    CreateTopics(CreateTopicsRequest<'static>),
+}
+
+impl Travelling {
+    fn of(request: &ControllerRequest) -> Option<Self> {
+        match request {
+            ControllerRequest::AlterConfigs(request) => Some(Self::AlterConfigs(request.clone())),
+            ControllerRequest::IncrementalAlterConfigs(request) => {
+                Some(Self::IncrementalAlterConfigs(request.clone()))
+            }
+            ControllerRequest::CreateTopics(request) => Some(Self::CreateTopics(request.clone())),
+            _ => None,
+        }
+    }
+
+    async fn travel(self, context: &RequestContext) -> Result<ControllerReply, ErrorCode> {
+        use protocol::messages as m;
+        Ok(match self {
+            Self::AlterConfigs(request) => {
+                let answer = travel(context, &request).await?;
+                let reply: m::alter_configs_response::AlterConfigsResponse<'_> = answer.read()?;
+                ControllerReply::AlterConfigs(reply.into_owned())
+            }
+            Self::IncrementalAlterConfigs(request) => {
+                let answer = travel(context, &request).await?;
+                let reply: m::incremental_alter_configs_response::IncrementalAlterConfigsResponse<
+                    '_,
+                > = answer.read()?;
+                ControllerReply::IncrementalAlterConfigs(reply.into_owned())
+            }
+            Self::CreateTopics(request) => {
+                let answer = travel(context, &request).await?;
+                let reply: CreateTopicsResponse<'_> = answer.read()?;
+                ControllerReply::CreateTopics(reply.into_owned())
+            }
+        })
+    }
+}
+
+/// An answer to a request that this node wrote in a client's name.
+struct Travelled {
+    api: ApiKey,
+    version: i16,
+    bytes: Bytes,
+}
+
+impl Travelled {
+    fn read<'a, T: Decode<'a>>(&'a self) -> Result<T, ErrorCode> {
+        let mut reader = Reader::new(&self.bytes);
+        ResponseHeader::decode(&mut reader, self.api.response_header_version(self.version))
+            .and_then(|_| T::decode(&mut reader, self.version))
+            .map_err(|_| ErrorCode::UnknownServerError)
+    }
+}
+
+async fn travel<R: Message + Encode>(
+    context: &RequestContext,
+    request: &R,
+) -> Result<Travelled, ErrorCode> {
+    let api = R::API_KEY.and_then(ApiKey::from_i16).ok_or(ErrorCode::UnknownServerError)?;
+    // What the client asked goes on in its own version, what is made here in the newest that the controller is known to serve.
+    let version = if api == context.api { context.version } else { newest(context, api) };
+    let bytes = written(context, api, version, request).ok_or(ErrorCode::UnknownServerError)?;
+    match send(context, &bytes).await {
+        Ok(bytes) => Ok(Travelled { api, version, bytes }),
+        Err(ForwardError::Failed(error)) => Err(error),
+        Err(ForwardError::Here) => Err(ErrorCode::NotController),
+        Err(ForwardError::UnsupportedVersion) => Err(ErrorCode::UnsupportedVersion),
+    }
+}
+
+fn newest(context: &RequestContext, api: ApiKey) -> i16 {
+    let node = &context.node;
+    let address = node.controller.address();
+    let known = address.and_then(|address| node.peers.known_versions(&address, Channel::Forward));
+    known
+        .and_then(|versions| versions.choose(api, i16::MAX, false))
+        .unwrap_or(*api.stable_versions().end())
+}
+
+fn written<R: Encode>(
+    context: &RequestContext,
+    api: ApiKey,
+    version: i16,
+    request: &R,
+) -> Option<Vec<u8>> {
+    let header = RequestHeader {
+        request_api_key: api.code(),
+        request_api_version: version,
+        correlation_id: context.correlation_id,
+        client_id: context.client_id.as_deref().map(Into::into),
+        ..Default::default()
+    };
+    let mut writer = Writer::with_capacity(256);
+    header.encode(&mut writer, api.request_header_version(version)).ok()?;
+    request.encode(&mut writer, version).ok()?;
+    writer.into_vec().ok()
 }
 
 /// Asks the controller with one kind of request and takes its kind of reply.
@@ -43,21 +228,24 @@ pub async fn create_topics(
     ask!(context, CreateTopics(request))
 }
 
-/// A block of producer ids for this broker.
+/// A block of producer ids for this broker, asked for by the broker itself.
 pub async fn allocate_producer_ids(context: &RequestContext) -> Result<Block, ErrorCode> {
-    let image = context.node.image();
     let id = context.node.config().node_id;
-    let broker = image.cluster.broker(id).ok_or(ErrorCode::CoordinatorLoadInProgress)?;
+    let epoch = {
+        let image = context.node.image();
+        image.cluster.broker(id).ok_or(ErrorCode::CoordinatorLoadInProgress)?.epoch
+    };
     let request = AllocateProducerIdsRequest {
         broker_id: id.get(),
-        broker_epoch: broker.epoch.get(),
+        broker_epoch: epoch.get(),
         ..Default::default()
     };
-    let reply = ask!(context, AllocateProducerIds(request))
-        .map_err(|_| ErrorCode::CoordinatorLoadInProgress)?;
-    match ErrorCode::from_code(reply.error_code) {
-        ErrorCode::None => Ok(Block { first: reply.producer_id_start, len: reply.producer_id_len }),
-        // Clients try again on this one; the controller's own reasons mean nothing to them.
+    let asked = ControllerRequest::AllocateProducerIds(request);
+    // Clients try again on this one; the controller's own reasons mean nothing to them.
+    match context.node.controller.submit(asked).await {
+        Ok(ControllerReply::AllocateProducerIds(reply)) if reply.error_code == 0 => {
+            Ok(Block { first: reply.producer_id_start, len: reply.producer_id_len })
+        }
         _ => Err(ErrorCode::CoordinatorLoadInProgress),
     }
 }

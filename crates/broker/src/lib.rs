@@ -18,6 +18,7 @@ pub mod peers;
 mod producer_ids;
 pub mod quorum;
 mod request;
+pub mod road;
 mod topics;
 
 pub use handlers::served_apis;

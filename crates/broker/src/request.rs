@@ -5,15 +5,17 @@
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use net::{Chunk, Connection, Frame, Handled, Response, Service};
 use protocol::messages::request_header::RequestHeader;
 use protocol::messages::response_header::ResponseHeader;
-use protocol::{ApiKey, Decode, Encode, Listener, Part, Reader, Writer};
+use protocol::{ApiKey, Decode, Encode, ErrorCode, Listener, Part, Reader, Writer};
 use tracing::{debug, info, warn};
 
 use crate::authorizer::{Operation, Principal, Resource};
+use crate::forward;
 use crate::handlers;
 use crate::node::Node;
 
@@ -30,6 +32,10 @@ pub struct RequestContext {
     pub principal: Principal,
     /// Where the body begins in the frame.
     body_at: usize,
+    /// Why the active controller cannot be asked, when that is known already.
+    submit_failure: OnceLock<ErrorCode>,
+    /// The controller that was asked is not the active one.
+    not_controller: AtomicBool,
 }
 
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
@@ -68,6 +74,63 @@ macro_rules! handler {
 }
 
 impl RequestContext {
+    /// Reads the header of a request.
+    pub(crate) fn read(
+        node: &Arc<Node>,
+        connection: &Arc<Connection>,
+        side: Listener,
+        principal: Principal,
+        bytes: &[u8],
+    ) -> Result<Self, String> {
+        let short = |at: usize| {
+            let field = bytes.get(at..at + 2).and_then(|b| b.try_into().ok());
+            field.map(i16::from_be_bytes).ok_or_else(|| "a frame without header".to_owned())
+        };
+        let (key, version) = (short(0)?, short(2)?);
+        let api = ApiKey::from_i16(key).ok_or_else(|| format!("unknown API key {key}"))?;
+        // The header of an ApiVersions request of unknown version is read as that of the newest one (KIP-511).
+        let known = api.versions().contains(&version);
+        if !known && api != ApiKey::ApiVersions {
+            return Err(format!("{} has no version {version}", api.name()));
+        }
+        let header_version =
+            api.request_header_version(if known { version } else { *api.versions().end() });
+        let mut reader = Reader::new(bytes);
+        let header = RequestHeader::decode(&mut reader, header_version)
+            .map_err(|error| format!("the request's header cannot be read: {error}"))?;
+        Ok(Self {
+            node: Arc::clone(node),
+            connection: Arc::clone(connection),
+            side,
+            api,
+            version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id.map(|id| id.into_owned().into_boxed_str()),
+            principal,
+            body_at: reader.position(),
+            submit_failure: OnceLock::new(),
+            not_controller: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on asking the controller fails with this.
+    pub(crate) fn fail_submit(&self, error: ErrorCode) {
+        let _ = self.submit_failure.set(error);
+    }
+
+    pub(crate) fn submit_failure(&self) -> Option<ErrorCode> {
+        self.submit_failure.get().copied()
+    }
+
+    pub(crate) fn note_not_controller(&self) {
+        self.not_controller.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer says that this node's controller is not the active one.
+    pub(crate) fn take_not_controller(&self) -> bool {
+        self.not_controller.swap(false, Ordering::Relaxed)
+    }
+
     pub fn allows(&self, operation: Operation, resource: Resource<'_>) -> bool {
         self.node.authorizer.allows(&self.principal, operation, resource)
     }
@@ -144,7 +207,14 @@ pub struct NodeService {
 
 impl Service for NodeService {
     async fn call(self: Arc<Self>, connection: Arc<Connection>, frame: Frame) -> Handled {
-        let context = match self.context(&connection, &frame) {
+        let read = RequestContext::read(
+            &self.node,
+            &connection,
+            self.side,
+            Principal::anonymous(),
+            &frame.bytes,
+        );
+        let context = match read {
             Ok(context) => Arc::new(context),
             Err(reason) => {
                 info!(peer = %connection.peer, listener = %connection.listener, "connection closed: {reason}");
@@ -170,43 +240,9 @@ impl Service for NodeService {
             );
             return Handled::Close;
         }
-        (handler.run)(context, frame).await
-    }
-}
-
-impl NodeService {
-    fn context(
-        &self,
-        connection: &Arc<Connection>,
-        frame: &Frame,
-    ) -> Result<RequestContext, String> {
-        let bytes: &[u8] = &frame.bytes;
-        let short = |at: usize| {
-            let field = bytes.get(at..at + 2).and_then(|b| b.try_into().ok());
-            field.map(i16::from_be_bytes).ok_or_else(|| "a frame without header".to_owned())
-        };
-        let (key, version) = (short(0)?, short(2)?);
-        let api = ApiKey::from_i16(key).ok_or_else(|| format!("unknown API key {key}"))?;
-        // The header of an ApiVersions request of unknown version is read as that of the newest one (KIP-511).
-        let known = api.versions().contains(&version);
-        if !known && api != ApiKey::ApiVersions {
-            return Err(format!("{} has no version {version}", api.name()));
+        if forward::passes_unread(self.side, context.api) {
+            return forward::pass(context, frame, handler).await;
         }
-        let header_version =
-            api.request_header_version(if known { version } else { *api.versions().end() });
-        let mut reader = Reader::new(bytes);
-        let header = RequestHeader::decode(&mut reader, header_version)
-            .map_err(|error| format!("the request's header cannot be read: {error}"))?;
-        Ok(RequestContext {
-            node: Arc::clone(&self.node),
-            connection: Arc::clone(connection),
-            side: self.side,
-            api,
-            version,
-            correlation_id: header.correlation_id,
-            client_id: header.client_id.map(|id| id.into_owned().into_boxed_str()),
-            principal: Principal::anonymous(),
-            body_at: reader.position(),
-        })
+        (handler.run)(context, frame).await
     }
 }

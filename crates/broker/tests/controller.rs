@@ -9,7 +9,9 @@ use base::{BrokerEpoch, NodeId, Uuid};
 use broker::clock::{Clock, random_uuid};
 use broker::format::{Features, Format};
 use broker::lifecycle::{self, LifecycleConfig, Stage};
+use broker::peers::{Peers, PeersConfig};
 use broker::quorum::{self, ControllerHandle, QuorumConfig};
+use broker::road::ControllerRoad;
 use config::BrokerConfig;
 use config::properties::Properties;
 use controller::{Controller, ControllerReply, ControllerRequest, Settings};
@@ -85,7 +87,10 @@ fn lifecycle(
         heartbeat_interval_ms: 2_000,
         registration_timeout_ms: 60_000,
     };
-    lifecycle::start(config, handle.clone(), handle.image_pointer())
+    let node = BrokerConfig::default();
+    let peers = Peers::new(PeersConfig::new(&node));
+    let road = ControllerRoad::new(&node, handle.clone(), peers);
+    lifecycle::start(config, road, handle.image_pointer())
 }
 
 /// Registers the broker and gets it unfenced, which must not need a whole heartbeat interval.

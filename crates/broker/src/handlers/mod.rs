@@ -54,6 +54,8 @@ mod describe_topic_partitions;
 mod elect_leaders;
 #[path = "54_end_quorum_epoch.rs"]
 mod end_quorum_epoch;
+#[path = "58_envelope.rs"]
+mod envelope;
 #[path = "01_fetch.rs"]
 mod fetch;
 #[path = "59_fetch_snapshot.rs"]
@@ -134,6 +136,7 @@ static HANDLERS: &[Handler] = &[
     vote::HANDLER,
     describe_quorum::HANDLER,
     update_features::HANDLER,
+    envelope::HANDLER,
     fetch_snapshot::HANDLER,
     describe_cluster::HANDLER,
     describe_producers::HANDLER,

@@ -47,7 +47,7 @@ pub async fn send(node: &Node, epoch: BrokerEpoch) {
             return;
         }
         let request = request(node.static_config.node_id, epoch, &taken);
-        let reply = node.quorum.submit(ControllerRequest::AssignReplicasToDirs(request)).await;
+        let reply = node.controller.submit(ControllerRequest::AssignReplicasToDirs(request)).await;
         match reply {
             Ok(ControllerReply::AssignReplicasToDirs(reply)) if reply.error_code == 0 => {}
             other => warn!("the controller does not take the replicas' directories: {other:?}"),

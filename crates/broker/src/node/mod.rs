@@ -35,6 +35,7 @@ use crate::partitions::Partitions;
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
 use crate::quorum::ControllerHandle;
+use crate::road::ControllerRoad;
 
 pub use error::StartError;
 pub use start::start;
@@ -54,6 +55,8 @@ pub struct Node {
     pub quorum: ControllerHandle,
     /// Connections to other nodes.
     pub peers: Peers,
+    /// The way to the active controller.
+    pub controller: ControllerRoad,
     pub partitions: Partitions,
     pub connections: Arc<ConnectionQuota>,
     pub logs: LogManager,

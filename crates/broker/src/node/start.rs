@@ -34,6 +34,7 @@ use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, QuorumConfig};
 use crate::request::NodeService;
+use crate::road::ControllerRoad;
 
 /// How long a node may take to lead its own quorum. Longer than any election of one voter.
 const ACTIVATION_MS_MAX: u64 = 30_000;
@@ -158,14 +159,16 @@ async fn make_node(
         warn!("the dynamic configuration cannot be used: {error}");
         config.clone()
     });
+    let peers = Peers::new(PeersConfig::new(&config));
     Ok(Arc::new(Node {
         cluster_id: directories.cluster_id.clone(),
         clock,
         authorizer: Authorizer,
         supported_features: Settings::all_features(config.node.unstable_feature_versions_enable),
         image: quorum.image_pointer(),
+        controller: ControllerRoad::new(&config, quorum.clone(), peers.clone()),
         quorum,
-        peers: Peers::new(PeersConfig::new(&config)),
+        peers,
         partitions: Partitions::default(),
         connections,
         logs,
@@ -206,7 +209,7 @@ fn start_lifecycle(
         heartbeat_interval_ms: positive(config.node.broker_heartbeat_interval_ms),
         registration_timeout_ms: positive(config.node.initial_broker_registration_timeout_ms),
     };
-    lifecycle::start(settings, node.quorum.clone(), node.quorum.image_pointer())
+    lifecycle::start(settings, node.controller.clone(), node.quorum.image_pointer())
 }
 
 fn positive(ms: i32) -> u64 {
@@ -272,7 +275,7 @@ async fn register_controller(
             .collect(),
         ..Default::default()
     };
-    let reply = node.quorum.submit(ControllerRequest::ControllerRegistration(request)).await;
+    let reply = node.controller.submit(ControllerRequest::ControllerRegistration(request)).await;
     match reply {
         Ok(ControllerReply::ControllerRegistration(reply)) if reply.error_code == 0 => {}
         // Old metadata versions have no such registration; nothing depends on it there.

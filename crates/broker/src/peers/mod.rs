@@ -69,8 +69,10 @@ pub enum Channel {
     /// Requests of clients on their way to the active controller.
     Forward,
     AlterPartition,
+    ProducerIds,
     /// AssignReplicasToDirs.
     Directories,
+    ControllerRegistration,
     /// Replication, by the fetcher's number.
     Fetcher(u16),
     /// OffsetForLeaderEpoch and ListOffsets of that fetcher.
@@ -196,6 +198,12 @@ impl Peers {
     ) -> Result<Arc<PeerVersions>, PeerError> {
         let deadline = Instant::now() + within;
         self.slot(to, channel).versions(&self.inner.config, deadline).await
+    }
+
+    /// As [`Self::versions`], as far as an open connection of that channel knows.
+    pub fn known_versions(&self, to: &Address, channel: Channel) -> Option<Arc<PeerVersions>> {
+        let slots = self.inner.slots.lock();
+        slots.get(&(to.clone(), channel))?.known_versions()
     }
 
     fn slot(&self, to: &Address, channel: Channel) -> Arc<Slot> {

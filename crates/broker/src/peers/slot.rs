@@ -48,6 +48,11 @@ impl Slot {
         self.state.try_lock().is_ok_and(|state| state.open().is_some())
     }
 
+    pub(super) fn known_versions(&self) -> Option<Arc<PeerVersions>> {
+        let state = self.state.try_lock().ok()?;
+        state.open().map(|open| Arc::clone(&open.versions))
+    }
+
     pub(super) async fn versions(
         &self,
         config: &PeersConfig,

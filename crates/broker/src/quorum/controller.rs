@@ -1,22 +1,14 @@
-//! The controller of this project as the quorum's machine, and as the broker's counterpart.
+//! The controller of this project as the quorum's machine.
 
 use base::Offset;
 use controller::{Controller, ControllerReply, ControllerRequest, ControllerTimer};
 use metadata::{Committed, Image, ReplayError};
-use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
-use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
-use protocol::messages::broker_registration_request::BrokerRegistrationRequest;
-use protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 use protocol::metadata_records::MetadataRecord;
 
-use super::{At, Decision, Machine, QuorumHandle, Random, SubmitError};
-use crate::lifecycle::ControllerChannel;
+use super::{At, Decision, Machine, QuorumHandle, Random};
 
 /// The way to the active controller of this node.
 pub type ControllerHandle = QuorumHandle<ControllerRequest, ControllerReply>;
-
-/// The version in which this broker registers: the newest.
-const REGISTRATION_VERSION: i16 = 4;
 
 struct Numbers<'a>(Random<'a>);
 
@@ -63,28 +55,5 @@ impl Machine for Controller {
 
     fn tip(&self) -> &Image {
         self.image()
-    }
-}
-
-impl ControllerChannel for ControllerHandle {
-    async fn register(
-        &self,
-        request: BrokerRegistrationRequest<'static>,
-    ) -> Result<BrokerRegistrationResponse, SubmitError> {
-        let request = ControllerRequest::BrokerRegistration(request, REGISTRATION_VERSION);
-        match self.submit(request).await? {
-            ControllerReply::BrokerRegistration(reply) => Ok(reply),
-            other => unreachable!("asked for a registration, answered by {other:?}"),
-        }
-    }
-
-    async fn heartbeat(
-        &self,
-        request: BrokerHeartbeatRequest,
-    ) -> Result<BrokerHeartbeatResponse, SubmitError> {
-        match self.submit(ControllerRequest::BrokerHeartbeat(request)).await? {
-            ControllerReply::BrokerHeartbeat(reply) => Ok(reply),
-            other => unreachable!("asked by a heartbeat, answered by {other:?}"),
-        }
     }
 }

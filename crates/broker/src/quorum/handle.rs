@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use metadata::{Image, Publisher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::peers::Address;
+
 use super::wire::{QuorumRequest, QuorumResponse};
 
 /// Requests that may wait for the quorum's thread or for their commit, of all kinds together.
@@ -23,6 +25,9 @@ pub enum SubmitError {
     Refused(String),
     #[error("the quorum has stopped")]
     Stopped,
+    /// The active controller is another node and did not answer in time, or none is known.
+    #[error("no answer of the active controller: {0}")]
+    NoAnswer(String),
 }
 
 /// What the quorum knows of itself.
@@ -30,6 +35,8 @@ pub enum SubmitError {
 pub struct QuorumStatus {
     pub epoch: i32,
     pub leader: Option<base::NodeId>,
+    /// Where the leader listens for this node, when that is known.
+    pub leader_address: Option<Address>,
     /// This node's controller takes requests.
     pub active: bool,
     /// Why the quorum's thread ended, if it failed. The node must shut down.
@@ -129,6 +136,11 @@ impl<Request, Reply> QuorumHandle<Request, Reply> {
     /// The pointer to the newest image, for those who read it often.
     pub fn image_pointer(&self) -> Arc<ArcSwap<Image>> {
         Arc::clone(&self.image)
+    }
+
+    /// Whether this node's controller takes requests.
+    pub fn is_active(&self) -> bool {
+        self.status.borrow().active
     }
 
     pub fn status(&self) -> QuorumStatus {
