@@ -104,8 +104,9 @@ def replicas_equal(logs):
 
 
 def in_order(values):
-    """Records of a writer are in its order. One may be there again: without idempotence, or when an idempotent client began a new
-    epoch and sent again what it was not told about. `values`: partition → {offset: value}."""
+    """Records of an idempotent writer (its name ends with i) are in its order. One may be there again: when the client began a new
+    epoch and sent again what it was not told about. Without idempotence the order is the client's affair. `values`: partition →
+    {offset: value}."""
     found = []
     for p, held in sorted(values.items()):
         last, seen = collections.defaultdict(lambda: -1), set()
@@ -114,7 +115,7 @@ def in_order(values):
             number = int(number)
             if int(partition) != p:
                 found.append(f"{held[offset]} is in partition {p}")
-            if held[offset] in seen:
+            if held[offset] in seen or not writer.endswith("i"):
                 continue
             seen.add(held[offset])
             if number < last[writer]:
@@ -180,6 +181,16 @@ def commits_kept(commits, observed):
             if before >= 0 and offset < highest[before]:
                 found.append(f"{group} {p}: {kind} of {offset} after {highest[before]}, {sent - times[before]:.0f} ms later")
     return shown(found)
+
+
+def one_leader(seen):
+    """In an epoch a partition, or the quorum, has one leader, whoever is asked. `seen`: {node, what, epoch, leader}."""
+    known, found = {}, []
+    for each in seen:
+        leader, node = known.setdefault((each["what"], each["epoch"]), (each["leader"], each["node"]))
+        if leader != each["leader"]:
+            found.append(f"{each['what']}, epoch {each['epoch']}: node {node} says {leader}, node {each['node']} says {each['leader']}")
+    return shown(sorted(set(found)))
 
 
 def delivered(reads, values, groups):

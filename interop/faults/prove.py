@@ -14,7 +14,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import suite
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
-from plan import KINDS, SESSION_MS
+from plan import SESSION_MS
 
 RISKY = {"min.insync.replicas": "1", "unclean.leader.election.enable": "true"}
 
@@ -37,7 +37,10 @@ class Found:
 
 def isolated_leader(run):
     """It goes on acknowledging what nobody else has."""
-    run.fault(KINDS["isolate-leader"])
+    acts = run.acts
+    acts.isolated_for(acts.a_leader(), SESSION_MS / 1000 * 4)
+    acts.settle()
+    acts.ill.clear()
 
 
 def disk_of_the_last(run):

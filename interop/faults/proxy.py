@@ -3,6 +3,7 @@ replication listener. Clients talk to the nodes themselves."""
 
 import socket
 import subprocess
+import threading
 
 from harness.step import Failed
 
@@ -17,7 +18,8 @@ class Proxy:
         host, port = self.process.stdout.readline().strip().rsplit(":", 1)
         self.control = socket.create_connection((host, int(port)), 5)
         self.lines = self.control.makefile("r")
-        self.links, self.number = {}, 0
+        # Nodes are prepared by several threads at once.
+        self.links, self.number, self.lock = {}, 0, threading.RLock()
 
     def __enter__(self):
         return self
@@ -28,17 +30,19 @@ class Proxy:
         self.process.wait()
 
     def tell(self, command):
-        self.control.sendall(f"{command}\n".encode())
-        answer = self.lines.readline().strip()
+        with self.lock:
+            self.control.sendall(f"{command}\n".encode())
+            answer = self.lines.readline().strip()
         if not answer.startswith("ok"):
             raise Failed(f"fault proxy: {command}: {answer}")
         return answer[3:]
 
     def link(self, name, target):
         """The address of a link, which is made when it is asked for first."""
-        if name not in self.links:
-            self.links[name] = self.tell(f"link {name} 127.0.0.1:0 {target}")
-        return self.links[name]
+        with self.lock:
+            if name not in self.links:
+                self.links[name] = self.tell(f"link {name} 127.0.0.1:0 {target}")
+            return self.links[name]
 
     def route(self, asking, asked):
         return self.link(f"c{asking.id}-{asked.id}", f"127.0.0.1:{asked.controller_port}")

@@ -29,7 +29,7 @@ from harness.cluster import Cluster
 from harness.paths import LOGS, WORK
 from plan import KINDS, LAG_MS, SESSION_MS, plan
 from proxy import Proxy
-from watch import Commits, Controller, now_ms
+from watch import Commits, Controller, Leaders, now_ms
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
 TOPIC, PROBE = "faults", "faults-probe"
@@ -86,7 +86,8 @@ class Run:
         self.clients.wait_begun(self.partitions)
         self.commits = Commits(self.acts.well, self.clients.groups, TOPIC)
         self.probes = [Controller(node, PROBE) for node in self.cluster.brokers()]
-        self.watchers = [each.start() for each in [self.commits, *self.probes]]
+        self.leaders = Leaders(self.cluster, TOPIC)
+        self.watchers = [each.start() for each in [self.commits, self.leaders, *self.probes]]
         return f"{len(self.cluster.nodes)} nodes ready after {ready_s:.1f} s"
 
     def kinds(self):
@@ -115,16 +116,24 @@ class Run:
         return f"nodes {window['nodes']}, in sync {window['settled'] - window['healed']:.0f} ms after its end"
 
     def end(self):
-        """Writers stop, readers read the rest; all leave."""
-        self.clients.wait_written()
+        """Writers stop, readers read the rest; all leave. What goes wrong is told when there is something to be checked."""
+        wrong = []
+
+        def attempt(call, *args):
+            try:
+                call(*args)
+            except Exception as error:
+                wrong.append(f"{type(error).__name__}: {error}")
+
+        attempt(self.clients.wait_written)
         self.acts.settle()
         self.held = self.on_disk()
         values = self.values()
-        groups = self.clients.groups
-        eventually(60, lambda: none(checker.delivered(self.of("read"), values, groups)), 1)
+        attempt(eventually, 60, lambda: none(checker.delivered(self.of("read"), values, self.clients.groups)), 1)
         for watcher in self.watchers:
             watcher.stop()
-        self.clients.stop()
+        attempt(self.clients.stop)
+        assert not wrong, "; ".join(wrong)
 
     def tidy(self):
         """Nothing is left of a run that went well."""
@@ -234,6 +243,7 @@ def verdict(checks, run):
     checks.check("in-order", lambda: none(checker.in_order(values)))
     checks.check("real-time", lambda: none(checker.real_time(acks)))
     checks.check("commits-kept", lambda: none(checker.commits_kept(commits, run.commits.seen)) or f"{len(commits)} commits, {len(run.commits.seen)} observations")
+    checks.check("one-leader", lambda: none(checker.one_leader(run.leaders.seen)) or f"{len(run.leaders.seen)} answers")
     checks.check("clients-alive", lambda: none(run.clients.ended))
     measure(run)
     checks.check("promises", promises, run, 1 if run.args.strict else run.args.times)
@@ -268,7 +278,8 @@ def main():
                 continue
             if not checks.check(f"fault-{number}-{kind.name}", run.fault, kind):
                 break
-        if checks.check("end", run.end):
+        checks.check("end", run.end)
+        if hasattr(run, "held"):
             verdict(checks, run)
             table(run.windows)
             if AGAINST == "monedula":

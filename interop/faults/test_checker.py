@@ -120,6 +120,7 @@ class Planted(unittest.TestCase):
     def test_a_repeated_record(self):
         values = self.held["1"][0]
         self.assertEqual(checker.in_order({0: {**values, 6: "bp:0:1", 7: "bp:0:2"}}), [])
+        self.assertEqual(checker.in_order({0: {0: "bp:0:1", 1: "bp:0:0"}}), [])
         self.assertEqual(checker.in_order({1: {0: "bp:0:0"}}), ["bp:0:0 is in partition 1"])
 
     def test_an_offset_is_given_again(self):
@@ -137,6 +138,14 @@ class Planted(unittest.TestCase):
         self.assertEqual(self.found(), [])
         self.commits[-1] = {"g": "g", "s": 205, "t": 401, "offs": {"0": 5}}
         self.assertEqual(self.found(), [])
+
+    def test_two_leaders(self):
+        seen = [{"node": n, "what": "quorum", "epoch": e, "leader": leader} for n, e, leader in ((1, 4, 1), (2, 4, 1), (3, 5, 2), (1, 5, 2))]
+        self.assertEqual(checker.one_leader(seen), [])
+        seen += [{**seen[0], "what": "partition 0", "leader": 3}]
+        self.assertEqual(checker.one_leader(seen), [])
+        seen += [{"node": 3, "what": "quorum", "epoch": 4, "leader": 3}] * 2
+        self.assertEqual(checker.one_leader(seen), ["quorum, epoch 4: node 1 says 1, node 3 says 3"])
 
     def test_a_record_is_not_delivered(self):
         self.reads[0]["recs"].pop(1)

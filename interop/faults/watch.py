@@ -1,4 +1,4 @@
-"""Who looks on from outside: committed offsets of all groups, and whether the controller takes changes, many times a second."""
+"""Who looks on from outside: committed offsets of all groups, who leads what, and whether the controller takes changes."""
 
 import threading
 import time
@@ -62,6 +62,31 @@ class Commits(Watcher):
             return None
         return {p["PartitionIndex"]: p["CommittedOffset"] for topic in answer["Topics"] if topic["Name"] == self.topic
                 for p in topic["Partitions"] if not p["ErrorCode"] and p["CommittedOffset"] >= 0}
+
+
+class Leaders(Watcher):
+    """Asks one broker after the other, those that are cut off, too: who leads what, in which epoch."""
+
+    def __init__(self, cluster, topic):
+        super().__init__(None, 0.3)
+        self.cluster, self.topic, self.seen = cluster, topic, []
+
+    def ask(self):
+        for node in self.cluster.running():
+            if self.stopping or not node.is_broker():
+                continue
+            try:
+                for topic in wire.metadata(node.address, [self.topic], LIMIT_S)["Topics"]:
+                    for p in topic["Partitions"]:
+                        self.note(node, f"partition {p['PartitionIndex']}", p["LeaderEpoch"], p["LeaderId"])
+                quorum = wire.quorum(node.address, LIMIT_S)
+                self.note(node, "quorum", quorum["LeaderEpoch"], quorum["LeaderId"])
+            except (OSError, ValueError, IndexError):
+                continue
+
+    def note(self, node, what, epoch, leader):
+        if leader >= 0:
+            self.seen.append({"t": now_ms(), "node": node.id, "what": what, "epoch": epoch, "leader": leader})
 
 
 class Controller(Watcher):
