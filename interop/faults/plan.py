@@ -11,10 +11,9 @@ SLACK_MS, FAILOVER_MS = 2000, 3000
 class Kind:
     name: str
     weight: int
-    # The promise: the longest stall of any partition, of the controller, and failed writes; None where nothing is promised.
+    # The promise: the longest stall of any partition, and of the controller; None where nothing is promised.
     stall_ms: int | None = None
     controller_ms: int | None = None
-    failed: int | None = 0
     # Whether it needs networks of their own, or the fault proxy between nodes: a run has one or the other.
     network: bool = False
     proxy: bool = False
@@ -28,27 +27,27 @@ KINDS = {kind.name: kind for kind in (
     Kind("kill-leader", 3, LOSS_MS + FAILOVER_MS, FAILOVER_MS),
     Kind("kill-broker", 2, LOSS_MS),
     Kind("kill-controller", 2, LOSS_MS + FAILOVER_MS, FAILOVER_MS),
-    Kind("kill-both", 2, None),
-    Kind("kill-all", 1, None),
+    Kind("kill-both", 2),
+    Kind("kill-all", 1),
     Kind("pause-leader", 2, LOSS_MS + FAILOVER_MS),
     Kind("pause-long", 2, LOSS_MS + FAILOVER_MS),
     Kind("pause-controller", 2, LOSS_MS + FAILOVER_MS),
     Kind("isolate-leader", 2, LOSS_MS + FAILOVER_MS, network=True),
     Kind("isolate-controller", 2, LOSS_MS + FAILOVER_MS, network=True),
-    Kind("deaf", 1, None, network=True),
-    Kind("mute", 1, None, network=True),
-    Kind("cut-pair", 2, None, network=True),
-    Kind("flapping", 2, None, network=True),
-    Kind("slow", 2, None, network=True),
+    Kind("deaf", 1, network=True),
+    Kind("mute", 1, network=True),
+    Kind("cut-pair", 2, network=True),
+    Kind("flapping", 2, network=True),
+    Kind("slow", 2, network=True),
     Kind("lost-disk", 2, LOSS_MS + FAILOVER_MS),
-    Kind("storm", 2, None),
-    Kind("rolling", 2, 1000, None),
-    Kind("messages", 6, None, proxy=True),
-    Kind("messages-and-kill", 4, None, proxy=True),
-    Kind("latency", 2, None, proxy=True),
-    Kind("resets", 2, None, proxy=True),
-    Kind("slices", 1, None, proxy=True),
-    Kind("one-way", 2, None, proxy=True),
+    Kind("storm", 2),
+    Kind("rolling", 2, 1000),
+    Kind("messages", 6, proxy=True),
+    Kind("messages-and-kill", 4, proxy=True),
+    Kind("latency", 2, proxy=True),
+    Kind("resets", 2, proxy=True),
+    Kind("slices", 1, proxy=True),
+    Kind("one-way", 2, proxy=True),
 )}
 
 

@@ -105,7 +105,7 @@ PROOFS = {
     "unclean": ({}, RISKY, "1", [], isolated_leader, None, {"acked-kept", "one-value"}),
     "lost-disk": ({}, RISKY, "all", ["--separate"], disk_of_the_last, None, {"acked-kept"}),
     "offsets-back": ({}, {}, "all", [], offsets_set_back, None, {"commits-kept"}),
-    "slow-session": ({"broker.session.timeout.ms": 30_000}, {}, "all", [], slow_session, None, {"promises"}),
+    "slow-session": ({"broker.session.timeout.ms": 30_000}, {}, "all", ["--strict"], slow_session, None, {"promises"}),
     "changed-byte": ({}, {}, "all", [], None, changed_byte, {"replicas-equal"}),
 }
 
