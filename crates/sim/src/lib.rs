@@ -2,6 +2,7 @@
 //!
 //! Development only. Must not know: brokers, sockets, files, real clocks.
 
+pub mod cluster;
 pub mod groups;
 mod rng;
 

@@ -1,0 +1,195 @@
+//! The rules of the metadata quorum, and what is counted.
+
+use std::collections::BTreeMap;
+
+use base::{NodeId, Offset};
+use controller::invariants;
+use kraft::{ReplicaKey, VoteRequest};
+use metadata::{Delta, Image};
+use protocol::metadata_records::MetadataRecord;
+
+use super::message::CallId;
+use super::meta_log::{Batch, Data};
+use super::node::{Node, Nodes};
+use super::quorum::Done;
+
+/// How much happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    pub events: u64,
+    pub crashes: u64,
+    pub elections: u64,
+    pub metadata_batches: u64,
+}
+
+impl Stats {
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.crashes += other.crashes;
+        self.elections += other.elections;
+        self.metadata_batches += other.metadata_batches;
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Checks {
+    pub stats: Stats,
+    /// Everything that was ever committed in the metadata log, from offset 0 on.
+    truth: Vec<Batch>,
+    /// What it leads to, record by record.
+    image: Image,
+    before_transaction: Option<Image>,
+    /// Who led each epoch of the quorum, in which life.
+    leaders: BTreeMap<i32, (NodeId, u64)>,
+    /// Published images by their offset, to compare.
+    published: BTreeMap<Offset, Image>,
+    /// Who asks for whose vote in which epoch, by the request.
+    candidates: BTreeMap<CallId, (i32, ReplicaKey)>,
+    votes: BTreeMap<(NodeId, i32), ReplicaKey>,
+}
+
+/// Images that are kept to be compared.
+const IMAGES_MAX: usize = 300;
+
+impl Checks {
+    /// End of what is committed.
+    pub fn committed_end(&self) -> Offset {
+        self.truth.last().map_or(Offset::ZERO, |last| last.next)
+    }
+
+    /// The committed metadata as it really is.
+    pub fn truth(&self) -> &Image {
+        &self.image
+    }
+
+    /// NoLogDivergence and AckedValueNotLost: what is committed once is committed everywhere, for ever.
+    pub fn metadata_committed(&mut self, node: &Node, from: Offset, end: Offset) -> Done {
+        let first = self.truth.partition_point(|batch| batch.next <= from);
+        for (known, batch) in (first..).zip(node.disk.meta.read(from, end)) {
+            match self.truth.get(known) {
+                Some(truth) if truth == batch => {}
+                Some(truth) => {
+                    return Err(format!("n{} commits {batch:?}, committed is {truth:?}", node.id));
+                }
+                None => self.learn(batch)?,
+            }
+        }
+        self.images_agree(node)
+    }
+
+    fn learn(&mut self, batch: &Batch) -> Done {
+        if batch.base != self.committed_end() {
+            return Err(format!("a gap before {batch:?}, the end was {}", self.committed_end()));
+        }
+        if let Data::Records(records) = &*batch.data {
+            let before = self.image.clone();
+            for record in records {
+                self.replay(record)?;
+            }
+            // A decision is one batch here.
+            invariants::check(&before, &self.image)?;
+        }
+        self.stats.metadata_batches += 1;
+        self.truth.push(batch.clone());
+        Ok(())
+    }
+
+    fn replay(&mut self, record: &MetadataRecord<'static>) -> Done {
+        match record {
+            MetadataRecord::BeginTransaction(_) => {
+                self.before_transaction = Some(self.image.clone());
+            }
+            MetadataRecord::EndTransaction(_) => self.before_transaction = None,
+            MetadataRecord::AbortTransaction(_) => {
+                self.image = self.before_transaction.take().ok_or("no transaction is open")?;
+            }
+            record => {
+                let before = self.image.clone();
+                let replayed = self.image.replay(record, &mut Delta::default());
+                replayed.map_err(|error| error.to_string())?;
+                invariants::check_record(&before, &self.image, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every node that has read the same has the same state.
+    fn images_agree(&mut self, node: &Node) -> Done {
+        let Some(image) = node.image() else { return Ok(()) };
+        let offset = image.provenance.offset;
+        match self.published.get(&offset) {
+            Some(known) if !known.same_state(image) => {
+                Err(format!("n{} has another state than others at offset {offset}", node.id))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.published.insert(offset, image.clone());
+                if self.published.len() > IMAGES_MAX {
+                    self.published.pop_first();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// NeverTwoLeadersInSameEpoch and LeaderHasAllAckedValues.
+    pub fn elected(&mut self, node: &Node, epoch: i32) -> Done {
+        self.stats.elections += 1;
+        let this = (node.id, node.life);
+        let first = *self.leaders.entry(epoch).or_insert(this);
+        if first != this {
+            return Err(format!("epoch {epoch} is led by {first:?} and by {this:?}"));
+        }
+        let log = &node.disk.meta;
+        if log.end() < self.committed_end() {
+            return Err(format!(
+                "n{} leads epoch {epoch} with a log to {}, {} was committed",
+                node.id,
+                log.end(),
+                self.committed_end()
+            ));
+        }
+        let mut held = log.read(log.start(), self.committed_end()).iter();
+        let first = self.truth.partition_point(|batch| batch.next <= log.start());
+        for truth in self.truth.get(first..).unwrap_or_default() {
+            if held.next() != Some(truth) {
+                return Err(format!("n{} leads epoch {epoch} without {truth:?}", node.id));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn vote_asked(&mut self, call: CallId, request: &VoteRequest) {
+        if !request.pre_vote {
+            self.candidates.insert(call, (request.epoch, request.candidate));
+        }
+    }
+
+    /// One vote per epoch, over restarts, too.
+    pub fn voted(&mut self, id: NodeId, call: CallId, granted: bool) -> Done {
+        let Some((epoch, candidate)) = self.candidates.get(&call).filter(|_| granted) else {
+            return Ok(());
+        };
+        let first = *self.votes.entry((id, *epoch)).or_insert(*candidate);
+        if first == *candidate {
+            return Ok(());
+        }
+        Err(format!("n{id} votes in epoch {epoch} for {first:?} and for {candidate:?}"))
+    }
+
+    /// After everything that happens to a node.
+    pub fn after_step(&mut self, nodes: &Nodes, id: NodeId) -> Done {
+        let Some(process) = nodes.get(&id).and_then(|node| node.process.as_ref()) else {
+            return Ok(());
+        };
+        let quorum = &process.quorum;
+        // A standby controller's state is what replay leads to.
+        if let (Some(controller), None) = (&quorum.controller, &quorum.active)
+            && !quorum.loader.in_transaction()
+            && !controller.image().topics.iter().eq(quorum.image().topics.iter())
+        {
+            return Err(format!("the standby controller n{id} has another state than its log"));
+        }
+        Ok(())
+    }
+}

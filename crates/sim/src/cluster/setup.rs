@@ -1,0 +1,90 @@
+//! Who lives in the world, and how it is configured.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base::NodeId;
+use config::BrokerConfig;
+use kraft::{ControlRecord, KRaftVersion, SnapshotId, VoterSet};
+use metadata::{FEATURES, Image, MetadataVersion};
+use protocol::metadata_records::MetadataRecord;
+use protocol::metadata_records::feature_level_record::FeatureLevelRecord;
+
+use super::meta_log::SnapshotFile;
+use super::node::{Node, Nodes, Roles, Setup};
+use super::quorum::voter;
+use crate::Rng;
+
+/// The shapes of clusters: nodes with the role controller, with the role broker, with both.
+const SHAPES: [(i32, i32, i32); 7] =
+    [(0, 0, 3), (3, 3, 0), (1, 3, 0), (3, 4, 0), (0, 2, 3), (0, 0, 5), (2, 2, 1)];
+
+/// The levels that Kafka 4.4 finalises on a new cluster.
+fn bootstrap() -> Vec<MetadataRecord<'static>> {
+    let version = MetadataVersion::LATEST_PRODUCTION;
+    let level = |name: &'static str, feature_level: i16| {
+        FeatureLevelRecord { name: name.into(), feature_level, ..Default::default() }.into()
+    };
+    let mut records = vec![level(MetadataVersion::FEATURE_NAME, version.level())];
+    let others = FEATURES.iter().filter(|feature| feature.name != "kraft.version");
+    let levels = others.map(|feature| (feature.name, feature.default_level(version)));
+    records.extend(levels.filter(|(_, at)| *at > 0).map(|(name, at)| level(name, at)));
+    records
+}
+
+pub(super) fn draw(rng: &mut Rng) -> Result<(Setup, Nodes), String> {
+    let (controllers, brokers, combined) = rng.pick(&SHAPES).copied().unwrap_or((0, 0, 3));
+    let mut nodes = Nodes::new();
+    let mut add = |rng: &mut Rng, id: i32, controller: bool, broker: bool| {
+        let id = NodeId(id);
+        nodes.insert(id, Node::new(id, Roles { controller, broker }, rng.uuid()));
+    };
+    for id in 1..=combined {
+        add(rng, id, true, true);
+    }
+    for id in 1..=brokers {
+        add(rng, combined + id, false, true);
+    }
+    for id in 1..=controllers {
+        add(rng, 100 + id, true, false);
+    }
+    let voters: Vec<NodeId> =
+        nodes.values().filter(|node| node.roles.controller).map(|node| node.id).collect();
+    let dynamic = rng.chance(50);
+    let directory = |id: &NodeId| nodes.get(id).map(|node| node.disk.directory);
+    let set: VoterSet = if dynamic {
+        voters.iter().map(|id| voter(*id, directory(id))).collect()
+    } else {
+        voters.iter().map(|id| voter(*id, None)).collect()
+    };
+    let control = if dynamic {
+        vec![ControlRecord::KRaftVersion(KRaftVersion(1)), ControlRecord::Voters(set.clone())]
+    } else {
+        Vec::new()
+    };
+    for node in nodes.values_mut() {
+        // Brokers are formatted without initial voters.
+        let control = if node.roles.controller { control.clone() } else { Vec::new() };
+        let file = SnapshotFile { image: Image::default(), control, bootstrap: bootstrap() };
+        node.disk.meta.snapshots.insert(SnapshotId::BOOTSTRAP, Rc::new(file));
+    }
+    let setup = Setup {
+        config: Arc::new(configuration()?),
+        static_voters: if dynamic { VoterSet::default() } else { set },
+        bootstrap_servers: voters.clone(),
+        voters,
+    };
+    Ok((setup, nodes))
+}
+
+fn configuration() -> Result<BrokerConfig, String> {
+    let given = [
+        ("broker.heartbeat.interval.ms", "500"),
+        ("broker.session.timeout.ms", "3000"),
+        ("min.insync.replicas", "2"),
+        ("leader.imbalance.check.interval.seconds", "5"),
+    ];
+    let given: Vec<(String, String)> =
+        given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    BrokerConfig::load(None, &given).map_err(|error| error.to_string())
+}
