@@ -162,13 +162,22 @@ impl Admin {
         self.describe_configs_of(resources, true).await
     }
 
+    /// Who is asked about a resource: of controllers it is the active one.
+    fn asked_for(&self, resource: &ConfigResource) -> Target {
+        match self.decider() {
+            Target::Controller => Target::Controller,
+            _ => resource.target(),
+        }
+    }
+
     async fn describe_configs_of(
         &self,
         resources: &[ConfigResource],
         include_synonyms: bool,
     ) -> Result<PerItem<ConfigResource, Vec<ConfigEntry>>> {
         let mut results = Vec::with_capacity(resources.len());
-        for (target, resources) in by_target(resources.iter(), |resource| resource.target()) {
+        for (target, resources) in by_target(resources.iter(), |resource| self.asked_for(resource))
+        {
             let request = DescribeConfigsRequest {
                 resources: resources.iter().copied().map(asked).collect(),
                 include_synonyms,
@@ -218,7 +227,8 @@ impl Admin {
         validate_only: bool,
     ) -> Result<PerItem<ConfigResource, ()>> {
         let mut results = Vec::with_capacity(changes.len());
-        for (target, changes) in by_target(changes.iter(), |(resource, _)| resource.target()) {
+        for (target, changes) in by_target(changes.iter(), |(resource, _)| self.asked_for(resource))
+        {
             let config = |change: &AlterConfig| AlterableConfig {
                 name: change.name.clone().into(),
                 config_operation: match change.operation {

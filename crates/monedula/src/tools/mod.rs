@@ -27,6 +27,7 @@ mod line_reader;
 mod log;
 mod log_dirs;
 mod metadata_quorum;
+mod reassign;
 mod settings;
 pub mod subcommands;
 mod table;
@@ -41,7 +42,7 @@ pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 13] = [
+const TOOLS: [(&str, &str, Run); 14] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
@@ -53,6 +54,7 @@ const TOOLS: [(&str, &str, Run); 13] = [
     ("metadata-quorum", metadata_quorum::ABOUT, metadata_quorum::run),
     ("features", features::ABOUT, features::run),
     ("leader-election", leader_election::ABOUT, leader_election::run),
+    ("reassign-partitions", reassign::ABOUT, reassign::run),
     ("log-dirs", log_dirs::ABOUT, log_dirs::run),
     ("broker-api-versions", broker_api_versions::ABOUT, broker_api_versions::run),
 ];
