@@ -78,7 +78,7 @@ async fn write(dir: &Path, port: u16, count: usize, release: Option<MetadataVers
         endpoints: vec![endpoint],
         kraft_versions: VersionRange { min: 0, max: 0 },
     }]);
-    let quorum = quorum::start(Arc::new(RealDisk), config, clock, |image, kraft_version| {
+    let quorum = quorum::start(Arc::new(RealDisk), config, clock, None, |image, kraft_version| {
         settings.kraft_version = kraft_version;
         Controller::new(settings, image)
     });

@@ -18,6 +18,7 @@ use crate::authorizer::{Operation, Principal, Resource};
 use crate::forward;
 use crate::handlers;
 use crate::node::Node;
+use crate::quorum::Asker;
 
 /// What a handler knows of the request besides its body.
 pub struct RequestContext {
@@ -133,6 +134,11 @@ impl RequestContext {
 
     pub fn allows(&self, operation: Operation, resource: Resource<'_>) -> bool {
         self.node.authorizer.allows(&self.principal, operation, resource)
+    }
+
+    /// How the request came in, for the quorum.
+    pub fn asker(&self) -> Asker {
+        Asker { version: self.version, listener: Arc::clone(&self.connection.listener) }
     }
 
     /// The bytes after the header.

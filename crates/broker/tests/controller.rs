@@ -55,10 +55,11 @@ fn start(dir: &Path, directory: Uuid, incarnation: Uuid, is_static: bool) -> Con
             kraft_versions: VersionRange { min: 0, max: 0 },
         }]);
     }
-    let quorum = quorum::start(Arc::new(RealDisk), config, Clock::new(), |image, kraft_version| {
-        settings.kraft_version = kraft_version;
-        Controller::new(settings, image)
-    });
+    let quorum =
+        quorum::start(Arc::new(RealDisk), config, Clock::new(), None, |image, kraft_version| {
+            settings.kraft_version = kraft_version;
+            Controller::new(settings, image)
+        });
     quorum.expect("it starts").serve().expect("a thread")
 }
 

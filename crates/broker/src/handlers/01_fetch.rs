@@ -90,7 +90,7 @@ fn fetch_metadata_log(context: Arc<RequestContext>, request: FetchRequest<'stati
         return context.respond(&FetchResponse { error_code, ..Default::default() });
     }
     Handled::Later(Box::pin(async move {
-        match context.node.quorum.ask(QuorumRequest::Fetch(request)).await {
+        match context.node.quorum.ask(QuorumRequest::Fetch(request), context.asker()).await {
             Ok(QuorumResponse::Fetch(response)) => context.encode(&response, &mut []),
             _ => None,
         }

@@ -15,7 +15,8 @@ async fn handle(context: &RequestContext, request: VoteRequest<'_>) -> VoteRespo
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
-    match context.node.quorum.ask(QuorumRequest::Vote(request.into_owned())).await {
+    let asked = QuorumRequest::Vote(request.into_owned());
+    match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::Vote(response)) => response,
         _ => failed(ErrorCode::UnknownServerError),
     }

@@ -21,7 +21,8 @@ async fn handle(
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
-    match context.node.quorum.ask(QuorumRequest::BeginQuorumEpoch(request.into_owned())).await {
+    let asked = QuorumRequest::BeginQuorumEpoch(request.into_owned());
+    match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::BeginQuorumEpoch(response)) => response,
         _ => failed(ErrorCode::UnknownServerError),
     }

@@ -21,7 +21,8 @@ async fn handle(
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
-    match context.node.quorum.ask(QuorumRequest::EndQuorumEpoch(request.into_owned())).await {
+    let asked = QuorumRequest::EndQuorumEpoch(request.into_owned());
+    match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::EndQuorumEpoch(response)) => response,
         _ => failed(ErrorCode::UnknownServerError),
     }

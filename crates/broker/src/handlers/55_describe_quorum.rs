@@ -22,8 +22,8 @@ async fn handle(
     if !context.allows(Operation::Describe, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
-    let asked = QuorumRequest::DescribeQuorum(request.into_owned(), context.version);
-    match context.node.quorum.ask(asked).await {
+    let asked = QuorumRequest::DescribeQuorum(request.into_owned());
+    match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::DescribeQuorum(response)) => response,
         _ => failed(ErrorCode::UnknownServerError),
     }

@@ -19,7 +19,8 @@ async fn handle(
     if !context.allows(Operation::ClusterAction, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
-    match context.node.quorum.ask(QuorumRequest::FetchSnapshot(request.into_owned())).await {
+    let asked = QuorumRequest::FetchSnapshot(request.into_owned());
+    match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::FetchSnapshot(response)) => response,
         _ => failed(ErrorCode::UnknownServerError),
     }

@@ -4,6 +4,8 @@ use protocol::{ApiKey, Listener};
 
 use crate::request::Handler;
 
+#[path = "80_add_raft_voter.rs"]
+mod add_raft_voter;
 #[path = "67_allocate_producer_ids.rs"]
 mod allocate_producer_ids;
 #[path = "33_alter_configs.rs"]
@@ -92,12 +94,16 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 #[path = "00_produce.rs"]
 mod produce;
+#[path = "81_remove_raft_voter.rs"]
+mod remove_raft_voter;
 #[path = "14_sync_group.rs"]
 mod sync_group;
 #[path = "64_unregister_broker.rs"]
 mod unregister_broker;
 #[path = "57_update_features.rs"]
 mod update_features;
+#[path = "82_update_raft_voter.rs"]
+mod update_raft_voter;
 #[path = "52_vote.rs"]
 mod vote;
 
@@ -150,6 +156,9 @@ static HANDLERS: &[Handler] = &[
     assign_replicas_to_dirs::HANDLER,
     list_config_resources::HANDLER,
     describe_topic_partitions::HANDLER,
+    add_raft_voter::HANDLER,
+    remove_raft_voter::HANDLER,
+    update_raft_voter::HANDLER,
 ];
 
 /// The handler of an API on one side of the node.

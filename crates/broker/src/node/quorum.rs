@@ -7,10 +7,11 @@ use base::{BrokerEpoch, Offset};
 use config::BrokerConfig;
 use controller::Settings;
 use kraft::cleaning::Retention;
-use kraft::{Endpoint, ReplicaKey, VersionRange, Voter, VoterSet};
+use kraft::{Endpoint, ReplicaKey, Times, VersionRange, Voter, VoterSet};
 
 use super::directories::Directories;
 use super::start;
+use crate::peers::Address;
 use crate::quorum::{QuorumConfig, Reached};
 
 pub fn settings(
@@ -26,7 +27,17 @@ pub fn settings(
         endpoints: endpoints(config, addresses),
         reached: reached(directories),
         static_voters: static_voters(config),
-        election_timeout_ms: positive(config.quorum.election_timeout_ms.into()),
+        listener: config.controller_listener_names.first().cloned().unwrap_or_default().into(),
+        can_be_voter: config.roles.controller,
+        bootstrap_servers: config
+            .bootstrap_servers
+            .iter()
+            .map(|server| Address::new(&server.host, server.port))
+            .collect(),
+        auto_join: config.quorum.auto_join_enable,
+        times: times(config),
+        fetch_max_bytes: config.quorum.fetch_max_bytes,
+        fetch_snapshot_max_bytes: config.quorum.fetch_snapshot_max_bytes,
         segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
         segment_ms: metadata.log_segment_ms,
         retention: Retention { bytes: metadata.max_retention_bytes, ms: metadata.max_retention_ms },
@@ -39,6 +50,18 @@ pub fn settings(
             directories.metadata.clone(),
             directories.metadata_id,
         )
+    }
+}
+
+fn times(config: &BrokerConfig) -> Times {
+    let ms = |value: i32| u64::try_from(value).unwrap_or(0);
+    let quorum = &config.quorum;
+    Times {
+        election_timeout_ms: ms(quorum.election_timeout_ms),
+        election_backoff_max_ms: ms(quorum.election_backoff_max_ms),
+        fetch_timeout_ms: ms(quorum.fetch_timeout_ms),
+        request_timeout_ms: ms(quorum.request_timeout_ms),
+        retry_backoff_ms: ms(quorum.retry_backoff_ms),
     }
 }
 

@@ -17,6 +17,7 @@ use protocol::messages::controller_registration_request::{self, ControllerRegist
 use protocol::{ErrorCode, Listener};
 use storage::RealDisk;
 use storage::disk::Disk;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -32,7 +33,7 @@ use crate::lifecycle::{self, LifecycleConfig};
 use crate::partitions::Partitions;
 use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
-use crate::quorum::{ControllerHandle, QuorumConfig};
+use crate::quorum::{ControllerHandle, Network, QuorumConfig};
 use crate::request::NodeService;
 use crate::road::ControllerRoad;
 
@@ -52,10 +53,11 @@ pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
     let incarnation = random_uuid();
     let settings = quorum::settings(&config, &directories, &addresses);
     let controller = quorum::controller_settings(&config, &directories.cluster_id, incarnation);
-    let quorum = start_quorum(&disk, settings, controller, clock).await?;
+    let peers = Peers::new(PeersConfig::new(&config));
+    let quorum = start_quorum(&disk, settings, controller, clock, &peers).await?;
     activated(&quorum).await?;
 
-    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk).await?;
+    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk, peers).await?;
     let service = |side| Arc::new(NodeService { node: Arc::clone(&node), side });
     let controllers = service(Listener::Controller);
     let by_side = |wanted: Listener, service: &Arc<NodeService>| {
@@ -121,12 +123,14 @@ async fn start_quorum(
     settings: QuorumConfig,
     controller: Settings,
     clock: Clock,
+    peers: &Peers,
 ) -> Result<ControllerHandle, StartError> {
     let disk = Arc::clone(disk);
+    let network = Network { peers: peers.clone(), runtime: Handle::current() };
     let started = blocking(move || {
         let make =
             |image, kraft_version| Controller::new(Settings { kraft_version, ..controller }, image);
-        crate::quorum::start(disk, settings, clock, make).map_err(StartError::from)
+        crate::quorum::start(disk, settings, clock, Some(network), make).map_err(StartError::from)
     })
     .await?;
     started.serve().map_err(StartError::Thread)
@@ -151,6 +155,7 @@ async fn make_node(
     quorum: ControllerHandle,
     connections: Arc<ConnectionQuota>,
     disk: &Arc<dyn Disk>,
+    peers: Peers,
 ) -> Result<Arc<Node>, StartError> {
     let image = quorum.image();
     let logs = logs::load(disk, &config, directories, &image, clock).await?;

@@ -1,15 +1,16 @@
 //! From decisions to the log, from the log to the committed image, from there to publishers and waiting requests.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use base::machine::TimerChange;
 use base::{LeaderEpoch, Offset, WallMs};
 use kraft::BatchId;
-use metadata::{Delta, Image, Provenance, Publisher, Update};
+use metadata::{Delta, Image, Provenance, Publisher, ReplayError, Update};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::no_op_record::NoOpRecord;
-use records::record;
+use records::{AnyBatch, record};
 
 use super::QuorumError;
 use super::batches::{self, Chunk};
@@ -24,6 +25,12 @@ struct Appended {
     time: WallMs,
     bytes: usize,
     records: Vec<MetadataRecord<'static>>,
+}
+
+impl Appended {
+    fn next(&self) -> Offset {
+        self.base.plus(i64::try_from(self.records.len()).unwrap_or(i64::MAX))
+    }
 }
 
 /// What was appended since the last commit, so that it need not be read from the log again.
@@ -72,6 +79,32 @@ impl<Reply> Pending<Reply> {
             let _ = answer.send(Err(error.clone()));
         }
     }
+}
+
+/// Hands every metadata record of a batch to `take`, with its offset.
+fn each_record(
+    batch: AnyBatch<'_>,
+    path: &Path,
+    mut take: impl FnMut(&MetadataRecord<'_>, Offset) -> Result<(), ReplayError>,
+) -> Result<(), QuorumError> {
+    let header = *batch.v2().ok_or_else(|| QuorumError::damaged(path, "an old batch"))?;
+    if header.attributes.is_control() {
+        return Ok(());
+    }
+    let mut buffer = Vec::new();
+    let body = record::decompressed(batch.bytes(), &mut buffer, super::snapshot::DECOMPRESSED_MAX);
+    let body = body.map_err(QuorumError::records(path))?;
+    for record in record::Records::new(&header, body).map_err(QuorumError::records(path))? {
+        let record = record.map_err(QuorumError::records(path))?;
+        let value = record.value.unwrap_or_default();
+        let decoded = MetadataRecord::decode_value(value).map_err(QuorumError::decode(path))?;
+        take(&decoded, record.offset).map_err(|source| QuorumError::Replay {
+            path: path.to_path_buf(),
+            offset: record.offset.get(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 impl<M: Machine> Driver<M> {
@@ -148,14 +181,21 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
-    /// Everything before `high_watermark` is committed: replay it, publish it.
+    /// Everything before `high_watermark` is committed: replay it, publish it. Only whole batches are.
     pub(super) fn commit(&mut self, high_watermark: Offset) -> Result<(), QuorumError> {
         self.log.set_high_watermark(high_watermark);
         while self.next_commit < high_watermark {
+            let before = self.next_commit;
             match self.uncommitted.batches.front() {
-                Some(front) if front.base == self.next_commit => self.commit_own()?,
+                Some(front) if front.base == before && front.next() <= high_watermark => {
+                    self.commit_own()?;
+                }
+                Some(front) if front.base <= before => break,
                 Some(front) => self.commit_from_log(front.base.min(high_watermark))?,
                 None => self.commit_from_log(high_watermark)?,
+            }
+            if self.next_commit == before {
+                break;
             }
         }
         self.maybe_snapshot();
@@ -167,7 +207,7 @@ impl<M: Machine> Driver<M> {
         for record in &batch.records {
             self.loader.replay(record)?;
         }
-        self.next_commit = batch.base.plus(batch.records.len() as i64);
+        self.next_commit = batch.next();
         self.snapshots.replayed(batch.bytes);
         self.publish(batch.epoch, batch.time);
         Ok(())
@@ -187,29 +227,10 @@ impl<M: Machine> Driver<M> {
                 header.max_timestamp,
             ));
             bytes += batch.size();
-            if header.attributes.is_control() {
-                return Ok(());
-            }
-            let mut buffer = Vec::new();
-            let body =
-                record::decompressed(batch.bytes(), &mut buffer, super::snapshot::DECOMPRESSED_MAX);
-            let body = body.map_err(QuorumError::records(path))?;
-            for record in record::Records::new(&header, body).map_err(QuorumError::records(path))? {
-                let record = record.map_err(QuorumError::records(path))?;
-                let value = record.value.unwrap_or_default();
-                let decoded = MetadataRecord::decode_value(value);
-                let decoded = decoded.map_err(QuorumError::decode(path))?;
-                let failed = |source| QuorumError::Replay {
-                    path: path.to_path_buf(),
-                    offset: record.offset.get(),
-                    source,
-                };
-                loader.replay(&decoded).map_err(failed)?;
-                if is_follower {
-                    machine.replay(&decoded, record.offset).map_err(failed)?;
-                }
-            }
-            Ok(())
+            each_record(batch, path, |record, offset| {
+                loader.replay(record)?;
+                if is_follower { machine.replay(record, offset) } else { Ok(()) }
+            })
         })?;
         if let Some((next, epoch, time)) = last {
             self.next_commit = next;
@@ -226,11 +247,17 @@ impl<M: Machine> Driver<M> {
     fn publish(&mut self, epoch: i32, time: WallMs) {
         let offset = self.last_committed();
         let provenance = Provenance { offset, epoch: LeaderEpoch(epoch), time };
-        let Some(update) = self.loader.publish(provenance) else { return };
+        if let Some(update) = self.loader.publish(provenance) {
+            self.tell(&update);
+        }
+    }
+
+    /// Hands an update to the publishers, then to all readers.
+    pub(super) fn tell(&mut self, update: &Update) {
         let after = Arc::new(update.after.clone());
         if !update.delta.is_empty() {
             for publisher in &mut self.publishers {
-                publisher.publish(&update);
+                publisher.publish(update);
             }
         }
         // Readers of the pointer see a change when the publishers have acted on it.

@@ -1,12 +1,14 @@
 //! Settings of the quorum's driver, filled from the broker's configuration.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::{DirectoryId, NodeId};
 use kraft::cleaning::Retention;
-use kraft::{Endpoint, VersionRange, VoterSet};
+use kraft::{Endpoint, Times, VersionRange, VoterSet};
 
 use super::check::Reached;
+use crate::peers::Address;
 
 /// Named after the configuration keys; defaults are Kafka's.
 #[derive(Clone, Debug)]
@@ -19,12 +21,24 @@ pub struct QuorumConfig {
     pub directory_id: DirectoryId,
     /// What other files tell of the metadata log's length.
     pub reached: Option<Reached>,
+    /// The first of `controller.listener.names`: through it this node reaches others.
+    pub listener: Arc<str>,
+    /// `process.roles` has `controller`; otherwise this node only observes.
+    pub can_be_voter: bool,
     /// Advertised controller listeners of this node.
     pub endpoints: Vec<Endpoint>,
     /// `controller.quorum.voters`; empty when not set.
     pub static_voters: VoterSet,
-    /// `controller.quorum.election.timeout.ms`
-    pub election_timeout_ms: u64,
+    /// `controller.quorum.bootstrap.servers`; without any, the voters are asked for the leader.
+    pub bootstrap_servers: Vec<Address>,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
+    /// Time-outs of elections and fetches.
+    pub times: Times,
+    /// `controller.quorum.fetch.max.bytes`
+    pub fetch_max_bytes: i32,
+    /// `controller.quorum.fetch.snapshot.max.bytes`
+    pub fetch_snapshot_max_bytes: i32,
     /// `metadata.log.segment.bytes`
     pub segment_bytes: u32,
     /// `metadata.log.segment.ms`
@@ -55,9 +69,15 @@ impl QuorumConfig {
             metadata_log_dir,
             directory_id,
             reached: None,
+            listener: "CONTROLLER".into(),
+            can_be_voter: true,
             endpoints: Vec::new(),
             static_voters: VoterSet::default(),
-            election_timeout_ms: 1_000,
+            bootstrap_servers: Vec::new(),
+            auto_join: false,
+            times: Times::default(),
+            fetch_max_bytes: 1 << 20,
+            fetch_snapshot_max_bytes: 1 << 20,
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3_600_000,
             retention: Retention { bytes: 100 << 20, ms: 7 * 24 * 3_600_000 },
@@ -70,6 +90,13 @@ impl QuorumConfig {
 
     pub(super) fn partition_dir(&self) -> PathBuf {
         self.metadata_log_dir.join("__cluster_metadata-0")
+    }
+
+    /// Where to reach a node that listens on `endpoints`.
+    pub(super) fn address_of(&self, endpoints: &[Endpoint]) -> Option<Address> {
+        let ours = |endpoint: &&Endpoint| endpoint.name.eq_ignore_ascii_case(&self.listener);
+        let endpoint = endpoints.iter().find(ours)?;
+        Some(Address::new(&endpoint.host, endpoint.port))
     }
 
     /// Levels of `kraft.version` that this node understands.

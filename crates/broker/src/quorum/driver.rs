@@ -3,7 +3,7 @@
 //! Decide, append, commit, tell: all requests that wait are handled and appended one after the other, made durable by
 //! one flush, then committed, published and answered. Nothing is told before it is committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -12,20 +12,23 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base::machine::ReplyId;
 use base::{LeaderEpoch, MonoMs, Offset};
-use kraft::{BatchId, Effect, Effects, Event, FetchOutcome, Raft, Reply};
+use kraft::{BatchId, Effect, Effects, Event, Raft, RequestId};
 use metadata::{Image, Loader, Publisher};
 use protocol::metadata_records::MetadataRecord;
 use tokio::sync::watch;
 
 use super::batches::Chunk;
 use super::commit::{Pending, Uncommitted};
-use super::handle::{Answer, Command, Permit, QuorumStatus, SubmitError};
+use super::follow::Arrived;
+use super::handle::{Answer, Command, QuorumStatus, SubmitError};
 use super::log::MetadataLog;
 use super::machine::{At, Machine};
+use super::reply::Asked;
+use super::send::Network;
 use super::snapshots::Snapshots;
-use super::wire::{self, Asked, QuorumResponse};
 use super::{QuorumConfig, QuorumError};
 use crate::clock::{Clock, random_bytes};
+use crate::peers::Address;
 
 /// Commands taken before the log is flushed, so that one flush serves many and none waits long.
 const COMMANDS_PER_FLUSH: usize = 500;
@@ -55,7 +58,11 @@ pub(super) struct Driver<M: Machine> {
     pub(super) timers: BTreeMap<M::Timer, MonoMs>,
     /// The batch that consensus is asked to place right now.
     pub(super) proposed: Option<Chunk>,
-    asked: HashMap<ReplyId, (Asked, Answer<QuorumResponse>, Permit)>,
+    pub(super) asked: HashMap<ReplyId, Asked>,
+    pub(super) network: Option<Network>,
+    pub(super) arrived: Arrived,
+    /// Where the leader listens, once it is known.
+    pub(super) leader_address: Option<Address>,
     next_id: u64,
     /// End of what a flush was asked for.
     flush_to: Option<Offset>,
@@ -66,7 +73,13 @@ pub(super) struct Driver<M: Machine> {
     pub(super) active: Option<i32>,
     /// Consensus says that this node leads; the machine is to be told once all effects are executed.
     elected: Option<i32>,
+    /// What is to be told to consensus when the effects at hand are executed.
+    pub(super) later: VecDeque<Event>,
+    /// Goodbyes of a leader that stops, on their way to the other voters.
+    pub(super) farewells: HashSet<RequestId>,
     shutdown: Option<Answer<()>>,
+    /// The stop does not wait longer for the goodbyes.
+    stop_at: MonoMs,
 }
 
 /// What [`Driver::new`] is made of.
@@ -82,6 +95,7 @@ pub(super) struct Parts<M: Machine> {
     pub(super) commands: Sender<Command<M::Request, M::Reply>>,
     pub(super) bootstrap: Vec<MetadataRecord<'static>>,
     pub(super) next_commit: Offset,
+    pub(super) network: Option<Network>,
 }
 
 impl<M: Machine> Driver<M> {
@@ -107,13 +121,19 @@ impl<M: Machine> Driver<M> {
             timers: BTreeMap::new(),
             proposed: None,
             asked: HashMap::new(),
+            network: parts.network,
+            arrived: Arrived::default(),
+            leader_address: None,
             next_id: 0,
             flush_to: None,
             raft_timer: MonoMs::NEVER,
             noop_at: MonoMs::NEVER,
             active: None,
             elected: None,
+            later: VecDeque::new(),
+            farewells: HashSet::new(),
             shutdown: None,
+            stop_at: MonoMs::NEVER,
         }
     }
 
@@ -165,7 +185,8 @@ impl<M: Machine> Driver<M> {
             }
             self.run_timers()?;
             self.flush_and_commit()?;
-            if self.shutdown.is_some() {
+            let goodbye = self.farewells.is_empty() || self.stop_at <= self.clock.mono();
+            if self.shutdown.is_some() && goodbye {
                 return self.close();
             }
         }
@@ -174,6 +195,7 @@ impl<M: Machine> Driver<M> {
     fn time_to_next(&self) -> Duration {
         let machine = self.timers.values().copied().min().unwrap_or(MonoMs::NEVER);
         let next = self.raft_timer.min(self.noop_at).min(self.clean_at).min(machine);
+        let next = next.min(self.stop_at);
         Duration::from_millis(next.since(self.clock.mono()).min(WAIT_MS_MAX))
     }
 
@@ -188,19 +210,10 @@ impl<M: Machine> Driver<M> {
                 let decision = self.machine.handle(self.at(), request, &mut random);
                 self.carry_out(decision, Some((answer, permit)))
             }
-            Command::Quorum { request, answer, permit } => {
-                let reply = ReplyId(self.fresh_id());
-                match request.into_event(reply, |id| self.log.snapshot_size(id)) {
-                    Ok((event, asked)) => {
-                        self.asked.insert(reply, (asked, answer, permit));
-                        self.event(event)
-                    }
-                    Err(response) => {
-                        let _ = answer.send(response);
-                        Ok(())
-                    }
-                }
+            Command::Quorum { request, asker, answer, permit } => {
+                self.asked_by_another(request, asker, answer, permit)
             }
+            Command::Heard { id, result } => self.heard(id, result),
             Command::AddPublisher { mut publisher, done } => {
                 self.introduce(&mut *publisher);
                 self.publishers.push(publisher);
@@ -210,7 +223,10 @@ impl<M: Machine> Driver<M> {
             Command::SnapshotWritten { id, result } => self.snapshot_written(id, result),
             Command::Shutdown { done } => {
                 self.shutdown = Some(done);
-                Ok(())
+                self.stop_at = self.clock.mono().plus_ms(self.config.times.request_timeout_ms);
+                // Who asked before is answered.
+                self.flush_and_commit()?;
+                self.event(Event::Shutdown)
             }
         }
     }
@@ -252,10 +268,14 @@ impl<M: Machine> Driver<M> {
 
     /// Lets consensus take an event and executes what it asks for, in order.
     pub(super) fn event(&mut self, event: Event) -> Result<(), QuorumError> {
-        let mut effects = Effects::new();
-        self.raft.step(self.clock.now(), event, &mut effects);
-        for effect in effects {
-            self.execute(effect)?;
+        let mut next = Some(event);
+        while let Some(event) = next {
+            let mut effects = Effects::new();
+            self.raft.step(self.clock.now(), event, &mut effects);
+            for effect in effects {
+                self.execute(effect)?;
+            }
+            next = self.later.pop_front();
         }
         Ok(())
     }
@@ -281,25 +301,31 @@ impl<M: Machine> Driver<M> {
             Effect::Resigned { epoch } => self.resigned(epoch),
             Effect::SetTimer { at } => self.raft_timer = at,
             Effect::Reply { reply, body } => self.reply(reply, body)?,
-            Effect::LeaderChanged { .. } => self.update_status(),
-            // A sole voter, and consensus runs no other yet, asks for none of these.
-            Effect::AppendFetched { .. }
-            | Effect::DropFetched { .. }
-            | Effect::Truncate { .. }
-            | Effect::WriteSnapshot { .. }
-            | Effect::InstallSnapshot { .. }
-            | Effect::Send { .. } => tracing::error!(?effect, "not done for a sole voter"),
+            Effect::LeaderChanged { epoch, leader, endpoints } => {
+                self.leader_changed(epoch, leader, &endpoints);
+            }
+            Effect::AppendFetched { data, until } => self.append_fetched(data, until)?,
+            Effect::DropFetched { data } => drop(self.arrived.take(data)),
+            Effect::Truncate { end } => self.truncate(end)?,
+            Effect::WriteSnapshot { id, position, data } => {
+                self.write_snapshot(id, position, data)?;
+            }
+            Effect::InstallSnapshot { id } => self.install_snapshot(id)?,
+            Effect::Send { id, to, request } => self.send(id, &to, request),
         }
         Ok(())
     }
 
     /// One flush for all appends since the last one; what that commits may ask for more.
     fn flush_and_commit(&mut self) -> Result<(), QuorumError> {
-        while self.flush_to.take().is_some() {
-            let end = self.log.flush(self.clock.now())?;
-            self.event(Event::Flushed { end })?;
-            if let Some(epoch) = self.elected.take() {
+        loop {
+            if self.flush_to.take().is_some() {
+                let end = self.log.flush(self.clock.now())?;
+                self.event(Event::Flushed { end })?;
+            } else if let Some(epoch) = self.elected.take() {
                 self.activate(epoch)?;
+            } else {
+                break;
             }
         }
         self.pending.release(self.next_commit);
@@ -323,69 +349,10 @@ impl<M: Machine> Driver<M> {
         self.noop_at = MonoMs::NEVER;
         self.timers.clear();
         self.pending.fail_all(&SubmitError::NotController);
-        // What was appended stays in the log and is committed by the next leader: read it from there.
+        // What was appended stays in the log until the next leader commits or cuts it: it is read from there.
         self.uncommitted.clear();
         self.machine.resign(self.loader.committed(self.last_committed()));
         self.update_status();
-    }
-
-    pub(super) fn update_status(&self) {
-        let (epoch, leader) = (self.raft.epoch(), self.raft.leader());
-        let active = self.active.is_some();
-        self.status.send_if_modified(|status| {
-            let changed = (status.epoch, status.leader, status.active) != (epoch, leader, active);
-            (status.epoch, status.leader, status.active) = (epoch, leader, active);
-            changed
-        });
-    }
-
-    fn reply(&mut self, reply: ReplyId, body: Reply) -> Result<(), QuorumError> {
-        let Some((asked, answer, _permit)) = self.asked.remove(&reply) else { return Ok(()) };
-        let response = match (asked, body) {
-            (Asked::Vote, Reply::Vote(body)) => QuorumResponse::Vote(wire::vote_response(&body)),
-            (Asked::BeginQuorumEpoch, Reply::BeginQuorumEpoch(body)) => {
-                QuorumResponse::BeginQuorumEpoch(wire::begin_response(&body))
-            }
-            (Asked::EndQuorumEpoch, Reply::EndQuorumEpoch(body)) => {
-                QuorumResponse::EndQuorumEpoch(wire::end_response(&body))
-            }
-            (Asked::Fetch, Reply::Fetch(body)) => {
-                let records = match body.outcome {
-                    FetchOutcome::Read { offset, max_bytes } => {
-                        self.log.read_for_fetch(offset, u32::try_from(max_bytes).unwrap_or(0))?
-                    }
-                    _ => Vec::new(),
-                };
-                QuorumResponse::Fetch(wire::fetch_response(&body, records))
-            }
-            (Asked::FetchSnapshot, Reply::FetchSnapshot(body)) => {
-                let bytes = match body.slice {
-                    Some((position, len, _)) => self.log.snapshot_slice(body.id, position, len)?,
-                    None => Vec::new(),
-                };
-                QuorumResponse::FetchSnapshot(wire::snapshot_response(&body, bytes))
-            }
-            (Asked::DescribeQuorum { version }, Reply::DescribeQuorum(body)) => {
-                let endpoints = self.voter_endpoints();
-                let response = wire::describe_response(body, version, &endpoints);
-                QuorumResponse::DescribeQuorum(response)
-            }
-            (asked, body) => unreachable!("asked for {asked:?}, answered by {body:?}"),
-        };
-        // The client may have gone away.
-        let _ = answer.send(response);
-        Ok(())
-    }
-
-    /// Kafka tells this node's own listeners, and those of others as the voter set knows them.
-    fn voter_endpoints(&self) -> Vec<(base::NodeId, Vec<kraft::Endpoint>)> {
-        let (voters, _) = self.raft.voters().last();
-        let endpoints = |voter: &kraft::Voter| {
-            let own = voter.key.id == self.config.node_id;
-            let list = if own { &self.config.endpoints } else { &voter.endpoints };
-            (voter.key.id, list.clone())
-        };
-        voters.iter().map(endpoints).collect()
     }
 
     pub(super) fn propose(&mut self, chunk: Chunk, epoch: i32) -> Result<(), QuorumError> {
@@ -396,7 +363,9 @@ impl<M: Machine> Driver<M> {
     }
 
     fn close(&mut self) -> Result<(), QuorumError> {
-        self.event(Event::Shutdown)?;
+        if self.shutdown.is_none() {
+            self.event(Event::Shutdown)?;
+        }
         self.flush_and_commit()?;
         self.snapshots.wait();
         let now = self.clock.now();

@@ -7,9 +7,8 @@ use arc_swap::ArcSwap;
 use metadata::{Image, Publisher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use super::wire::{Asker, Heard, QuorumRequest, QuorumResponse};
 use crate::peers::Address;
-
-use super::wire::{QuorumRequest, QuorumResponse};
 
 /// Requests that may wait for the quorum's thread or for their commit, of all kinds together.
 pub(super) const REQUESTS_MAX: usize = 2_000;
@@ -35,10 +34,10 @@ pub enum SubmitError {
 pub struct QuorumStatus {
     pub epoch: i32,
     pub leader: Option<base::NodeId>,
-    /// Where the leader listens for this node, when that is known.
-    pub leader_address: Option<Address>,
     /// This node's controller takes requests.
     pub active: bool,
+    /// Where the leader listens, under the first of `controller.listener.names`; this node's own address when it leads.
+    pub leader_address: Option<Address>,
     /// Why the quorum's thread ended, if it failed. The node must shut down.
     pub failure: Option<String>,
     pub stopped: bool,
@@ -55,8 +54,14 @@ pub(super) enum Command<Request, Reply> {
     },
     Quorum {
         request: QuorumRequest,
+        asker: Asker,
         answer: Answer<QuorumResponse>,
         permit: Permit,
+    },
+    /// What came of a request to another node.
+    Heard {
+        id: kraft::RequestId,
+        result: Result<Heard, kraft::SendFailure>,
     },
     /// Tells the current image as a change from nothing, then every later change.
     AddPublisher {
@@ -110,10 +115,14 @@ impl<Request, Reply> QuorumHandle<Request, Reply> {
     ///
     /// # Errors
     /// When the quorum has stopped.
-    pub async fn ask(&self, request: QuorumRequest) -> Result<QuorumResponse, SubmitError> {
+    pub async fn ask(
+        &self,
+        request: QuorumRequest,
+        asker: Asker,
+    ) -> Result<QuorumResponse, SubmitError> {
         let permit = self.permit().await?;
         let (answer, reply) = oneshot::channel();
-        self.send(Command::Quorum { request, answer, permit })?;
+        self.send(Command::Quorum { request, asker, answer, permit })?;
         reply.await.map_err(|_| SubmitError::Stopped)
     }
 

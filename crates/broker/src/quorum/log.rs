@@ -1,5 +1,7 @@
 //! The directory `__cluster_metadata-0`: the log's segments, snapshots and `quorum-state`.
 
+mod follow;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +160,8 @@ impl MetadataLog {
         })
     }
 
-    /// Hands every batch in `from..until` to `take`, with the name of the place for errors.
+    /// Hands every batch in `from..until` to `take`, with the name of the place for errors. A batch that reaches beyond
+    /// `until` is left out.
     pub(super) fn read_batches(
         &self,
         from: Offset,
@@ -167,7 +170,7 @@ impl MetadataLog {
     ) -> Result<(), QuorumError> {
         let mut next = from;
         while next < until {
-            let data = self.log.read(next, READ_BYTES, until, true, false)?;
+            let data = self.log.read(next, READ_BYTES, self.end(), true, false)?;
             let path = self.dir.join(format!("{:020}.log", data.start.segment_base_offset.get()));
             let Some(slice) = data.records else {
                 return Err(QuorumError::damaged(&path, format!("no record at offset {next}")));
@@ -177,6 +180,9 @@ impl MetadataLog {
             for batch in Batches::new(&bytes) {
                 let batch = batch.map_err(QuorumError::records(&path))?;
                 batch.check_crc().map_err(QuorumError::records(&path))?;
+                if batch.next_offset() > until {
+                    return Ok(());
+                }
                 next = batch.next_offset();
                 take(batch, &path)?;
             }

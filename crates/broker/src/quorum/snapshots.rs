@@ -97,6 +97,8 @@ impl<M: Machine> Driver<M> {
     ) -> Result<(), QuorumError> {
         self.snapshots.wait();
         match result {
+            // A snapshot of the leader has taken the log's place meanwhile, and this one with it.
+            Ok(_) if self.log.snapshot_size(id).is_none() => Ok(()),
             Ok(bytes) => {
                 tracing::info!(file = id.file_name(), bytes, "wrote a metadata snapshot");
                 self.event(Event::SnapshotWritten { id })

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use arc_swap::ArcSwap;
 use base::{LeaderEpoch, Offset};
-use kraft::{Config, Raft, SnapshotId, StartError, Times};
+use kraft::{Config, Raft, SnapshotId, StartError};
 use metadata::{Image, Loader, Provenance, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::feature_level_record::FeatureLevelRecord;
@@ -16,6 +16,7 @@ use super::driver::{Driver, Parts};
 use super::handle::{Command, QuorumHandle, QuorumStatus, REQUESTS_MAX};
 use super::log::{self, MetadataLog};
 use super::machine::Machine;
+use super::send::Network;
 use super::snapshot::{self, Snapshot};
 use super::{QuorumConfig, QuorumError};
 use crate::clock::{Clock, random_bytes};
@@ -36,6 +37,7 @@ pub fn start<M: Machine>(
     disk: Arc<dyn Disk>,
     config: QuorumConfig,
     clock: Clock,
+    network: Option<Network>,
     machine: impl FnOnce(Image, i16) -> M,
 ) -> Result<Quorum<M>, QuorumError> {
     let now = clock.now();
@@ -48,12 +50,12 @@ pub fn start<M: Machine>(
     let raft_config = Config {
         cluster_id: config.cluster_id.clone(),
         local: log::voter_of(&config),
-        can_be_voter: true,
-        bootstrap_servers: 0,
-        auto_join: false,
-        times: Times { election_timeout_ms: config.election_timeout_ms, ..Times::default() },
-        fetch_max_bytes: 1 << 20,
-        fetch_snapshot_max_bytes: 1 << 20,
+        can_be_voter: config.can_be_voter,
+        bootstrap_servers: config.bootstrap_servers.len(),
+        auto_join: config.auto_join,
+        times: config.times,
+        fetch_max_bytes: config.fetch_max_bytes,
+        fetch_snapshot_max_bytes: config.fetch_snapshot_max_bytes,
         seed: u64::from_le_bytes(random_bytes()),
     };
     let raft = Raft::new(raft_config, boot).map_err(|error| not_a_voter(&config, error))?;
@@ -80,6 +82,7 @@ pub fn start<M: Machine>(
         commands,
         bootstrap,
         next_commit,
+        network,
     });
     driver.start()?;
     Ok(Quorum { driver, receiver, handle })

@@ -8,7 +8,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use base::{NodeId, Uuid};
-use broker::quorum::{METADATA_TOPIC, QuorumError, QuorumRequest, QuorumResponse, SubmitError};
+use broker::quorum::{
+    Asker, METADATA_TOPIC, QuorumError, QuorumRequest, QuorumResponse, SubmitError,
+};
 use metadata::{Publisher, Update};
 use protocol::messages::describe_quorum_request::{self, DescribeQuorumRequest};
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
@@ -138,7 +140,7 @@ fn what_is_out_of_retention_goes() {
             count += 1;
         }
         // An observer with nothing is sent to the newest snapshot, and gets it in pieces.
-        let answer = handle.ask(fetch(1, 0)).await.expect("answered");
+        let answer = handle.ask(fetch(1, 0), asker()).await.expect("answered");
         let QuorumResponse::Fetch(answer) = answer else { panic!("another answer") };
         let partition = &answer.responses[0].partitions[0];
         assert!(partition.log_start_offset > 0);
@@ -166,8 +168,10 @@ fn what_is_out_of_retention_goes() {
                 }],
                 ..Default::default()
             });
-            let answer =
-                handle.ask(request).await.unwrap_or_else(|e| panic!("{e} {:?}", handle.status()));
+            let answer = handle
+                .ask(request, asker())
+                .await
+                .unwrap_or_else(|e| panic!("{e} {:?}", handle.status()));
             let QuorumResponse::FetchSnapshot(answer) = answer else { panic!("another answer") };
             let partition = &answer.topics[0].partitions[0];
             assert_eq!((partition.error_code, partition.size), (0, whole.len() as i64));
@@ -267,6 +271,11 @@ fn publishers_learn_the_past_and_every_change() {
 }
 
 /// An observer's fetch of the metadata log.
+/// Of a version that all requests of this test have.
+fn asker() -> Asker {
+    Asker { version: 2, listener: "CONTROLLER".into() }
+}
+
 fn fetch(leader_epoch: i32, offset: i64) -> QuorumRequest {
     let partition = FetchPartition {
         current_leader_epoch: leader_epoch,
@@ -295,7 +304,7 @@ fn describe(topic: &'static str) -> QuorumRequest {
         ..Default::default()
     };
     let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
-    QuorumRequest::DescribeQuorum(request, 2)
+    QuorumRequest::DescribeQuorum(request)
 }
 
 #[test]
@@ -303,7 +312,9 @@ fn the_quorum_is_described() {
     let dir = tempfile::tempdir().expect("a directory");
     runtime().block_on(async {
         let handle = started(config(dir.path()));
-        let QuorumResponse::Fetch(answer) = handle.ask(fetch(1, 0)).await.expect("answered") else {
+        let QuorumResponse::Fetch(answer) =
+            handle.ask(fetch(1, 0), asker()).await.expect("answered")
+        else {
             panic!("another answer");
         };
         let partition = &answer.responses[0].partitions[0];
@@ -313,7 +324,7 @@ fn the_quorum_is_described() {
         assert_eq!(records.len(), 91, "the leader's first batch alone, as long as Kafka's");
         assert_eq!(partition.current_leader.leader_id, 1);
 
-        let answer = handle.ask(describe(METADATA_TOPIC)).await.expect("answered");
+        let answer = handle.ask(describe(METADATA_TOPIC), asker()).await.expect("answered");
         let QuorumResponse::DescribeQuorum(answer) = answer else { panic!("another answer") };
         let partition = &answer.topics[0].partitions[0];
         assert_eq!((partition.leader_id, partition.leader_epoch), (1, 1));
@@ -321,7 +332,7 @@ fn the_quorum_is_described() {
         assert_eq!(partition.observers[0].replica_id, 5);
         assert_eq!(answer.nodes[0].listeners[0].name, "CONTROLLER");
 
-        let answer = handle.ask(describe("other")).await.expect("answered");
+        let answer = handle.ask(describe("other"), asker()).await.expect("answered");
         let QuorumResponse::DescribeQuorum(answer) = answer else { panic!("another answer") };
         assert_eq!(answer.topics[0].partitions[0].error_code, 3);
         handle.shutdown().await;
@@ -334,7 +345,7 @@ fn a_deposed_controller_comes_back() {
     runtime().block_on(async {
         let mut slow = config(dir.path());
         // Long enough for a busy machine to ask in between.
-        slow.election_timeout_ms = 1_500;
+        slow.times.election_timeout_ms = 1_500;
         let handle = started(slow);
         assert_eq!(create(&handle, "a").await, Ok(()));
         let partition = vote_request::PartitionData {
@@ -350,7 +361,7 @@ fn a_deposed_controller_comes_back() {
             ..Default::default()
         };
         let vote = VoteRequest { topics: vec![topic], ..Default::default() };
-        let answer = handle.ask(QuorumRequest::Vote(vote)).await.expect("answered");
+        let answer = handle.ask(QuorumRequest::Vote(vote), asker()).await.expect("answered");
         let QuorumResponse::Vote(answer) = answer else { panic!("another answer") };
         assert!(answer.topics[0].partitions[0].vote_granted);
         assert_eq!(create(&handle, "lost").await, Err(SubmitError::NotController));

@@ -103,7 +103,7 @@ pub fn config(dir: &Path) -> QuorumConfig {
 }
 
 pub fn start(config: QuorumConfig) -> Result<Quorum<Toy>, QuorumError> {
-    start_quorum(Arc::new(RealDisk), config, Clock::new(), |tip, _| Toy { tip })
+    start_quorum(Arc::new(RealDisk), config, Clock::new(), None, |tip, _| Toy { tip })
 }
 
 pub fn started(config: QuorumConfig) -> Handle {
