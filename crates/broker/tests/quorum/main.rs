@@ -1,5 +1,7 @@
 //! The quorum's driver on a real directory, with a controller that can do nothing but create topics.
 
+mod node;
+mod several;
 mod toy;
 
 use std::fs;

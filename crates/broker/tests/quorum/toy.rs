@@ -32,6 +32,10 @@ pub struct Toy {
 }
 
 impl Toy {
+    pub fn new(tip: Image) -> Self {
+        Self { tip }
+    }
+
     fn topic(name: String, id: u64) -> MetadataRecord<'static> {
         let mut bytes = [9; 16];
         bytes[..8].copy_from_slice(&id.to_be_bytes());
@@ -103,7 +107,7 @@ pub fn config(dir: &Path) -> QuorumConfig {
 }
 
 pub fn start(config: QuorumConfig) -> Result<Quorum<Toy>, QuorumError> {
-    start_quorum(Arc::new(RealDisk), config, Clock::new(), None, |tip, _| Toy { tip })
+    start_quorum(Arc::new(RealDisk), config, Clock::new(), None, |tip, _| Toy::new(tip))
 }
 
 pub fn started(config: QuorumConfig) -> Handle {

@@ -1,0 +1,133 @@
+//! Several drivers of the quorum over real sockets on real directories, with a controller that can only create topics.
+
+use std::time::Duration;
+
+use crate::node::{Nodes, eventually};
+use crate::toy;
+
+/// One runtime for all nodes of a test, with threads enough that none waits for another.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(4).enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn three_nodes_elect_one_and_all_hold_what_is_committed() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(3);
+        nodes.start_all();
+        let leader = nodes.leader().await;
+        for name in ["a", "b", "c"] {
+            nodes.create(name).await;
+        }
+        nodes.all_hold(&["a", "b", "c"]).await;
+        for id in nodes.running() {
+            let status = nodes.handle(id).status();
+            assert_eq!(status.leader.map(|leader| leader.get()), Some(leader));
+            assert_eq!(status.active, id == leader);
+            assert_eq!(status.leader_address.map(|a| a.port), Some(nodes.port(leader)));
+        }
+        nodes.stop_all().await;
+        nodes.logs_are_equal();
+    });
+}
+
+#[test]
+fn the_leader_stops_and_comes_back_as_a_follower() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(3);
+        nodes.start_all();
+        let first = nodes.leader().await;
+        nodes.create("a").await;
+        nodes.stop(first).await;
+        let second = nodes.leader().await;
+        assert_ne!(first, second);
+        nodes.create("b").await;
+        nodes.start(first);
+        nodes.create("c").await;
+        nodes.all_hold(&["a", "b", "c"]).await;
+        nodes.stop_all().await;
+        nodes.logs_are_equal();
+        // Everything is there after a restart of all.
+        nodes.start_all();
+        nodes.leader().await;
+        nodes.all_hold(&["a", "b", "c"]).await;
+        nodes.stop_all().await;
+    });
+}
+
+#[test]
+fn a_leader_that_nobody_can_reach_is_replaced_and_forgets_what_was_not_committed() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(3);
+        nodes.start_all();
+        let deaf = nodes.leader().await;
+        nodes.create("a").await;
+        nodes.all_hold(&["a"]).await;
+        nodes.close_listener(deaf).await;
+        // Written, but never answered: nobody else has it.
+        let handle = nodes.handle(deaf).clone();
+        let lost = tokio::spawn(async move { toy::create(&handle, "lost").await });
+        let next = nodes.leader_but(deaf).await;
+        nodes.create_at(next, "b").await;
+        nodes.open_listener(deaf);
+        assert!(lost.await.expect("no panic").is_err());
+        nodes.all_hold(&["a", "b"]).await;
+        nodes.stop_all().await;
+        nodes.logs_are_equal();
+    });
+}
+
+#[test]
+fn a_node_that_was_away_for_long_gets_a_snapshot() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(3);
+        nodes.shape(|config| {
+            config.snapshot_bytes = 2_000;
+            config.segment_bytes = 4_000;
+            config.retention.bytes = 1;
+            config.clean_interval_ms = 50;
+        });
+        nodes.start_all();
+        let leader = nodes.leader().await;
+        let away = *nodes.running().iter().find(|id| **id != leader).expect("a follower");
+        nodes.create("first").await;
+        nodes.all_hold(&["first"]).await;
+        nodes.stop(away).await;
+        let mut count = 0;
+        while nodes.has_first_segment() {
+            assert!(count < 3_000, "nothing is removed");
+            nodes.create(&format!("topic-{count}")).await;
+            count += 1;
+        }
+        nodes.start(away);
+        let have = count + 1;
+        eventually(Duration::from_secs(20), || nodes.topics(away).len() == have).await;
+        assert!(nodes.log_start(away) > 0, "the log begins with a snapshot");
+        nodes.create("last").await;
+        eventually(Duration::from_secs(20), || nodes.topics(away).contains(&"last".into())).await;
+        nodes.stop_all().await;
+    });
+}
+
+#[test]
+fn an_observer_follows_and_never_leads() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(1);
+        let observer = nodes.add_observer();
+        nodes.start_all();
+        assert_eq!(nodes.leader().await, 1);
+        nodes.create("a").await;
+        nodes.all_hold(&["a"]).await;
+        // It keeps what it has while the voter is away, and goes on when it is back.
+        nodes.stop(1).await;
+        assert_eq!(nodes.topics(observer), ["a"]);
+        nodes.start(1);
+        nodes.create("b").await;
+        nodes.all_hold(&["a", "b"]).await;
+        assert!(!nodes.handle(observer).status().active);
+        assert_eq!(nodes.handle(observer).status().leader.map(|id| id.get()), Some(1));
+        nodes.stop_all().await;
+        nodes.logs_are_equal();
+    });
+}
