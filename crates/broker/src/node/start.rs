@@ -164,7 +164,6 @@ async fn make_node(
         warn!("the dynamic configuration cannot be used: {error}");
         config.clone()
     });
-    let peers = Peers::new(PeersConfig::new(&config));
     Ok(Arc::new(Node {
         cluster_id: directories.cluster_id.clone(),
         clock,
