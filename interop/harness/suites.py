@@ -69,6 +69,8 @@ SUITES = [
     Suite("kafka-go-groups", (install.go_clients,), [GO, "kafka-go", "groups"], 180),
     Suite("kafkajs-groups", (install.node_clients,), ["node", HERE / "node" / "groups.js"], 180,
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
+    Suite("mixed-quorum", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "mixed-quorum" / "suite.py"], 900,
+          own_servers=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
     Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True),

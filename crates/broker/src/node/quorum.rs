@@ -25,7 +25,7 @@ pub fn settings(
         metadata.internal_metadata_log_segment_bytes.unwrap_or(metadata.log_segment_bytes);
     QuorumConfig {
         endpoints: endpoints(config, addresses),
-        reached: reached(directories),
+        reached: reached(config, directories),
         static_voters: static_voters(config),
         listener: config.controller_listener_names.first().cloned().unwrap_or_default().into(),
         can_be_voter: config.roles.controller,
@@ -53,6 +53,11 @@ pub fn settings(
     }
 }
 
+/// As far as the configuration tells: the only static voter, or the only bootstrap server.
+fn holds_the_only_log(config: &BrokerConfig) -> bool {
+    config.roles.controller && config.voters.len() <= 1 && config.bootstrap_servers.len() <= 1
+}
+
 fn times(config: &BrokerConfig) -> Times {
     let ms = |value: i32| u64::try_from(value).unwrap_or(0);
     let quorum = &config.quorum;
@@ -65,8 +70,12 @@ fn times(config: &BrokerConfig) -> Times {
     }
 }
 
-/// A broker's epoch is the offset of its registration; where partitions are, metadata that told of them was, too.
-fn reached(directories: &Directories) -> Option<Reached> {
+/// A broker's epoch is the offset of its registration; where partitions are, metadata that told of them was, too. Where other
+/// nodes hold the log, what is missing here is fetched from them.
+fn reached(config: &BrokerConfig, directories: &Directories) -> Option<Reached> {
+    if !holds_the_only_log(config) {
+        return None;
+    }
     match directories.previous_epoch {
         BrokerEpoch(epoch) if epoch >= 0 => {
             Some((Offset(epoch), "the broker that was stopped cleanly had this epoch"))
