@@ -2,8 +2,9 @@
 
 import time
 
-from harness.step import Failed
-from plan import SESSION_MS
+from harness.check import eventually
+from harness.step import Failed, tail
+from plan import LAG_MS, SESSION_MS
 
 SESSION_S = SESSION_MS / 1000
 SLOW_BYTES_PER_S = 150_000
@@ -178,18 +179,19 @@ class Acts:
             self.ill.discard(node.id)
         return [node.id for node in self.cluster.nodes]
 
-    def messages(self, most_s=10):
-        """Single requests and answers between nodes are late, lost, held or repeated."""
-        told = [self.proxy.one_of_frames(self.random) for _ in range(self.random.randint(2, 5))]
-        time.sleep(self.random.uniform(3, most_s))
-        return told
+    def with_messages(self, act):
+        """Single requests and answers between nodes are late, lost, held or repeated while something is done."""
+        told = [self.proxy.one_of_frames(self.random) for _ in range(self.random.randint(3, 6))]
+        nodes = act()
+        time.sleep(self.random.uniform(1, 6))
+        return [f"{what}: {self.proxy.end(name)}" for name, what in told] + nodes
+
+    def messages(self):
+        """While a broker stands still for long enough to fall behind."""
+        return self.with_messages(lambda: self.paused_for(self.a_broker(), self.random.uniform(0.2, LAG_MS / 1000 + 4)))
 
     def messages_and_kill(self):
-        told = self.messages(4)
-        node = self.random.choice([self.a_leader(), self.controller()])
-        told += self.killed_for([node], self.past_session())
-        time.sleep(self.random.uniform(0, 3))
-        return told
+        return self.with_messages(lambda: self.killed_for([self.random.choice([self.a_leader(), self.controller()])], self.past_session()))
 
     def latency(self):
         self.proxy.fault("*", f"latency ms={self.random.choice((20, 100, 300))}")
@@ -220,8 +222,9 @@ class Acts:
         for node in self.cluster.nodes:
             node.resume()
             if not node.alive():
-                raise Failed(f"{node.name}: it ended by itself")
-            node.wait_ready()
+                raise Failed(f"{node.name}: it ended by itself\n{tail(node.err)}")
+            # Not the node's own limit, which is that of a start.
+            eventually(90, node.ready)
         self.cluster.wait_ready()
         for topic in (self.topic, "__consumer_offsets"):
             self.cluster.wait_in_sync(topic, 90)

@@ -56,14 +56,20 @@ class Proxy:
 
     def fault(self, link, what):
         self.number += 1
-        self.tell(f"fault f{self.number} {link} {what}")
+        name = f"f{self.number}"
+        self.tell(f"fault {name} {link} {what}")
+        return name
+
+    def end(self, name):
+        """Ends a fault; how often it bit."""
+        return int(self.tell(f"end {name}"))
 
     def heal(self):
         self.tell("end-all")
 
     def one_of_frames(self, random):
-        """A fault of single requests or answers on some link, or on all."""
-        link = random.choice(["*", *self.links])
+        """A fault of single requests or answers on some link, or on all; returns its name and what it is."""
+        link = "*" if random.random() < 0.6 else random.choice(list(self.links))
         api = random.choice(REPLICA_APIS if link.startswith("r") else CONTROLLER_APIS)
         way = random.choice(("request", "response"))
         what = random.choice((
@@ -74,5 +80,4 @@ class Proxy:
             f"repeat times={random.randint(1, 2)} count=20",
             f"repeat ms={random.randint(200, 8000)} count=50",
         ))
-        self.fault(link, f"{what} api={api} skip={random.randint(0, 3)}")
-        return f"{link} {api} {what}"
+        return self.fault(link, f"{what} api={api} skip={random.randint(0, 3)}"), f"{link} {api} {what}"
