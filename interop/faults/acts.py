@@ -1,5 +1,6 @@
 """The faults themselves, done to a cluster of processes and its networks. Each comes back when it has been healed."""
 
+import subprocess
 import time
 
 from harness.check import eventually
@@ -45,7 +46,12 @@ class Acts:
 
     def kill(self, node):
         self.ill.add(node.id)
-        node.kill()
+        try:
+            node.kill()
+        except subprocess.TimeoutExpired:
+            # A machine that is busy takes its time to end a process, too.
+            node.process.wait(120)
+            node.process = None
 
     def killed_for(self, nodes, seconds):
         for node in nodes:
