@@ -2,25 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::{NodeId, TopicPartition};
 use client::Admin;
 use client::admin::{PerItem, ReassignedPartition, TopicDescription};
 use protocol::ErrorCode;
-use tokio::time::Instant;
 
 use super::place::{self, Usable};
-use super::plan::{
-    self, Assignments, Directories, PartitionState, Place, Reassignment, Replica, joined,
-};
-use super::{Failure, Result, throttles};
+use super::plan::{self, Assignments, Directories, PartitionState, Reassignment, Replica, joined};
+use super::{Failure, Result, moves, throttles};
 
 /// Partitions of one answer of DescribeTopicPartitions.
 const PARTITIONS_PER_ANSWER: i32 = 2000;
-/// Between two tries to move replicas that are not there yet.
-const MOVE_PAUSE: Duration = Duration::from_millis(100);
-
 const EXISTING: &str = "Cannot execute because there is an existing partition assignment.  Use --additional to override \
                         this and create a new partition assignment in addition to the existing one. The --additional \
                         flag can also be used to change the throttle by resubmitting the current reassignment.";
@@ -65,7 +58,7 @@ pub async fn verify(admin: &Admin, text: &str, preserve_throttles: bool) -> Resu
     let wanted = Reassignment::parse(text)?;
     let active = active(admin).await?;
     println!("{}", plan::show_states(&states(admin, &active, &wanted).await?));
-    let places = places(admin, wanted.directories.keys()).await?;
+    let places = moves::places(admin, wanted.directories.keys()).await?;
     let mut moving = false;
     let mut lines = Vec::new();
     for (replica, target) in &wanted.directories {
@@ -156,32 +149,6 @@ fn assignments(described: PerItem<Arc<str>, TopicDescription>) -> Result<Assignm
     Ok(all)
 }
 
-/// Where replicas are by their brokers.
-async fn places(
-    admin: &Admin,
-    replicas: impl Iterator<Item = &Replica>,
-) -> Result<BTreeMap<Replica, Place>> {
-    let mut wanted: BTreeMap<NodeId, BTreeSet<TopicPartition>> = BTreeMap::new();
-    for replica in replicas {
-        wanted.entry(replica.broker).or_default().insert(replica.partition.clone());
-    }
-    let mut places: BTreeMap<Replica, Place> = BTreeMap::new();
-    for (broker, partitions) in wanted {
-        for dir in admin.describe_log_dirs(broker).await? {
-            for found in &dir.partitions {
-                let partition = TopicPartition::new(found.topic.as_str(), found.partition);
-                if !partitions.contains(&partition) {
-                    continue;
-                }
-                let place = places.entry(Replica { broker, partition }).or_default();
-                let path = Some(dir.path.clone());
-                if found.future { place.future = path } else { place.current = path }
-            }
-        }
-    }
-    Ok(places)
-}
-
 /// Directories of the replicas on brokers that are there.
 async fn directories(admin: &Admin, current: &Assignments) -> Result<Directories> {
     let cluster = admin.describe_cluster().await?;
@@ -193,7 +160,7 @@ async fn directories(admin: &Admin, current: &Assignments) -> Result<Directories
             there.map(|id| Replica { broker: NodeId(*id), partition: partition.clone() })
         })
         .collect();
-    let places = places(admin, replicas.iter()).await?;
+    let places = moves::places(admin, replicas.iter()).await?;
     let known = places.into_iter().filter_map(|(replica, place)| Some((replica, place.current?)));
     Ok(known.collect())
 }
@@ -289,7 +256,7 @@ pub async fn execute(admin: &Admin, text: &str, execution: &Execution) -> Result
     if wanted.directories.is_empty() {
         return Ok(());
     }
-    move_replicas(admin, wanted.directories, execution.timeout_ms).await
+    moves::start(admin, wanted.directories, execution.timeout_ms).await
 }
 
 /// A line for each partition that was refused, in order.
@@ -304,58 +271,6 @@ async fn alter(
     };
     let refused = results.into_iter().filter_map(|(p, result)| Some((p, result.err()?)));
     Ok(refused.map(|(partition, error)| format!("{partition}: {error}")).collect())
-}
-
-/// Asks until each broker has its replicas, and moves them.
-async fn move_replicas(admin: &Admin, mut pending: Directories, timeout_ms: u64) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    loop {
-        let started = start_moves(admin, &pending).await?;
-        for replica in started {
-            if let Some(directory) = pending.remove(&replica) {
-                println!(
-                    "Successfully started moving log directory to {directory} for replica {} with broker {} ",
-                    replica.partition, replica.broker
-                );
-            }
-        }
-        if pending.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(Failure::Terse(format!(
-                "Timed out before log directory move{} could be started for: {}",
-                if pending.len() == 1 { "" } else { "s" },
-                joined(pending.keys(), ",")
-            )));
-        }
-        tokio::time::sleep(MOVE_PAUSE).await;
-    }
-}
-
-async fn start_moves(admin: &Admin, pending: &Directories) -> Result<BTreeSet<Replica>> {
-    let mut brokers: BTreeMap<NodeId, Vec<(TopicPartition, String)>> = BTreeMap::new();
-    for (replica, directory) in pending {
-        let moves = brokers.entry(replica.broker).or_default();
-        moves.push((replica.partition.clone(), directory.clone()));
-    }
-    let mut started = BTreeSet::new();
-    for (broker, moves) in brokers {
-        for (partition, result) in admin.alter_replica_log_dirs(broker, &moves).await? {
-            let replica = Replica { broker, partition };
-            match result {
-                Ok(()) => {
-                    started.insert(replica);
-                }
-                // It moves to this broker first.
-                Err(error) if error.code() == Some(ErrorCode::ReplicaNotAvailable) => {}
-                Err(_) => {
-                    return Err(Failure::Error(format!("Failed to alter dir for {replica}")));
-                }
-            }
-        }
-    }
-    Ok(started)
 }
 
 pub async fn cancel(
@@ -390,7 +305,7 @@ pub async fn cancel(
         let (many, all) = (many(moving.len()), joined(&moving, ","));
         println!("Successfully cancelled partition reassignment{many} for: {all}");
     }
-    let places = places(admin, wanted.directories.keys()).await?;
+    let places = moves::places(admin, wanted.directories.keys()).await?;
     let back: Directories = places
         .into_iter()
         .filter_map(|(replica, place)| {
@@ -401,7 +316,7 @@ pub async fn cancel(
     if back.is_empty() {
         print!("None of the specified partition moves are active.");
     } else {
-        move_replicas(admin, back, timeout_ms).await?;
+        moves::start(admin, back, timeout_ms).await?;
     }
     if !preserve_throttles {
         throttles::clear(admin, &wanted.targets).await?;

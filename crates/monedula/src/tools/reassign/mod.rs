@@ -3,6 +3,7 @@
 //! What is asked for and what follows from it is worked out in `plan` and `place`, which touch nothing.
 
 mod actions;
+mod moves;
 mod place;
 mod plan;
 #[cfg(test)]
