@@ -67,6 +67,12 @@ impl Controller {
         &self.state.tip.image
     }
 
+    /// Whether both know the same from the records that they replayed, an open transaction included. What heartbeats
+    /// told is left out.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.state.agrees_with(&other.state)
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

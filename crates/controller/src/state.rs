@@ -51,6 +51,14 @@ impl Tip {
         tip
     }
 
+    /// The same image and the same beside it. Where the registrations stand may differ: who lost records, or loaded a
+    /// snapshot, knows only before which offset they do.
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.image.same_state(&other.image)
+            && self.collisions == other.collisions
+            && self.registrations.keys().eq(other.registrations.keys())
+    }
+
     /// Whose registration stands at which offset of the log.
     pub(crate) fn registration_offset(&self, broker: NodeId) -> Offset {
         self.registrations.get(&broker).copied().unwrap_or(Offset::NONE)
@@ -125,6 +133,15 @@ impl State {
     pub(crate) fn reset(&mut self, committed: Committed) {
         let before = self.tip.clone();
         *self = Self::from(committed, |image| Tip::going_back(image, &before));
+    }
+
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let before = (self.transaction.saved(), other.transaction.saved());
+        let same_transaction = match before {
+            (Some(own), Some(other)) => own.agrees_with(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        same_transaction && self.tip.agrees_with(&other.tip)
     }
 
     /// The state that an abort of an open transaction leads to; without one the tip.

@@ -1,5 +1,7 @@
 //! BrokerHeartbeat: fencing, unfencing, controlled shutdown, lost and cordoned directories.
 
+use std::collections::BTreeSet;
+
 use base::{BrokerEpoch, DirectoryId, NodeId, Offset};
 use protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -142,9 +144,8 @@ fn directories(
     if version.supports_cordoned_log_dirs()
         && let Some(cordoned) = &request.cordoned_log_dirs
     {
-        let mut sorted = cordoned.clone();
-        sorted.sort_unstable();
-        if broker.cordoned_directories.as_deref() != Some(&sorted) {
+        let set = |ids: &[DirectoryId]| ids.iter().copied().collect::<BTreeSet<_>>();
+        if broker.cordoned_directories.as_deref().map(set) != Some(set(cordoned)) {
             records.push(change(Vec::new(), Some(cordoned.clone())));
         }
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // not every test uses everything
 
 pub mod notation;
+pub mod world;
 
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct TestContext {
     pub controller: Controller,
     /// Every record appended, in order: its position is its offset.
     pub log: Vec<MetadataRecord<'static>>,
+    /// Where the records of each decision end in the log.
+    pub ends: Vec<usize>,
     pub now_ms: u64,
     pub random: Seeded,
     /// The records in the notation of histories, for those who look.
@@ -98,6 +101,7 @@ impl TestContext {
         let mut cx = Self {
             controller,
             log: Vec::new(),
+            ends: Vec::new(),
             now_ms: 1_000,
             random: Seeded(7),
             shown: Vec::new(),
@@ -182,9 +186,18 @@ impl TestContext {
             }
             self.log.push(decoded);
         }
+        self.ends.push(self.log.len());
         if let Err(why) = invariants::check(&start, self.image()) {
             panic!("{why}\nafter {:#?}", outcome.records);
         }
+    }
+
+    /// Appends a record that nobody decided on.
+    pub fn append_record(&mut self, record: MetadataRecord<'static>) {
+        let offset = self.at().next_offset;
+        self.controller.replay(&record, offset).unwrap();
+        self.log.push(record);
+        self.ends.push(self.log.len());
     }
 
     /// Replays everything appended so far from nothing.
