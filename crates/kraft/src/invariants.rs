@@ -1,6 +1,6 @@
-//! What consensus promises, as named functions: checked at every step, and by the simulation.
+//! What consensus promises, as named functions: of one step, checked at every step; of a whole cluster, for simulations.
 
-use base::Offset;
+use base::{NodeId, Offset};
 
 use crate::Raft;
 
@@ -46,7 +46,7 @@ pub struct Violation {
 /// # Errors
 /// Names the first one that is broken.
 pub fn check_step(before: &Summary, after: &Summary) -> Result<(), Box<Violation>> {
-    let promises: [(&'static str, bool); 7] = [
+    let promises: [(&'static str, bool); 9] = [
         ("the epoch never goes back", epoch_is_monotonic(before, after)),
         (
             "a leader of an epoch leads until the epoch ends, and is not elected twice",
@@ -56,6 +56,8 @@ pub fn check_step(before: &Summary, after: &Summary) -> Result<(), Box<Violation
         ("the high watermark never goes back", high_watermark_is_monotonic(before, after)),
         ("only what is on stable storage is committed", committed_is_flushed(after)),
         ("start <= flushed <= end of the log", log_is_ordered(after)),
+        ("what is committed stays in the log", committed_stays(after)),
+        ("a leader only appends", leader_appends_only(before, after)),
         ("no record is of a later epoch than the node's", log_is_not_ahead(after)),
     ];
     match promises.into_iter().find(|(_, kept)| !kept) {
@@ -95,4 +97,71 @@ pub fn log_is_ordered(state: &Summary) -> bool {
 
 pub fn log_is_not_ahead(state: &Summary) -> bool {
     state.last_epoch <= state.epoch
+}
+
+pub fn committed_stays(state: &Summary) -> bool {
+    state.high_watermark.is_none_or(|offset| offset <= state.log_end)
+}
+
+pub fn leader_appends_only(before: &Summary, after: &Summary) -> bool {
+    let leads = before.is_leader && after.is_leader && before.epoch == after.epoch;
+    !leads || before.log_end <= after.log_end
+}
+
+/// Never two leaders in one epoch, of all nodes at one moment.
+pub fn one_leader_per_epoch(nodes: &[(NodeId, Summary)]) -> bool {
+    let leaders: Vec<_> = nodes.iter().filter(|(_, node)| node.is_leader).collect();
+    leaders.iter().enumerate().all(|(index, (id, node))| {
+        leaders[..index].iter().all(|(other, led)| other == id || led.epoch != node.epoch)
+    })
+}
+
+/// Records of a log from its start on: the epoch of each, and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct LogImage<'a, T> {
+    pub start: Offset,
+    pub records: &'a [(i32, T)],
+}
+
+impl<'a, T> LogImage<'a, T> {
+    fn get(&self, offset: Offset) -> Option<&'a (i32, T)> {
+        let index = offset.get().checked_sub(self.start.get())?;
+        self.records.get(usize::try_from(index).ok()?)
+    }
+
+    fn end(&self) -> Offset {
+        self.start.plus(i64::try_from(self.records.len()).unwrap_or(i64::MAX))
+    }
+}
+
+/// When two logs have a record of the same offset and epoch, they are the same up to there.
+pub fn logs_match<T: PartialEq>(one: &LogImage<'_, T>, other: &LogImage<'_, T>) -> bool {
+    let start = one.start.max(other.start);
+    let mut common = (start.get()..one.end().min(other.end()).get()).map(Offset).rev();
+    let epoch = |log: &LogImage<'_, T>, at| log.get(at).map(|(epoch, _)| *epoch);
+    let Some(last) = common.find(|at| epoch(one, *at) == epoch(other, *at)) else { return true };
+    one.get(last) == other.get(last) && common.all(|at| one.get(at) == other.get(at))
+}
+
+/// The log holds all that is committed from its start on: what a leader must (leader completeness), and what no
+/// majority may lose.
+pub fn holds_committed<T: PartialEq>(log: &LogImage<'_, T>, committed: &[(i32, T)]) -> bool {
+    let end = Offset(i64::try_from(committed.len()).unwrap_or(i64::MAX));
+    log.start <= end && agrees_before(log, committed, end) && end <= log.end()
+}
+
+/// What a node takes as committed is what all others do at the same offset (state machine safety).
+pub fn committed_agrees<T: PartialEq>(
+    log: &LogImage<'_, T>,
+    committed: &[(i32, T)],
+    high_watermark: Offset,
+) -> bool {
+    high_watermark <= log.end() && agrees_before(log, committed, high_watermark)
+}
+
+fn agrees_before<T: PartialEq>(log: &LogImage<'_, T>, committed: &[(i32, T)], end: Offset) -> bool {
+    let from = usize::try_from(log.start.get()).unwrap_or(usize::MAX);
+    let count = usize::try_from(end.get().saturating_sub(log.start.get())).unwrap_or(0);
+    let committed = committed.iter().skip(from).take(count);
+    committed.zip(log.records).all(|(one, other)| one == other)
 }

@@ -10,6 +10,7 @@
 
 mod answers;
 pub mod cleaning;
+mod config;
 mod connections;
 mod effect;
 mod election;
@@ -27,6 +28,7 @@ mod state;
 mod transition;
 mod voters;
 
+pub use config::{Boot, Config, Times};
 pub use effect::{
     Describe, Effect, Effects, FetchAnswer, FetchOutcome, FetchSnapshotAnswer, LeaderAnswer,
     Refusal, ReplicaProgress, Reply, VoteAnswer,
@@ -35,7 +37,7 @@ pub use election::ElectionState;
 pub use error::{RaftError, StartError};
 pub use event::{BatchId, Event};
 pub use log_view::{EpochStart, FetchPosition, LogView, SnapshotId};
-pub use node::{Boot, Config, Raft, Times};
+pub use node::Raft;
 pub use request::{
     AddVoterRequest, Destination, EpochRequest, FetchRequest, FetchSnapshotRequest,
     RemoveVoterRequest, Request, RequestId, UpdateVoterRequest, VoteRequest,

@@ -4,75 +4,15 @@ use base::machine::ReplyId;
 use base::time::Now;
 use base::{MonoMs, NodeId, Offset};
 
+use crate::config::{check_log, check_voters};
 use crate::connections::Connections;
 use crate::handler::fetch::ParkedFetch;
 use crate::random::Random;
 use crate::state::{Candidate, Resigned, State, Unattached, Votes};
 use crate::{
-    BatchId, ControlRecord, Effect, Effects, ElectionState, Endpoint, Event, LogView, RaftError,
-    Reply, SnapshotId, StartError, Voter, VoterHistory, VoterSet, invariants,
+    BatchId, Boot, Config, Effect, Effects, ElectionState, Endpoint, Event, LogView, RaftError,
+    Reply, SnapshotId, StartError, VoterHistory, invariants,
 };
-
-/// Time-outs of the quorum, by the keys `controller.quorum.*`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Times {
-    /// `election.timeout.ms`
-    pub election_timeout_ms: u64,
-    /// `election.backoff.max.ms`
-    pub election_backoff_max_ms: u64,
-    /// `fetch.timeout.ms`
-    pub fetch_timeout_ms: u64,
-    /// `request.timeout.ms`
-    pub request_timeout_ms: u64,
-    /// `retry.backoff.ms`
-    pub retry_backoff_ms: u64,
-}
-
-impl Default for Times {
-    /// Kafka's defaults.
-    fn default() -> Self {
-        Self {
-            election_timeout_ms: 1_000,
-            election_backoff_max_ms: 1_000,
-            fetch_timeout_ms: 2_000,
-            request_timeout_ms: 2_000,
-            retry_backoff_ms: 20,
-        }
-    }
-}
-
-/// What does not change while the process lives.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub cluster_id: String,
-    /// This node as a voter: its id, directory, controller listeners and the levels of `kraft.version` it supports.
-    pub local: Voter,
-    /// `process.roles` has `controller`: this node may vote and lead. Otherwise it only observes.
-    pub can_be_voter: bool,
-    /// How many `controller.quorum.bootstrap.servers` there are.
-    pub bootstrap_servers: usize,
-    /// `controller.quorum.auto.join.enable`
-    pub auto_join: bool,
-    pub times: Times,
-    /// `controller.quorum.fetch.max.bytes`
-    pub fetch_max_bytes: i32,
-    /// `controller.quorum.fetch.snapshot.max.bytes`
-    pub fetch_snapshot_max_bytes: i32,
-    /// Source of the random part of election timeouts.
-    pub seed: u64,
-}
-
-/// What the driver found on disk.
-#[derive(Clone, Debug)]
-pub struct Boot {
-    /// The `quorum-state` file.
-    pub election: Option<ElectionState>,
-    /// `controller.quorum.voters`; empty when not set.
-    pub static_voters: VoterSet,
-    pub log: LogView,
-    /// Control records of the latest snapshot (at the offset of the last record it contains) and of the log behind it.
-    pub control: Vec<(Offset, ControlRecord)>,
-}
 
 /// A node of the quorum.
 #[derive(Clone, Debug)]
@@ -155,7 +95,7 @@ impl Raft {
             let successors = Vec::new();
             return State::Resigned(Resigned { epoch, election_at, unacked, successors });
         }
-        if election.voted_for(local) && set.is_voter(local) {
+        if election.voted_for(local) && self.is_electable() {
             // It crashed between its vote and its victory; nothing was written in that epoch.
             let votes = Votes::new(set, local.id);
             return State::Candidate(Candidate { epoch, voted: local, votes, election_at });
@@ -277,6 +217,13 @@ impl Raft {
         self.voters.last().0.is_voter(self.config.local.key)
     }
 
+    /// A voter may be elected; and one that was removed, until that is known to be committed: as long as its log may be
+    /// the only one with the removal, no other can win against it.
+    pub(crate) fn is_electable(&self) -> bool {
+        let local = self.config.local.key;
+        self.is_voter() || self.voters.was_removed_since(local, self.committed_floor())
+    }
+
     /// Whether, after [`Event::Shutdown`], nobody needs this node any more: another leads, or its part is none.
     pub fn may_stop(&self) -> bool {
         let alone = self.voters.last().0.is_only_voter(self.config.local.key);
@@ -311,9 +258,9 @@ impl Raft {
     fn on_start(&mut self, now: Now, effects: &mut Effects) {
         let election_at = now.mono.plus_ms(self.election_timeout_ms());
         let only_voter = self.voters.last().0.is_only_voter(self.config.local.key);
-        let is_voter = self.is_voter();
+        let electable = self.is_electable();
         match &mut self.state {
-            State::Unattached(state) if is_voter => state.election_at = election_at,
+            State::Unattached(state) if electable => state.election_at = election_at,
             State::Candidate(state) => state.election_at = election_at,
             State::Resigned(state) => state.election_at = election_at,
             State::Follower(state) => {
@@ -433,30 +380,4 @@ impl Raft {
             effects.push(Effect::SetTimer { at });
         }
     }
-}
-
-fn check_voters(config: &Config, voters: &VoterSet) -> Result<(), StartError> {
-    if voters.is_empty() && config.bootstrap_servers == 0 {
-        return Err(StartError::NoVoters);
-    }
-    let local = config.local.key;
-    // Nobody else could ever be elected, and nobody could take this directory in.
-    if voters.ids() == [local.id] && !voters.is_voter(local) {
-        return Err(StartError::OtherDirectory {
-            local: local.id,
-            directory: local.directory_id.unwrap_or_default(),
-        });
-    }
-    if config.can_be_voter && config.bootstrap_servers == 0 && !voters.is_voter(local) {
-        return Err(StartError::NotAVoter { local: local.id, voters: voters.ids() });
-    }
-    Ok(())
-}
-
-fn check_log(log: &LogView) -> Result<(), StartError> {
-    let latest = log.latest_snapshot();
-    if log.start > Offset::ZERO && latest.is_none_or(|id| id.offset < log.start) {
-        return Err(StartError::SnapshotMissing { log_start: log.start.get(), latest });
-    }
-    Ok(())
 }

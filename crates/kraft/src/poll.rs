@@ -37,7 +37,7 @@ impl Raft {
 
     /// Neither on its way out nor about to get another log.
     fn may_stand_for_election(&self) -> bool {
-        !self.shutting_down && self.installing.is_none() && self.is_voter()
+        !self.shutting_down && self.installing.is_none() && self.is_electable()
     }
 
     /// The time of an election, as far as this node may start one.
@@ -277,15 +277,15 @@ impl Raft {
         self.installing.is_none() && self.log.flushed >= self.log.end
     }
 
+    /// Who may know a leader: the configured servers, and the voters, who may be others by now.
     fn bootstrap_servers(&self) -> Vec<Peer> {
-        if self.voters.last().0.is_only_voter(self.config.local.key) {
+        let voters = self.voters.last().0;
+        if voters.is_only_voter(self.config.local.key) {
             return Vec::new();
         }
-        if self.config.bootstrap_servers > 0 {
-            return (0..self.config.bootstrap_servers).map(Peer::Bootstrap).collect();
-        }
-        let others = self.voters.last().0.iter().filter(|voter| voter.key.id != self.local_id());
-        others.map(|voter| Peer::Node(voter.key.id)).collect()
+        let others = voters.iter().filter(|voter| voter.key.id != self.local_id());
+        let others = others.map(|voter| Peer::Node(voter.key.id));
+        (0..self.config.bootstrap_servers).map(Peer::Bootstrap).chain(others).collect()
     }
 
     fn fetch_request(&self) -> Request {

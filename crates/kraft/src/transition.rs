@@ -65,7 +65,7 @@ impl Raft {
         let voted = if epoch == self.epoch() { self.state.voted() } else { None };
         let running = self.state.election_at().filter(|at| *at != MonoMs::NEVER);
         let election_at = match running {
-            _ if !self.is_voter() => MonoMs::NEVER,
+            _ if !self.is_electable() => MonoMs::NEVER,
             Some(at) => at,
             None => now.mono.plus_ms(self.election_timeout_ms()),
         };
@@ -134,11 +134,11 @@ impl Raft {
     pub(crate) fn record_vote(&mut self, now: Now, candidate: ReplicaKey, effects: &mut Effects) {
         let election_at = now.mono.plus_ms(self.election_timeout_ms());
         let votes = Votes::new(self.voters.last().0, self.local_id());
-        let is_voter = self.is_voter();
+        let electable = self.is_electable();
         match &mut self.state {
             State::Unattached(state) if state.voted.is_none() => {
                 state.voted = Some(candidate);
-                state.election_at = if is_voter { election_at } else { MonoMs::NEVER };
+                state.election_at = if electable { election_at } else { MonoMs::NEVER };
             }
             State::Prospective(state) if state.voted.is_none() => {
                 state.voted = Some(candidate);
@@ -173,7 +173,7 @@ impl Raft {
         let (set, version) = (set.clone(), self.voters.kraft_version());
         let mut records =
             vec![ControlRecord::LeaderChange { leader: local.key.id, voters: set.ids(), granting }];
-        let local_changed = set.get(local.key.id) != Some(&local);
+        let local_changed = set.is_voter(local.key) && set.get(local.key.id) != Some(&local);
         // A voter set that only the formatter's snapshot holds, or that names an old address, goes into the log now.
         if version.is_dynamic() && (set_offset.is_none_or(|at| at < Offset::ZERO) || local_changed)
         {

@@ -208,6 +208,12 @@ impl VoterHistory {
         }
     }
 
+    /// The replica voted before the newest set, which may not be committed: it lies at or behind `floor`.
+    pub(crate) fn was_removed_since(&self, key: ReplicaKey, floor: Offset) -> bool {
+        let Some(((at, newest), older)) = self.sets.split_last() else { return false };
+        *at >= floor && !newest.is_voter(key) && older.iter().any(|(_, set)| set.is_voter(key))
+    }
+
     pub fn kraft_version(&self) -> KRaftVersion {
         self.versions.last().map(|(_, version)| *version).unwrap_or_default()
     }

@@ -91,7 +91,7 @@ impl Raft {
     }
 
     /// Everything before this is known to be committed.
-    pub(super) fn committed_floor(&self) -> Offset {
+    pub(crate) fn committed_floor(&self) -> Offset {
         let snapshot = self.log.latest_snapshot().map_or(Offset::ZERO, |id| id.offset);
         self.high_watermark().unwrap_or(Offset::ZERO).max(snapshot).max(self.log.start)
     }
