@@ -39,6 +39,9 @@ impl Publisher for BrokerPublisher {
 
     fn publish(&mut self, update: &Update) {
         let Some(node) = self.node.upgrade() else { return };
+        if !node.static_config.roles.broker {
+            return apply_broker_configs(&node, update);
+        }
         if update.metadata_version_change().is_some() && !update.before.is_empty() {
             // What this broker supports is told in records of the new version.
             node.note_metadata_version_changed();

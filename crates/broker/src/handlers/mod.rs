@@ -100,6 +100,8 @@ mod remove_raft_voter;
 mod sync_group;
 #[path = "64_unregister_broker.rs"]
 mod unregister_broker;
+#[path = "94_unregister_controller.rs"]
+mod unregister_controller;
 #[path = "57_update_features.rs"]
 mod update_features;
 #[path = "82_update_raft_voter.rs"]
@@ -156,6 +158,7 @@ static HANDLERS: &[Handler] = &[
     assign_replicas_to_dirs::HANDLER,
     list_config_resources::HANDLER,
     describe_topic_partitions::HANDLER,
+    unregister_controller::HANDLER,
     add_raft_voter::HANDLER,
     remove_raft_voter::HANDLER,
     update_raft_voter::HANDLER,

@@ -128,7 +128,12 @@ fn format(
 ) -> Result<(), StartError> {
     let known = found.cluster_id().map(str::to_owned);
     let wanted = config.cluster_id.clone();
-    let cluster_id = known.or(wanted).unwrap_or_else(|| random_uuid().to_string());
+    let cluster_id = match known.or(wanted) {
+        Some(id) => id,
+        None if is_alone(config) => random_uuid().to_string(),
+        // A cluster of its own is the last thing that was wanted.
+        None => return Err(StartError::NotFormatted { path: metadata_dir }),
+    };
     let format = Format {
         node_id: config.node_id,
         cluster_id,
@@ -150,9 +155,21 @@ fn format(
     Ok(())
 }
 
+/// Whether the configuration names no other node: then this one is a whole cluster.
+fn is_alone(config: &BrokerConfig) -> bool {
+    let own = |host: &str, port: u16| {
+        let mut listeners = config.advertised_controller_listeners.iter();
+        listeners.any(|own| own.port == port && (own.host == host || own.host.is_empty()))
+    };
+    let mut servers = config.bootstrap_servers.iter();
+    config.roles.controller
+        && config.voters.iter().all(|voter| voter.id == config.node_id)
+        && servers.all(|server| own(&server.host, server.port))
+}
+
 /// Without `controller.quorum.voters` this node alone is the quorum, as after a format with `--standalone`.
 fn first_voters(config: &BrokerConfig) -> Option<VoterSet> {
-    if !config.voters.is_empty() || !config.roles.controller {
+    if !config.voters.is_empty() || !is_alone(config) {
         return None;
     }
     // Where it really listens (ports are bound, names of the machine known by then) it says when it first leads.

@@ -22,6 +22,9 @@ pub enum StartError {
     LostMeta { path: std::path::PathBuf },
     #[error("{} is not of version 1, which a node with KRaft needs: damaged, or from the days of ZooKeeper", path.display())]
     OldMeta { path: std::path::PathBuf },
+    /// Which cluster an empty directory belongs to must be said where there are other nodes.
+    #[error("{} is not formatted: run the format command with the cluster's id, or set cluster.id", path.display())]
+    NotFormatted { path: std::path::PathBuf },
     #[error("cannot format the log directories: {0}")]
     Format(#[from] FormatError),
     #[error("the metadata directory {0} is not among the formatted ones")]
@@ -32,8 +35,6 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
     #[error("the quorum stopped while the node was starting{}", .0.as_deref().map(|r| format!(": {r}")).unwrap_or_default())]
     QuorumStopped(Option<String>),
-    #[error("this node does not become the active controller within {0} ms")]
-    NoController(u64),
     #[error("the controller does not take this broker's registration")]
     NotRegistered,
     #[error("directory id {0} is reserved")]

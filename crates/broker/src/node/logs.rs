@@ -12,26 +12,29 @@ use storage::log::ProducerConfig;
 use tracing::info;
 
 use super::directories::Directories;
-use super::{StartError, start};
-use crate::clock::{Clock, random_bytes};
+use super::{Node, StartError, start};
+use crate::clock::random_bytes;
 use crate::configs;
 
 /// Files of segments that are open at a time; more partitions than that share them.
 const OPEN_FILES_MAX: usize = 4096;
 
-pub async fn load(
+/// The directories, locked; their logs are loaded later, when the metadata tells which there should be.
+pub fn open(
     disk: &Arc<dyn Disk>,
     config: &BrokerConfig,
     directories: &Directories,
-    image: &Arc<Image>,
-    clock: Clock,
 ) -> Result<LogManager, StartError> {
-    let (disk, config) = (Arc::clone(disk), config.clone());
-    let (dirs, image) = (directories.data.clone(), Arc::clone(image));
+    let pool = FilePool::new(Arc::clone(disk), OPEN_FILES_MAX);
+    let unique = Arc::new(|| u128::from_be_bytes(random_bytes()));
+    Ok(LogManager::new(pool, &directories.data, producers(config), unique)?)
+}
+
+/// Loads every log, recovering those that were not stopped cleanly.
+pub async fn load(node: &Arc<Node>, image: &Arc<Image>) -> Result<(), StartError> {
+    let (node, image) = (Arc::clone(node), Arc::clone(image));
     start::blocking(move || {
-        let pool = FilePool::new(disk, OPEN_FILES_MAX);
-        let unique = Arc::new(|| u128::from_be_bytes(random_bytes()));
-        let manager = LogManager::new(pool, &dirs, producers(&config), unique)?;
+        let config = node.config();
         let threads = usize::try_from(config.log.num_recovery_threads_per_data_dir).unwrap_or(1);
         let delay_ms = config.topic_defaults.file_delete_delay_ms;
         let options = LoadOptions {
@@ -40,14 +43,14 @@ pub async fn load(
             threads_per_dir: threads,
             delete_delay_ms: u64::try_from(delay_ms).unwrap_or(0),
         };
-        let report = manager.load(&options, clock.wall())?;
+        let report = node.logs.load(&options, node.clock.wall())?;
         info!(
             logs = report.logs,
             recovered_dirs = report.unclean_dirs,
             stray = report.stray,
             "logs loaded"
         );
-        Ok(manager)
+        Ok(())
     })
     .await
 }

@@ -1,11 +1,13 @@
 //! A node: everything that its handlers share, its start, its upkeep and its end.
 
 pub(crate) mod assign;
+mod broker;
 mod directories;
 mod error;
 pub(crate) mod listeners;
 pub(crate) mod logs;
 mod quorum;
+mod registration;
 mod start;
 mod upkeep;
 
@@ -23,27 +25,27 @@ use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
 use storage::dirs::{DirLock, LogManager};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::apply::BrokerPublisher;
 use crate::authorizer::Authorizer;
 use crate::clock::Clock;
+use crate::configs;
 use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
-use crate::lifecycle::Lifecycle;
 use crate::partitions::Partitions;
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
 use crate::quorum::ControllerHandle;
 use crate::road::ControllerRoad;
 
+use broker::Broker;
 pub use error::StartError;
+use registration::Registration;
 pub use start::start;
 
 /// How long owed responses may take at the end.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
-/// How long the controller may take to let the broker go.
-const RELEASE_MAX: Duration = Duration::from_secs(30);
 
 /// What handlers see of their node.
 pub struct Node {
@@ -144,6 +146,21 @@ impl Node {
         });
     }
 
+    /// Takes over the dynamic settings of an image.
+    fn take_dynamic_config(&self, image: &Image) {
+        match configs::with_dynamic(&self.static_config, image) {
+            Ok(config) => self.config.store(Arc::new(config)),
+            Err(error) => warn!("the dynamic configuration cannot be used: {error}"),
+        }
+    }
+
+    /// A node without broker has settings, too.
+    async fn follow_dynamic_config(self: &Arc<Self>) -> Result<(), StartError> {
+        let publisher = Box::new(BrokerPublisher::new(self));
+        let published = self.quorum.add_publisher(publisher).await;
+        published.map_err(|_| StartError::QuorumStopped(self.quorum.status().failure))
+    }
+
     /// Waits until this broker's own metadata says that it is unfenced.
     async fn wait_for_own_unfencing(&self) {
         let id = self.static_config.node_id;
@@ -157,8 +174,8 @@ impl Node {
 pub struct RunningNode {
     node: Arc<Node>,
     server: Server,
-    lifecycle: Lifecycle,
-    upkeep: JoinHandle<()>,
+    broker: Option<Broker>,
+    registration: Option<Registration>,
     addresses: Vec<(Arc<str>, SocketAddr)>,
     _locks: Vec<DirLock>,
 }
@@ -192,28 +209,25 @@ impl RunningNode {
         }
     }
 
-    /// The clean end: the controller lets the broker go, owed responses leave, logs are closed and marked clean.
+    /// The clean end: the controller lets the broker go, owed responses leave, logs are closed and marked clean; then the
+    /// controller resigns.
     pub async fn stop(self) {
-        let Self { node, server, lifecycle, upkeep, .. } = self;
-        let epoch = lifecycle.broker_epoch();
-        if node.config().node.controlled_shutdown_enable {
-            lifecycle.begin_controlled_shutdown();
-            if tokio::time::timeout(RELEASE_MAX, lifecycle.released()).await.is_err() {
-                warn!("the controller did not let this broker go in time");
-            }
+        let Self { node, server, broker, registration, .. } = self;
+        let epoch = match &broker {
+            Some(broker) => Some(broker.leave(&node).await),
+            None => None,
+        };
+        if let Some(registration) = registration {
+            registration.stop();
         }
-        lifecycle.stop();
         server.shutdown(DRAIN_MAX).await;
-        node.coordinators.stop();
-        upkeep.abort();
-        let stopped = upkeep.await;
-        if let Err(error) = stopped
-            && error.is_panic()
-        {
-            warn!("upkeep had ended before: {error}");
+        if let Some(broker) = broker {
+            broker.stop(&node).await;
         }
         node.quorum.shutdown().await;
-        close_logs(node, epoch).await;
+        if let Some(epoch) = epoch {
+            close_logs(node, epoch).await;
+        }
         info!("stopped");
     }
 }

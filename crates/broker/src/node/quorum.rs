@@ -118,8 +118,12 @@ pub fn controller_settings(
     cluster_id: &str,
     incarnation: base::Uuid,
 ) -> Settings {
+    let mut voters: Vec<_> = config.voters.iter().map(|voter| voter.id).collect();
+    if voters.is_empty() {
+        voters.push(config.node_id);
+    }
     Settings {
         own_incarnation: Some(incarnation),
-        ..Settings::new(cluster_id, Arc::new(config.clone()), vec![config.node_id])
+        ..Settings::new(cluster_id, Arc::new(config.clone()), voters)
     }
 }

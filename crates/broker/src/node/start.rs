@@ -1,46 +1,45 @@
 //! Starting a node, in the order in which its parts need each other.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base::Uuid;
 use config::BrokerConfig;
 use config::broker::Endpoint as ConfigEndpoint;
 use controller::{Controller, ControllerReply, ControllerRequest, Settings};
-use metadata::{Endpoint, VersionRange};
+use metadata::{Endpoint, Image};
 use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
-use protocol::messages::controller_registration_request::{self, ControllerRegistrationRequest};
-use protocol::{ErrorCode, Listener};
+use protocol::Listener;
 use storage::RealDisk;
 use storage::disk::Disk;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::assign::Assignments;
+use super::broker::Broker;
 use super::directories::{self, Directories};
-use super::{Node, RunningNode, StartError, listeners, logs, quorum, upkeep};
-use crate::apply::BrokerPublisher;
+use super::registration::Registration;
+use super::{Node, RunningNode, StartError, listeners, logs, quorum};
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_uuid};
 use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
-use crate::lifecycle::{self, LifecycleConfig};
 use crate::partitions::Partitions;
 use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
-use crate::quorum::{ControllerHandle, Network, QuorumConfig};
+use crate::quorum::{ControllerHandle, Machine, Network, NoController, QuorumConfig};
 use crate::request::NodeService;
 use crate::road::ControllerRoad;
 
-/// How long a node may take to lead its own quorum. Longer than any election of one voter.
-const ACTIVATION_MS_MAX: u64 = 30_000;
+/// How long the registration of this node's own active controller may keep the start waiting.
+const REGISTRATION_MAX: Duration = Duration::from_secs(5);
 
-/// Starts a node; when it returns, every listener answers and the broker is unfenced.
+/// Starts a node; when it returns, every listener answers, and the broker is unfenced where there is one.
 pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
     check_supported(&config)?;
     let clock = Clock::new();
@@ -52,61 +51,68 @@ pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
     let directories = blocking(move || directories::open(&*opening.0, &opening.1, &clock)).await?;
     let incarnation = random_uuid();
     let settings = quorum::settings(&config, &directories, &addresses);
-    let controller = quorum::controller_settings(&config, &directories.cluster_id, incarnation);
     let peers = Peers::new(PeersConfig::new(&config));
-    let quorum = start_quorum(&disk, settings, controller, clock, &peers).await?;
-    activated(&quorum).await?;
-
-    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk, peers).await?;
-    let service = |side| Arc::new(NodeService { node: Arc::clone(&node), side });
-    let controllers = service(Listener::Controller);
-    let by_side = |wanted: Listener, service: &Arc<NodeService>| {
-        let (node, service) = (Arc::clone(&node), Arc::clone(service));
-        move |name: &str| {
-            let side = listeners::side(&node.static_config, name);
-            (side == wanted).then(|| Arc::clone(&service))
-        }
+    let network = Network { peers: peers.clone(), runtime: Handle::current() };
+    let quorum = if config.roles.controller {
+        let settings_of =
+            quorum::controller_settings(&config, &directories.cluster_id, incarnation);
+        let make = move |image, kraft_version| {
+            Controller::new(Settings { kraft_version, ..settings_of }, image)
+        };
+        start_quorum(&disk, settings, clock, network, make).await?
+    } else {
+        start_quorum(&disk, settings, clock, network, |_, _| NoController::default()).await?
     };
-    server.serve(by_side(Listener::Controller, &controllers));
-    register_controller(&node, &addresses).await?;
-
-    node.quorum
-        .add_publisher(Box::new(BrokerPublisher::new(&node)))
-        .await
-        .map_err(|_| StartError::QuorumStopped(node.quorum.status().failure))?;
-    let lifecycle = start_lifecycle(&node, &directories, &addresses, incarnation);
-    if !lifecycle.caught_up().await {
-        return Err(StartError::NotRegistered);
-    }
-    lifecycle.ready_to_unfence();
-    if !lifecycle.unfenced().await {
-        return Err(StartError::NotRegistered);
-    }
-    node.wait_for_own_unfencing().await;
-    server.serve(by_side(Listener::Broker, &service(Listener::Broker)));
-    let upkeep = upkeep::start(&node, &lifecycle);
+    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk, peers)?;
+    let roles = node.static_config.roles;
+    let registration = roles.controller.then(|| {
+        serve(&mut server, &node, Listener::Controller);
+        Registration::start(&node, &addresses)
+    });
+    let broker = if roles.broker {
+        let starting = Broker::start(&node, &directories, &addresses, incarnation);
+        let broker = unless_stopped(&node, starting).await??;
+        if let Some(registration) = &registration
+            && node.controller.is_here()
+        {
+            // Others may take longer: what a broker does needs no registration of controllers.
+            let _late = tokio::time::timeout(REGISTRATION_MAX, registration.settled()).await;
+        }
+        serve(&mut server, &node, Listener::Broker);
+        Some(broker)
+    } else {
+        node.follow_dynamic_config().await?;
+        None
+    };
     info!(node = %node.config().node_id, cluster = node.cluster_id, "started");
-    Ok(RunningNode { node, server, lifecycle, upkeep, addresses, _locks: directories.locks })
+    Ok(RunningNode { node, server, broker, registration, addresses, _locks: directories.locks })
+}
+
+/// Opens the listeners of one side.
+fn serve(server: &mut Server, node: &Arc<Node>, side: Listener) {
+    let service = Arc::new(NodeService { node: Arc::clone(node), side });
+    server.serve(|name: &str| {
+        let is_of_side = listeners::side(&node.static_config, name) == side;
+        is_of_side.then(|| Arc::clone(&service))
+    });
+}
+
+/// What a start waits for, unless the quorum's thread ends before.
+async fn unless_stopped<T>(node: &Node, waiting: impl Future<Output = T>) -> Result<T, StartError> {
+    let mut status = node.quorum.watch_status();
+    tokio::select! {
+        done = waiting => Ok(done),
+        stopped = status.wait_for(|status| status.stopped) => {
+            let failure = stopped.ok().and_then(|status| status.failure.clone());
+            Err(StartError::QuorumStopped(failure))
+        }
+    }
 }
 
 /// What this release cannot run although Kafka can.
 fn check_supported(config: &BrokerConfig) -> Result<(), StartError> {
     let unsupported =
         |key, value: String, expected| Err(StartError::Unsupported { key, value, expected });
-    if !config.roles.combined() {
-        let role = if config.roles.broker { "broker" } else { "controller" };
-        let expected = "a node is broker and controller (process.roles=broker,controller)";
-        return unsupported("process.roles", role.into(), expected);
-    }
-    if config.voters.len() > 1 {
-        let voters: Vec<String> = config
-            .voters
-            .iter()
-            .map(|voter| format!("{}@{}:{}", voter.id, voter.address.host, voter.address.port))
-            .collect();
-        let expected = "this node alone is the quorum";
-        return unsupported("controller.quorum.voters", voters.join(","), expected);
-    }
     let secure = config
         .listeners
         .iter()
@@ -118,37 +124,25 @@ fn check_supported(config: &BrokerConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn start_quorum(
+async fn start_quorum<M>(
     disk: &Arc<dyn Disk>,
     settings: QuorumConfig,
-    controller: Settings,
     clock: Clock,
-    peers: &Peers,
-) -> Result<ControllerHandle, StartError> {
+    network: Network,
+    make: impl FnOnce(Image, i16) -> M + Send + 'static,
+) -> Result<ControllerHandle, StartError>
+where
+    M: Machine<Request = ControllerRequest, Reply = ControllerReply>,
+{
     let disk = Arc::clone(disk);
-    let network = Network { peers: peers.clone(), runtime: Handle::current() };
     let started = blocking(move || {
-        let make =
-            |image, kraft_version| Controller::new(Settings { kraft_version, ..controller }, image);
         crate::quorum::start(disk, settings, clock, Some(network), make).map_err(StartError::from)
     })
     .await?;
     started.serve().map_err(StartError::Thread)
 }
 
-async fn activated(quorum: &ControllerHandle) -> Result<(), StartError> {
-    let mut status = quorum.watch_status();
-    let reached = status.wait_for(|status| status.active || status.stopped);
-    let reached = tokio::time::timeout(Duration::from_millis(ACTIVATION_MS_MAX), reached).await;
-    match reached {
-        Ok(Ok(status)) if status.active => Ok(()),
-        Ok(Ok(status)) => Err(StartError::QuorumStopped(status.failure.clone())),
-        Ok(Err(_)) => Err(StartError::QuorumStopped(None)),
-        Err(_) => Err(StartError::NoController(ACTIVATION_MS_MAX)),
-    }
-}
-
-async fn make_node(
+fn make_node(
     config: BrokerConfig,
     directories: &Directories,
     clock: Clock,
@@ -157,13 +151,8 @@ async fn make_node(
     disk: &Arc<dyn Disk>,
     peers: Peers,
 ) -> Result<Arc<Node>, StartError> {
-    let image = quorum.image();
-    let logs = logs::load(disk, &config, directories, &image, clock).await?;
+    let logs = logs::open(disk, &config, directories)?;
     let slots = config.fetch.max_incremental_fetch_session_cache_slots;
-    let dynamic = crate::configs::with_dynamic(&config, &image).unwrap_or_else(|error| {
-        warn!("the dynamic configuration cannot be used: {error}");
-        config.clone()
-    });
     Ok(Arc::new(Node {
         cluster_id: directories.cluster_id.clone(),
         clock,
@@ -180,7 +169,7 @@ async fn make_node(
         producer_ids: ProducerIds::default(),
         coordinators: Coordinators::new(),
         assignments: Assignments::default(),
-        config: ArcSwap::from_pointee(dynamic),
+        config: ArcSwap::from_pointee(config.clone()),
         static_config: config,
         appended: AtomicBool::new(true),
         work: AtomicBool::new(true),
@@ -188,36 +177,6 @@ async fn make_node(
         metadata_version_changed: AtomicBool::new(false),
         failure: watch::Sender::new(None),
     }))
-}
-
-fn start_lifecycle(
-    node: &Arc<Node>,
-    directories: &Directories,
-    addresses: &[(Arc<str>, SocketAddr)],
-    incarnation: Uuid,
-) -> lifecycle::Lifecycle {
-    let config = node.config();
-    let features = node
-        .supported_features
-        .iter()
-        .map(|(name, range)| (name.to_string(), VersionRange { min: range.min, max: range.max }));
-    let settings = LifecycleConfig {
-        node_id: config.node_id,
-        cluster_id: node.cluster_id.clone(),
-        incarnation,
-        listeners: advertised(&config.advertised_listeners, addresses),
-        features: features.collect(),
-        rack: config.rack.clone(),
-        log_dirs: node.logs.online_ids(),
-        previous_epoch: directories.previous_epoch,
-        heartbeat_interval_ms: positive(config.node.broker_heartbeat_interval_ms),
-        registration_timeout_ms: positive(config.node.initial_broker_registration_timeout_ms),
-    };
-    lifecycle::start(settings, node.controller.clone(), node.quorum.image_pointer())
-}
-
-fn positive(ms: i32) -> u64 {
-    u64::try_from(ms).unwrap_or(0)
 }
 
 /// Endpoints as clients are told: a port 0 has become the one that was bound, an empty host this machine's name.
@@ -244,53 +203,6 @@ pub(super) fn advertised(
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// The controller tells the cluster how it can be reached (KIP-919).
-async fn register_controller(
-    node: &Arc<Node>,
-    addresses: &[(Arc<str>, SocketAddr)],
-) -> Result<(), StartError> {
-    let config = node.config();
-    let endpoints = advertised(&config.advertised_controller_listeners, addresses);
-    let request = ControllerRegistrationRequest {
-        controller_id: config.node_id.get(),
-        incarnation_id: random_uuid(),
-        zk_migration_ready: false,
-        listeners: endpoints
-            .into_iter()
-            .map(|endpoint| controller_registration_request::Listener {
-                name: endpoint.name.to_string().into(),
-                host: endpoint.host.to_string().into(),
-                port: endpoint.port,
-                security_protocol: endpoint.security_protocol,
-                ..Default::default()
-            })
-            .collect(),
-        features: node
-            .supported_features
-            .iter()
-            .map(|(name, range)| controller_registration_request::Feature {
-                name: name.to_string().into(),
-                min_supported_version: range.min,
-                max_supported_version: range.max,
-                ..Default::default()
-            })
-            .collect(),
-        ..Default::default()
-    };
-    let reply = node.controller.submit(ControllerRequest::ControllerRegistration(request)).await;
-    match reply {
-        Ok(ControllerReply::ControllerRegistration(reply)) if reply.error_code == 0 => {}
-        // Old metadata versions have no such registration; nothing depends on it there.
-        Ok(ControllerReply::ControllerRegistration(reply)) => {
-            let error = ErrorCode::from_code(reply.error_code);
-            info!("the controller is not registered: {error}");
-        }
-        Ok(_) => {}
-        Err(_) => return Err(StartError::QuorumStopped(node.quorum.status().failure)),
-    }
-    Ok(())
 }
 
 /// Runs what blocks beside the runtime's threads.

@@ -81,7 +81,7 @@ impl ControllerRoad {
 
     /// Where the active controller listens, when it is another node.
     pub fn address(&self) -> Option<Address> {
-        match target(&self.quorum.status()) {
+        match target(&seen(&self.quorum.status())) {
             Target::There(address) => Some(address),
             Target::Here | Target::Nowhere => None,
         }
@@ -159,7 +159,8 @@ impl ControllerRoad {
         let deadline = Instant::now() + within;
         let mut status = self.quorum.watch_status();
         loop {
-            let target = target(&status.borrow_and_update());
+            let seen = seen(&status.borrow_and_update());
+            let target = target(&seen);
             let here = matches!(target, Target::Here);
             let why = tokio::select! {
                 biased;
@@ -168,31 +169,39 @@ impl ControllerRoad {
                     Outcome::Again(why) => why,
                 },
                 // What this node's own controller took is answered by it, whatever happens.
-                () = moved(&mut status), if !here => "the active controller changed".to_owned(),
+                () = moved(&mut status, &seen), if !here => "the active controller changed".to_owned(),
             };
             if Instant::now() >= deadline || status.borrow().stopped {
                 return Err(why);
             }
             debug!("asking the active controller again: {why}");
             let pause = Instant::now() + Duration::from_millis(BACKOFF_MS);
-            tokio::time::sleep_until(pause.min(deadline)).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(pause.min(deadline)) => {}
+                () = moved(&mut status, &seen) => {}
+            }
         }
     }
 }
 
-fn target(status: &QuorumStatus) -> Target {
-    match &status.leader_address {
-        _ if status.active => Target::Here,
+/// Who leads, as far as this road is concerned: whether this node does, and where the leader listens.
+type Seen = (bool, Option<Address>);
+
+fn seen(status: &QuorumStatus) -> Seen {
+    (status.active, status.leader_address.clone())
+}
+
+fn target((active, address): &Seen) -> Target {
+    match address {
+        _ if *active => Target::Here,
         Some(address) => Target::There(address.clone()),
         None => Target::Nowhere,
     }
 }
 
-/// Waits until another leader is known than the one seen last.
-async fn moved(status: &mut watch::Receiver<QuorumStatus>) {
-    let known = |status: &QuorumStatus| (status.leader_address.clone(), status.active);
-    let before = known(&status.borrow());
-    if status.wait_for(|now| known(now) != before).await.is_err() {
+/// Waits until another leader is known than the one seen last, or none.
+async fn moved(status: &mut watch::Receiver<QuorumStatus>, before: &Seen) {
+    if status.wait_for(|now| seen(now) != *before).await.is_err() {
         // The quorum is gone: nothing will change.
         std::future::pending::<()>().await;
     }

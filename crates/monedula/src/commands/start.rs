@@ -5,12 +5,12 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::BrokerConfig;
 use config::key::Effect;
 use config::properties::Properties;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
@@ -23,6 +23,10 @@ Runs a node in the foreground. Without a file: node 1, broker and controller, on
   -h, --help                              prints this
 
 Environment: MONEDULA_LOG sets what is logged, for example `info` (the default), `debug`, `broker=debug,warn`.";
+
+/// A node that is asked to stop while it starts: one that is about to come up gets this time, so that it stops cleanly; one that
+/// waits for others would wait for ever.
+const START_GRACE: Duration = Duration::from_secs(5);
 
 /// What stands on the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -153,12 +157,27 @@ async fn serve(config: BrokerConfig, began: Instant) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-    let node = match broker::start(config).await {
-        Ok(node) => node,
-        Err(error) => {
-            complain(format_args!("monedula start: {}", with_sources(&error)));
-            return ExitCode::from(if error.is_configuration() { 2 } else { 1 });
+    let starting = broker::start(config);
+    tokio::pin!(starting);
+    let started = tokio::select! {
+        started = &mut starting => started,
+        () = either(&mut terminate, &mut interrupt) => {
+            return match tokio::time::timeout(START_GRACE, starting).await {
+                Ok(Ok(node)) => {
+                    node.stop().await;
+                    ExitCode::SUCCESS
+                }
+                Ok(Err(error)) => refused(&error),
+                Err(_) => {
+                    tracing::info!("stopped while starting");
+                    ExitCode::SUCCESS
+                }
+            };
         }
+    };
+    let node = match started {
+        Ok(node) => node,
+        Err(error) => return refused(&error),
     };
     let listeners: Vec<String> =
         node.listeners().iter().map(|(name, address)| format!("{name}://{address}")).collect();
@@ -172,8 +191,7 @@ async fn serve(config: BrokerConfig, began: Instant) -> ExitCode {
     // Nobody may be reading: that is no reason to stop.
     let _unread = writeln!(std::io::stdout(), "{ready}");
     let failed = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = either(&mut terminate, &mut interrupt) => None,
         reason = node.failed() => Some(reason),
     };
     match failed {
@@ -188,6 +206,18 @@ async fn serve(config: BrokerConfig, began: Instant) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn refused(error: &broker::StartError) -> ExitCode {
+    complain(format_args!("monedula start: {}", with_sources(error)));
+    ExitCode::from(if error.is_configuration() { 2 } else { 1 })
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {
