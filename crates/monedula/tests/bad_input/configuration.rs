@@ -52,8 +52,6 @@ fn settings_that_do_not_go_together() {
 
 #[test]
 fn what_this_release_cannot_run() {
-    let voters = "1@127.0.0.1:9093,2@127.0.0.1:9094";
-    check(&[("controller.quorum.voters", voters)], &["controller.quorum.voters", voters]);
     let secure = ("listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT");
     check(&[secure], &["PLAINTEXT"]);
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
+pub mod cluster;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -30,7 +32,9 @@ pub struct Refused {
 /// A running node; killed with the test.
 pub struct Node {
     process: Child,
+    /// Where clients and brokers connect; empty without the broker's role.
     pub address: String,
+    /// Where controllers are reached; empty without the controller's role.
     pub controller_address: String,
     pub cluster_id: String,
     stderr: PathBuf,
@@ -102,11 +106,13 @@ impl Node {
             let (_, rest) = line.split_once(name)?;
             Some(rest.split([',', ' ', '\n']).next().unwrap_or_default().to_owned())
         };
-        let fields = (field("PLAINTEXT://"), field("CONTROLLER://"), field("cluster.id="));
-        let (Some(address), Some(controller_address), Some(cluster_id)) = fields else {
+        let Some(cluster_id) = field("cluster.id=") else {
             let code = wait(&mut process);
             return Err(Refused { code, stderr: std::fs::read_to_string(&stderr).unwrap() });
         };
+        // A node of one role has listeners of one kind.
+        let address = field("PLAINTEXT://").unwrap_or_default();
+        let controller_address = field("CONTROLLER://").unwrap_or_default();
         Ok(Self { process, address, controller_address, cluster_id, stderr })
     }
 
@@ -125,6 +131,15 @@ impl Node {
 
     pub fn connect(&self) -> Peer {
         Peer::connect(&self.address)
+    }
+
+    /// What a broker answers to one request, without the header.
+    pub fn ask<Q: Message + Encode>(&self, request: &Q, version: i16) -> Vec<u8> {
+        self.connect().call(request, version)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Answers a request, and has not panicked anywhere.

@@ -1,0 +1,8 @@
+//! Clusters of several processes: separate and combined roles, requests that travel to the active controller.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod envelope;
+mod forwarded;
+mod roles;
