@@ -93,10 +93,7 @@ impl Change<'_> {
     pub fn epochs_count_changes(&self) -> Checked {
         let Some(old) = self.old else { return Ok(()) };
         let steps = self.new.partition_epoch.0.checked_sub(old.partition_epoch.0);
-        let cleared_elr =
-            Partition { elr: Box::default(), last_known_elr: Box::default(), ..old.clone() };
-        // ClearElr is no change of the partition to its replicas and does not count.
-        let wanted = i32::from(old != self.new && cleared_elr != *self.new);
+        let wanted = i32::from(old != self.new);
         hold(steps == Some(wanted), "the partition epoch does not count the change")?;
         let steps = self.new.leader_epoch.0.checked_sub(old.leader_epoch.0);
         hold(matches!(steps, Some(0 | 1)), "the leader epoch leaps or goes back")
