@@ -130,10 +130,29 @@ fn apply_partitions(node: &Arc<Node>, update: &Update) {
         }
     }
     for local in followers {
-        // This node holds a replica that it does not lead (no leader is elected, say): the log is kept, nothing is served.
         if let Some(partition) = host(node, update, &local) {
+            follow(node, &partition, &local);
+        }
+    }
+}
+
+/// This node holds a replica that it does not lead. Where nobody leads the log is kept as it is.
+fn follow(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
+    let LocalPartition { partition: registered, index, .. } = *local;
+    resign_coordinator(node, partition);
+    if !registered.has_leader() {
+        node.replicas.forget(partition.id());
+        return partition.rest(registered.leader_epoch);
+    }
+    let backoff_ms = u64::try_from(node.config().replication.fetch_backoff_ms).unwrap_or(0);
+    let (leader, epoch) = (registered.leader, registered.leader_epoch);
+    match partition.follow(leader, epoch, backoff_ms, node.clock.now()) {
+        Ok(true) => node.replicas.follow(node, partition, leader),
+        Ok(false) => {}
+        Err(error) => {
+            let name = format_args!("{}-{index}", partition.topic());
+            error!(partition = %name, "cannot follow: {error}");
             partition.resign(false);
-            resign_coordinator(node, &partition);
         }
     }
 }
@@ -143,6 +162,7 @@ fn delete(node: &Node, gone: &LocalPartition<'_>) {
     let name = TopicPartition { topic: Arc::clone(&gone.topic.name), partition: gone.index };
     let mut settings = None;
     if let Some(partition) = node.partitions.remove(id) {
+        node.replicas.forget(id);
         partition.resign(true);
         resign_coordinator(node, &partition);
         settings = Some(partition.settings());
@@ -179,8 +199,8 @@ fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option
             }
             let log = entry.log;
             log.write().set_config(Arc::clone(&settings.log));
-            let partition = Partition::new(id, Arc::clone(&local.topic.name), log, settings);
-            let partition = Arc::new(partition);
+            let (topic, neighbours) = (Arc::clone(&local.topic.name), Arc::clone(&node.neighbours));
+            let partition = Arc::new(Partition::new(id, topic, log, settings, neighbours));
             node.partitions.insert(Arc::clone(&partition));
             Some(partition)
         }
@@ -204,23 +224,31 @@ fn resign_coordinator(node: &Node, partition: &Partition) {
 }
 
 fn lead(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
+    let registered = local.partition;
+    let lag_ms = node.config().replication.lag_time_max_ms;
     let config = LeaderConfig {
         node_id: node.config().node_id,
-        leader_epoch: local.partition.leader_epoch,
+        leader_epoch: registered.leader_epoch,
+        partition_epoch: registered.partition_epoch,
         epoch_start: Offset::NONE,
-        replicas: local.partition.replicas.to_vec(),
-        isr: local.partition.isr.to_vec(),
+        replicas: registered.replicas.to_vec(),
+        isr: registered.isr.to_vec(),
         min_insync_replicas: partition.settings().min_insync_replicas,
+        lag_time_max_ms: u64::try_from(lag_ms).unwrap_or(0),
     };
+    node.replicas.forget(partition.id());
     let (topic, index) = (partition.topic(), local.index);
-    if let Err(error) = partition.lead(config, node.clock.mono()) {
-        error!(partition = %format_args!("{topic}-{index}"), "cannot lead: {error}");
-        return;
-    }
+    let is_new = match partition.lead(config, node.clock.mono()) {
+        Ok(is_new) => is_new,
+        Err(error) => {
+            error!(partition = %format_args!("{topic}-{index}"), "cannot lead: {error}");
+            return;
+        }
+    };
     if **topic == *OFFSETS_TOPIC {
         node.coordinators.lead(node, partition, local.partition.leader_epoch);
     }
-    if is_internal(topic) {
+    if is_new && is_internal(topic) {
         info!(partition = %format_args!("{topic}-{index}"), "leading");
     }
 }

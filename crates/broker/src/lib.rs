@@ -17,6 +17,7 @@ pub mod partitions;
 pub mod peers;
 mod producer_ids;
 pub mod quorum;
+mod replicas;
 mod request;
 pub mod road;
 mod topics;

@@ -54,17 +54,27 @@ pub enum Refusal {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The leader's records, perhaps none, were appended.
-    Appended { high_watermark: Offset, log_start: Offset },
+    Appended {
+        high_watermark: Offset,
+        log_start: Offset,
+    },
     /// They could not be used: damaged on the way. They are fetched again.
     Damaged,
     /// They could not be appended, and will not be next time.
     Failed,
     /// The leader's log parts from ours: its largest epoch up to our last one ends there.
-    Diverging { epoch: LeaderEpoch, end: Offset },
+    Diverging {
+        epoch: LeaderEpoch,
+        end: Offset,
+    },
     /// To [`Ask::LogEnd`].
-    LogEnd { end: Offset },
+    LogEnd {
+        end: Offset,
+    },
     /// To [`Ask::LogStart`].
-    LogStart { start: Offset },
+    LogStart {
+        start: Offset,
+    },
     Refused(Refusal),
     /// The leader cannot be reached or makes no sense.
     Unreachable,

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::{Ask, Call, Status, WeakNode, view};
 use crate::clock::Clock;
 use crate::node::Node;
-use crate::partitions::Partition;
+use crate::partitions::{Partition, Written};
 
 /// Calls taken before what they decided is appended.
 const CALLS_PER_APPEND: usize = 500;
@@ -35,7 +35,7 @@ pub(super) struct Owner {
     owed: HashMap<ReplyId, Answer>,
     next_id: u64,
     /// Appends that replicas have not confirmed, in the order of the log.
-    uncommitted: VecDeque<(Offset, oneshot::Receiver<()>)>,
+    uncommitted: VecDeque<(Offset, oneshot::Receiver<Written>)>,
 }
 
 /// What wakes an owner.
@@ -129,7 +129,9 @@ impl Owner {
         let ms = self.runtime.deadline().since(clock.mono()).min(WAIT_MS_MAX);
         let committed = async {
             match self.uncommitted.front_mut() {
-                Some((_, waiting)) => waiting.await.is_ok(),
+                Some((_, waiting)) => {
+                    matches!(waiting.await, Ok(Written::Committed | Written::TooFewReplicas))
+                }
                 None => std::future::pending().await,
             }
         };
@@ -201,7 +203,7 @@ impl Owner {
         &self,
         node: &Node,
         records: &[LogRecord],
-    ) -> Result<(Offset, Offset, Option<oneshot::Receiver<()>>), ErrorCode> {
+    ) -> Result<(Offset, Offset, Option<oneshot::Receiver<Written>>), ErrorCode> {
         let now = node.clock.now();
         let bytes = encode(node, records, now).map_err(|fault| {
             warn!("records of a group cannot be written: {fault}");
@@ -230,6 +232,9 @@ impl Owner {
                 if groups > 0 {
                     info!(partition = %self.name(), groups, ms, "groups loaded");
                 }
+                // What its predecessor wrote last is committed once the replicas follow this leader.
+                let awaited = self.partition.committed(end);
+                self.uncommitted.extend(awaited.map(|waiting| (end, waiting)));
                 Event::Loaded { end, high_watermark }
             }
             Err(fault) => {

@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use base::{PartitionIndex, TopicId};
+use base::{MonoMs, NodeId, PartitionIndex, TopicId};
+use metadata::Image;
 use net::{Chunk, FileRegion, Response};
 use protocol::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
@@ -18,7 +19,7 @@ use tracing::warn;
 use super::Source;
 use super::session::{PartitionAnswer, PartitionKey, PartitionRequest, TopicKey};
 use crate::authorizer::{Operation, Resource};
-use crate::partitions::{Partition, ReadRequest, ReadResult};
+use crate::partitions::{Client, Partition, ReadRequest, ReadResult, Reader};
 use crate::request::RequestContext;
 
 /// Ranges up to this size are copied into the response, so that header and records leave in one system call.
@@ -32,15 +33,21 @@ pub struct Limits {
     /// Negative, as the client may send it: then every partition fails, as in Kafka.
     pub bytes_max: i64,
     pub bytes_min: usize,
-    pub read_committed: bool,
-    /// The asker says that it is a replica. None but this node has replicas here: it is told to look for the leader.
-    pub replica: bool,
+    pub reader: Reader,
+}
+
+impl Limits {
+    fn is_replica(&self) -> bool {
+        matches!(self.reader, Reader::Replica { .. })
+    }
 }
 
 /// What was read, still to be turned into a response.
 pub struct Answer {
     pub(super) source: Source,
     pub(super) limits: Limits,
+    /// Where the consumer is, if it may be sent to a nearer replica.
+    client: Option<Client>,
     pub(super) entries: Vec<Entry>,
     pub(super) bytes: usize,
     /// Something must be told at once, whatever the bytes.
@@ -55,17 +62,39 @@ pub(super) struct Entry {
 }
 
 impl Answer {
-    pub fn read(context: &RequestContext, source: Source, limits: Limits) -> Self {
-        let mut answer = Self { source, limits, entries: Vec::new(), bytes: 0, urgent: false };
-        answer.read_again(context);
+    pub fn read(
+        context: &RequestContext,
+        source: Source,
+        limits: Limits,
+        client: Option<Client>,
+    ) -> Self {
+        let (entries, bytes, urgent) = (Vec::new(), 0, false);
+        let mut answer = Self { source, limits, client, entries, bytes, urgent };
+        answer.pass(context, true);
         answer
     }
 
+    /// Looks again after a wait.
     pub(super) fn read_again(&mut self, context: &RequestContext) {
+        self.pass(context, false);
+    }
+
+    fn pass(&mut self, context: &RequestContext, first: bool) {
+        let now = context.node.clock.mono();
         let mut entries = std::mem::take(&mut self.entries);
         entries.clear();
-        let mut pass =
-            Pass { context, limits: self.limits, bytes: 0, urgent: false, readable: false };
+        let image = context.node.image();
+        let client = self.client.as_ref();
+        let mut pass = Pass {
+            context,
+            limits: self.limits,
+            client: client.map(|client| (client, &**image, context.node.static_config.node_id)),
+            first,
+            now,
+            bytes: 0,
+            urgent: false,
+            readable: false,
+        };
         match &self.source {
             Source::Partitions(partitions) => {
                 for (place, (key, request)) in partitions.iter().enumerate() {
@@ -102,7 +131,7 @@ impl Answer {
                     failed: data.error_code != 0,
                     high_watermark: data.high_watermark,
                     log_start: data.log_start_offset,
-                    must_tell: data.diverging_epoch.epoch >= 0,
+                    must_tell: data.diverging_epoch.epoch >= 0 || data.preferred_read_replica >= 0,
                 };
                 if !session.get_mut().answer(place, told) && *incremental {
                     continue;
@@ -110,7 +139,7 @@ impl Answer {
             }
             push(&mut response.responses, key.0, data);
         }
-        if elsewhere && !limits.replica {
+        if elsewhere && !limits.is_replica() {
             response.node_endpoints = node_endpoints(context);
         }
         if let Source::Session { session, .. } = &source {
@@ -124,6 +153,10 @@ impl Answer {
 struct Pass<'a> {
     context: &'a RequestContext,
     limits: Limits,
+    client: Option<(&'a Client, &'a Image, NodeId)>,
+    /// A later look at the same fetch tells nothing of the reader.
+    first: bool,
+    now: MonoMs,
     bytes: usize,
     urgent: bool,
     /// Some partition is known, so that waiting can make sense.
@@ -143,21 +176,28 @@ impl Pass<'_> {
         Entry { place, key: key.clone(), partition, result }
     }
 
+    /// A replica may read everything, if it is one.
+    fn may_read(&self, topic: &str) -> bool {
+        if self.limits.is_replica() {
+            return self.context.allows(Operation::ClusterAction, Resource::Cluster);
+        }
+        self.context.allows(Operation::Read, Resource::Topic(topic))
+    }
+
     fn find(&mut self, (topic, index): &PartitionKey) -> Result<Arc<Partition>, ErrorCode> {
         let node = &self.context.node;
         let image = node.image();
         let id = match topic {
             TopicKey::Id(id) => *id,
             TopicKey::Name(name) => {
-                if !self.context.allows(Operation::Read, Resource::Topic(name)) {
+                if !self.may_read(name) {
                     return Err(ErrorCode::TopicAuthorizationFailed);
                 }
                 image.topics.id_of(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
             }
         };
         if let Some(partition) = node.partitions.get(id, *index) {
-            let resource = Resource::Topic(partition.topic());
-            return match self.context.allows(Operation::Read, resource) {
+            return match self.may_read(partition.topic()) {
                 true => Ok(partition),
                 false => Err(ErrorCode::TopicAuthorizationFailed),
             };
@@ -186,17 +226,17 @@ impl Pass<'_> {
             return Err(ErrorCode::UnknownServerError);
         };
         let asked = ReadRequest {
+            reader: self.limits.reader,
             offset: request.fetch_offset,
+            log_start: request.log_start,
             leader_epoch: request.current_leader_epoch,
             last_fetched_epoch: request.last_fetched_epoch,
             bytes_max,
             whole_batch: self.bytes == 0,
-            read_committed: self.limits.read_committed,
+            counts: self.first,
+            client: self.client,
+            now: self.now,
         };
-        if self.limits.replica {
-            self.urgent = true;
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
         match partition.read(&asked) {
             Ok(mut result) => {
                 if let Some(data) = &mut result.data {
@@ -206,7 +246,7 @@ impl Pass<'_> {
                     }
                     self.bytes += data.len();
                 }
-                self.urgent |= result.diverging.is_some();
+                self.urgent |= result.diverging.is_some() || result.preferred.is_some();
                 Ok(result)
             }
             Err(error) => {
@@ -276,6 +316,9 @@ impl Entry {
             records: Some(records),
             ..Default::default()
         };
+        if let Some(preferred) = result.preferred {
+            data.preferred_read_replica = preferred.get();
+        }
         if let Some((epoch, end)) = result.diverging {
             data.diverging_epoch =
                 EpochEndOffset { epoch: epoch.get(), end_offset: end.get(), ..Default::default() };

@@ -40,7 +40,7 @@ impl Waiting {
         let mut partitions = Vec::with_capacity(answer.entries.len());
         for entry in &answer.entries {
             let (Some(partition), Ok(result)) = (&entry.partition, &entry.result) else { continue };
-            if partition.add_consumer(&waiter, (result.high_watermark, result.log_start)) {
+            if partition.add_reader(&waiter, answer.limits.reader, result) {
                 partitions.push(Arc::clone(partition));
             } else {
                 waiter.complete(); // something came between the look and the registration

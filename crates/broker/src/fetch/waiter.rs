@@ -33,6 +33,11 @@ impl FetchWaiter {
         }
     }
 
+    /// Any more byte completes it.
+    fn wants_anything(&self) -> bool {
+        self.missing_bytes.load(Ordering::Acquire) <= 1
+    }
+
     /// There is something to tell, whatever the bytes.
     pub fn complete(&self) {
         if !self.done.swap(true, Ordering::AcqRel) {
@@ -74,6 +79,18 @@ impl Waiters {
     pub fn add_bytes(&self, bytes: i64) {
         for waiter in &self.0 {
             waiter.add_bytes(bytes);
+        }
+    }
+
+    /// The same; the bytes are counted only if somebody waits for more than one.
+    pub fn add_bytes_with(&self, bytes: impl Fn() -> i64) {
+        let mut counted = None;
+        for waiter in &self.0 {
+            if waiter.wants_anything() {
+                waiter.complete();
+            } else {
+                waiter.add_bytes(*counted.get_or_insert_with(&bytes));
+            }
         }
     }
 

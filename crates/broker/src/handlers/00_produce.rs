@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use crate::authorizer::{Operation, Resource};
-use crate::partitions::{AppendFailure, Appended};
+use crate::partitions::{AppendFailure, Appended, Written};
 use crate::request::{Handler, HandlerFuture, RequestContext};
 use crate::topics::is_internal;
 
@@ -53,7 +53,7 @@ struct TopicPart {
 struct Owed {
     topic: usize,
     partition: usize,
-    committed: oneshot::Receiver<()>,
+    committed: oneshot::Receiver<Written>,
 }
 
 type Response = ProduceResponse<'static>;
@@ -351,12 +351,16 @@ fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
 /// Tells who leads instead (KIP-951).
 fn not_leader(index: i32, registered: &metadata::Partition) -> PartitionResponse {
     PartitionResponse {
-        current_leader: LeaderIdAndEpoch {
-            leader_id: registered.leader.get(),
-            leader_epoch: registered.leader_epoch.get(),
-            ..Default::default()
-        },
+        current_leader: current_leader(registered),
         ..failure(index, ErrorCode::NotLeaderOrFollower)
+    }
+}
+
+fn current_leader(registered: &metadata::Partition) -> LeaderIdAndEpoch {
+    LeaderIdAndEpoch {
+        leader_id: registered.leader.get(),
+        leader_epoch: registered.leader_epoch.get(),
+        ..Default::default()
     }
 }
 
@@ -384,15 +388,32 @@ async fn wait(
     timeout_ms: u64,
 ) -> Option<net::Response> {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(timeout_ms);
+    let mut elsewhere = false;
     for Owed { topic, partition, committed } in owed {
         let error = match tokio::time::timeout_at(deadline, committed).await {
-            Ok(Ok(())) => continue,
+            Ok(Ok(Written::Committed)) => continue,
+            Ok(Ok(Written::TooFewReplicas)) => ErrorCode::NotEnoughReplicasAfterAppend,
             Ok(Err(_closed)) => ErrorCode::NotLeaderOrFollower,
-            Err(_elapsed) => ErrorCode::RequestTimedOut,
+            Ok(Ok(Written::TimedOut)) | Err(_) => ErrorCode::RequestTimedOut,
         };
         let topic = response.responses.get_mut(topic)?;
         let answer = topic.partition_responses.get_mut(partition)?;
-        *answer = failure(answer.index, error);
+        answer.error_code = error.code();
+        if error == ErrorCode::NotLeaderOrFollower {
+            elsewhere = true;
+            let image = context.node.image();
+            let known = match context.version {
+                13.. => image.topics.by_id(topic.topic_id),
+                _ => image.topics.by_name(&topic.name),
+            };
+            let index = PartitionIndex(answer.index);
+            if let Some(registered) = known.and_then(|known| known.partition(index)) {
+                answer.current_leader = current_leader(registered);
+            }
+        }
+    }
+    if elsewhere && context.version >= 10 {
+        response.node_endpoints = node_endpoints(&context);
     }
     context.encode(&response, &mut [])
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use base::{LeaderEpoch, Offset, PartitionIndex};
+use base::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex};
 use net::{Frame, Handled};
 use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::fetch_response::FetchResponse;
@@ -22,10 +22,14 @@ use crate::fetch::session::{
 };
 use crate::fetch::wait::Waiting;
 use crate::fetch::{SessionGuard, Source};
+use crate::partitions::{Client, RACK_AWARE, Reader};
 use crate::quorum::{QuorumRequest, QuorumResponse};
 use crate::request::{Handler, HandlerFuture, RequestContext};
 
 pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Fetch, run };
+
+/// The first version in which consumers tell their rack; who does may be answered by followers (KIP-392).
+const RACK_FROM_VERSION: i16 = 11;
 
 fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
     Box::pin(async move { fetch(context, frame) })
@@ -61,18 +65,17 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 .respond(&FetchResponse { error_code: error.code(), ..Default::default() });
         }
     };
-    let replica_id = request.replica_id.max(request.replica_state.replica_id);
     let limits = Limits {
         bytes_max: request.max_bytes.min(node.config().fetch.max_bytes).into(),
         bytes_min: request.min_bytes.max(0) as usize,
-        read_committed: request.isolation_level == 1,
-        replica: replica_id >= 0,
+        reader: reader(&context, &request),
     };
+    let client = client(&context, &request, limits.reader);
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
     drop(request);
     drop(frame);
 
-    let answer = Answer::read(&context, source, limits);
+    let answer = Answer::read(&context, source, limits, client);
     if answer.is_complete() || wait_ms == 0 {
         return match answer.into_response(&context) {
             Some(response) => Handled::Now(Some(response)),
@@ -81,6 +84,32 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
     }
     let waiting = Waiting::new(context, answer, wait_ms);
     Handled::Later(Box::pin(waiting.response()))
+}
+
+/// Who names a broker's id reads as that broker's replica.
+fn reader(context: &RequestContext, request: &FetchRequest<'_>) -> Reader {
+    let (id, broker_epoch) = match context.version {
+        15.. => (request.replica_state.replica_id, request.replica_state.replica_epoch),
+        _ => (request.replica_id, -1),
+    };
+    if id >= 0 {
+        return Reader::Replica { id: NodeId(id), broker_epoch: BrokerEpoch(broker_epoch) };
+    }
+    Reader::Consumer {
+        read_committed: request.isolation_level == 1,
+        leader_only: context.version < RACK_FROM_VERSION,
+    }
+}
+
+/// A consumer tells its rack, and the broker is to send it to a replica there.
+fn client(context: &RequestContext, request: &FetchRequest<'_>, reader: Reader) -> Option<Client> {
+    let selector = context.node.config();
+    let selector = selector.node.replica_selector_class.as_deref();
+    let asks = matches!(reader, Reader::Consumer { leader_only: false, .. });
+    (asks && selector == Some(RACK_AWARE)).then(|| Client {
+        rack: (&*request.rack_id).into(),
+        listener: Arc::clone(&context.connection.listener),
+    })
 }
 
 /// Controllers and brokers replicate the metadata log by the same API, on a controller's listener.

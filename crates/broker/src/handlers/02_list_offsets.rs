@@ -28,7 +28,8 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
-/// The replica id of a client that only wants to debug: it may see up to the log's end, as followers do.
+const CONSUMER: i32 = -1;
+/// The replica id of a client that only wants to debug: it may see up to the log's end, as followers do, and ask any of them.
 const DEBUGGING_REPLICA: i32 = -2;
 
 async fn handle(
@@ -109,12 +110,29 @@ fn look_up(
     let hosted = node.partitions.get(known.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     let epoch = LeaderEpoch(partition.current_leader_epoch);
     let upper = |log: &Log| match request.replica_id {
-        DEBUGGING_REPLICA => log.end_offset(),
-        _ if request.isolation_level == 1 => log.last_stable_offset(),
-        _ => log.high_watermark(),
+        CONSUMER if request.isolation_level == 1 => log.last_stable_offset(),
+        CONSUMER => log.high_watermark(),
+        _ => log.end_offset(),
     };
-    let found = hosted.as_leader(epoch, |log| find(log, partition.timestamp, upper(log)));
+    // A new leader does not know yet what of the time before it is committed: what it says of it could go back.
+    let uncertain = request.replica_id == CONSUMER && hosted.is_uncertain();
+    let find = |log: &mut Log| find(log, partition.timestamp, upper(log));
+    let found = match request.replica_id {
+        DEBUGGING_REPLICA => hosted.as_replica(epoch, find),
+        _ => hosted.as_leader(epoch, find),
+    };
     let found = found.map_err(|failure| failure.code())?;
+    let in_doubt = match partition.timestamp {
+        EARLIEST | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => false,
+        LATEST => uncertain,
+        _ => uncertain && !found.offset.is_some(),
+    };
+    if in_doubt {
+        return Err(match context.version {
+            5.. => ErrorCode::OffsetNotAvailable,
+            _ => ErrorCode::LeaderNotAvailable,
+        });
+    }
     Ok(ListOffsetsPartitionResponse {
         partition_index: partition.partition_index,
         error_code: 0,

@@ -1,16 +1,19 @@
 //! DeleteRecords (21), versions 0-2: moves the start of logs forward. Offset -1 means the high watermark.
 //!
-//! Answered once all replicas have moved: on a single node at once. A topic that is compacted only refuses with POLICY_VIOLATION.
+//! Answered once the logs of all live replicas have moved: on a single node at once. A topic that is compacted only refuses with POLICY_VIOLATION.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use base::{LeaderEpoch, Offset, PartitionIndex};
+use base::{LeaderEpoch, MonoMs, Offset, PartitionIndex};
 use protocol::ErrorCode;
 use protocol::messages::delete_records_request::DeleteRecordsRequest;
 use protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 use storage::log::{Log, LogError};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::authorizer::{Operation, Resource};
 use crate::request::RequestContext;
@@ -19,43 +22,79 @@ crate::handler!(DeleteRecords, DeleteRecordsRequest<'_>, handle);
 
 const HIGH_WATERMARK: i64 = -1;
 
+/// What is owed for a partition.
+enum Deleted {
+    /// Where the logs of all replicas start.
+    Everywhere(Offset),
+    Awaited(oneshot::Receiver<Offset>),
+}
+
 async fn handle(
     context: &RequestContext,
     request: DeleteRecordsRequest<'_>,
 ) -> DeleteRecordsResponse<'static> {
-    let topics = request.topics.iter().map(|topic| {
+    let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let parked_until = context.node.clock.mono().plus_ms(timeout_ms);
+    let mut begun = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
         // Of a partition that is named twice the last offset counts.
         let offsets = topic.partitions.iter().map(|p| (p.partition_index, p.offset));
         let offsets: BTreeMap<i32, i64> = offsets.collect();
-        let partitions = offsets.into_iter().map(|(partition_index, offset)| {
-            let deleted = if context.allows(Operation::Delete, Resource::Topic(&topic.name)) {
-                delete(context, &topic.name, partition_index, offset)
-            } else {
-                Err(ErrorCode::TopicAuthorizationFailed)
+        let partitions = offsets.into_iter().map(|(index, offset)| {
+            let allowed = context.allows(Operation::Delete, Resource::Topic(&topic.name));
+            let deleted = match allowed {
+                true => delete(context, &topic.name, index, offset, parked_until),
+                false => Err(ErrorCode::TopicAuthorizationFailed),
             };
-            DeleteRecordsPartitionResult {
+            (index, deleted)
+        });
+        begun.push((topic.name.to_string(), partitions.collect::<Vec<_>>()));
+    }
+    let mut topics = Vec::with_capacity(begun.len());
+    for (name, begun) in begun {
+        let mut partitions = Vec::with_capacity(begun.len());
+        for (partition_index, deleted) in begun {
+            let deleted = match deleted {
+                Ok(Deleted::Awaited(waiting)) => awaited(waiting, deadline).await,
+                Ok(Deleted::Everywhere(low)) => Ok(low),
+                Err(error) => Err(error),
+            };
+            partitions.push(DeleteRecordsPartitionResult {
                 partition_index,
                 low_watermark: deleted.map_or(-1, Offset::get),
                 error_code: deleted.err().map_or(0, ErrorCode::code),
                 ..Default::default()
-            }
-        });
-        DeleteRecordsTopicResult {
-            name: topic.name.to_string().into(),
-            partitions: partitions.collect(),
-            ..Default::default()
+            });
         }
-    });
-    DeleteRecordsResponse { topics: topics.collect(), ..Default::default() }
+        topics.push(DeleteRecordsTopicResult {
+            name: name.into(),
+            partitions,
+            ..Default::default()
+        });
+    }
+    DeleteRecordsResponse { topics, ..Default::default() }
 }
 
-/// Returns the new start of the log.
+async fn awaited(
+    waiting: oneshot::Receiver<Offset>,
+    deadline: Instant,
+) -> Result<Offset, ErrorCode> {
+    match tokio::time::timeout_at(deadline, waiting).await {
+        Ok(Ok(low)) => Ok(low),
+        Ok(Err(_closed)) if Instant::now() < deadline => Err(ErrorCode::NotLeaderOrFollower),
+        Ok(Err(_)) | Err(_) => Err(ErrorCode::RequestTimedOut),
+    }
+}
+
+/// Moves the start of this node's log.
 fn delete(
     context: &RequestContext,
     topic: &str,
     index: i32,
     offset: i64,
-) -> Result<Offset, ErrorCode> {
+    deadline: MonoMs,
+) -> Result<Deleted, ErrorCode> {
     let node = &context.node;
     let image = node.image();
     let index = PartitionIndex(index);
@@ -82,10 +121,14 @@ fn delete(
             offset => Offset(offset),
         };
         log.delete_records(new_start)?;
-        Ok(log.start_offset())
+        Ok(new_start)
     };
-    let started = partition.as_leader(LeaderEpoch::NONE, delete).map_err(|error| error.code())?;
+    let asked = partition.as_leader(LeaderEpoch::NONE, delete).map_err(|error| error.code())?;
     node.note_appended();
     partition.with_consumers_told();
-    Ok(started)
+    match partition.removed_everywhere(asked, deadline) {
+        Ok(Ok(low)) => Ok(Deleted::Everywhere(low)),
+        Ok(Err(waiting)) => Ok(Deleted::Awaited(waiting)),
+        Err(error) => Err(error.code()),
+    }
 }

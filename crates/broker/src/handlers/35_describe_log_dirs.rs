@@ -42,7 +42,7 @@ async fn handle(
         topics.entry(Arc::clone(partition.topic())).or_default().push(DescribeLogDirsPartition {
             partition_index: index,
             partition_size: size as i64,
-            offset_lag: 0,
+            offset_lag: partition.lag(),
             is_future_key: false,
             ..Default::default()
         });

@@ -44,6 +44,7 @@ impl Broker {
         let publisher = Box::new(BrokerPublisher::new(node));
         let published = node.quorum.add_publisher(publisher).await;
         published.map_err(|_| StartError::QuorumStopped(node.quorum.status().failure))?;
+        node.replicas.start(node);
         lifecycle.ready_to_unfence();
         if !lifecycle.unfenced().await {
             return Err(StartError::NotRegistered);
@@ -68,6 +69,7 @@ impl Broker {
     /// Ends what it does beside requests.
     pub async fn stop(self, node: &Node) {
         node.coordinators.stop();
+        node.replicas.stop();
         self.upkeep.abort();
         if let Err(error) = self.upkeep.await
             && error.is_panic()

@@ -33,10 +33,11 @@ use crate::clock::Clock;
 use crate::configs;
 use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
-use crate::partitions::Partitions;
+use crate::partitions::{Neighbours, Partitions};
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
 use crate::quorum::ControllerHandle;
+use crate::replicas::Replicas;
 use crate::road::ControllerRoad;
 
 use broker::Broker;
@@ -60,6 +61,8 @@ pub struct Node {
     /// The way to the active controller.
     pub controller: ControllerRoad,
     pub partitions: Partitions,
+    pub(crate) neighbours: Arc<Neighbours>,
+    pub(crate) replicas: Replicas,
     pub connections: Arc<ConnectionQuota>,
     pub logs: LogManager,
     pub fetch_sessions: Mutex<Sessions>,

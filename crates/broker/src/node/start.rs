@@ -29,10 +29,11 @@ use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_uuid};
 use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
-use crate::partitions::Partitions;
+use crate::partitions::{Neighbours, Partitions};
 use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, Machine, Network, NoController, QuorumConfig};
+use crate::replicas::Replicas;
 use crate::request::NodeService;
 use crate::road::ControllerRoad;
 
@@ -160,9 +161,11 @@ fn make_node(
         supported_features: Settings::all_features(config.node.unstable_feature_versions_enable),
         image: quorum.image_pointer(),
         controller: ControllerRoad::new(&config, quorum.clone(), peers.clone()),
-        quorum,
         peers,
         partitions: Partitions::default(),
+        neighbours: Arc::new(Neighbours::new(quorum.image_pointer())),
+        replicas: Replicas::new(),
+        quorum,
         connections,
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),

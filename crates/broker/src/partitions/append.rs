@@ -12,7 +12,7 @@ use replication::Event;
 use storage::log::AppendOrigin;
 use tokio::sync::oneshot;
 
-use super::partition::{Partition, PartitionFailure};
+use super::partition::{Partition, PartitionFailure, Written};
 
 /// What a producer is answered.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Appended {
     pub log_append_time: Option<WallMs>,
     pub log_start_offset: Offset,
     pub leader_epoch: LeaderEpoch,
-    /// With acks=all: completes when the records are committed, closes when they cannot be or the time is over.
-    pub committed: Option<oneshot::Receiver<()>>,
+    /// With acks=all: completes when the records are committed or the time is over, closes when another node leads.
+    pub committed: Option<oneshot::Receiver<Written>>,
 }
 
 /// Why nothing was appended.
@@ -129,13 +129,20 @@ impl Partition {
                 return Err(PartitionFailure::Log(error).into());
             }
         };
-        let before = state.log.high_watermark();
         let log_end = state.log.end_offset();
-        state.step(now.mono, Event::Appended { log_end });
-        let after = state.log.high_watermark();
-        if after > before {
-            state.consumers.add_bytes(info.bytes as i64);
+        let bytes = info.bytes as i64;
+        if !info.duplicate {
+            state.replicas.add_bytes(bytes);
         }
+        match state.run(now.mono, Event::Appended { log_end }) {
+            // What was appended is committed, nothing else: its size is known.
+            Some((from, to)) if from == info.first_offset && to == log_end => {
+                state.consumers.add_bytes(bytes);
+            }
+            Some((from, to)) => state.tell_consumers(from, to),
+            None => {}
+        }
+        let after = state.log.high_watermark();
         let required = info.last_offset.plus(1);
         let committed = (all && after < required).then(|| {
             let (committed, waiting) = oneshot::channel();

@@ -1,7 +1,10 @@
 //! The partitions that this node hosts.
 
 mod append;
+mod follow;
+mod neighbours;
 mod partition;
+mod preferred;
 mod read;
 pub mod settings;
 
@@ -12,8 +15,11 @@ use base::{PartitionIndex, TopicId, TopicIdPartition};
 use parking_lot::RwLock;
 
 pub use append::{AppendFailure, Appended};
-pub use partition::{Partition, PartitionFailure};
-pub use read::{ReadRequest, ReadResult};
+pub use follow::{FetchedPart, Followed};
+pub use neighbours::{Neighbours, Proposals};
+pub use partition::{Partition, PartitionFailure, Written};
+pub use preferred::{Client, RACK_AWARE};
+pub use read::{ReadRequest, ReadResult, Reader};
 
 /// All hosted partitions by topic id. The image says which there should be; [`crate::apply`] makes it so.
 #[derive(Default)]

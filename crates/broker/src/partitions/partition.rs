@@ -1,4 +1,4 @@
-//! One hosted partition: its log, its leader state, and the requests that wait at it.
+//! One hosted partition: its log, its part in replication, and the requests that wait at it.
 //!
 //! Two locks, always taken in this order: the state's, then the log's, which the log manager shares for upkeep. Nothing awaits
 //! while it holds them. What is to be sent leaves as file ranges.
@@ -10,11 +10,12 @@ use arc_swap::ArcSwap;
 use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
 use parking_lot::{Mutex, MutexGuard, RwLockWriteGuard};
 use protocol::ErrorCode;
-use replication::{Effect, Event, Leader, LeaderConfig, Waiting};
+use replication::{Effect, Event, Follower, IsrAnswer, Leader, LeaderConfig, Waiting};
 use storage::dirs::SharedLog;
 use storage::log::{Log, LogError};
 use tokio::sync::oneshot;
 
+use super::neighbours::Neighbours;
 use super::settings::PartitionSettings;
 use crate::fetch::waiter::{FetchWaiter, Waiters};
 
@@ -24,19 +25,65 @@ pub struct Partition {
     settings: ArcSwap<PartitionSettings>,
     state: Mutex<State>,
     log: SharedLog,
+    neighbours: Arc<Neighbours>,
+}
+
+/// What came of waiting for acks=all. Who hears nothing (the channel closes) waited at a leader that is none any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    Committed,
+    /// On all in-sync replicas, but these have become too few.
+    TooFewReplicas,
+    TimedOut,
 }
 
 pub(super) struct State {
     /// `None` while this node does not lead the partition, or its log failed.
     pub leader: Option<Leader>,
+    /// While another node leads.
+    pub follower: Option<Follower>,
+    /// As the metadata says, whoever leads.
+    pub leader_epoch: LeaderEpoch,
     /// Producers that wait for the high watermark.
-    pub producers: Waiting<oneshot::Sender<()>>,
+    pub producers: Waiting<oneshot::Sender<Written>>,
+    /// Those who removed records and wait for the low watermark.
+    pub deletions: Waiting<oneshot::Sender<Offset>>,
     pub consumers: Waiters,
+    /// Followers, who wait for appends.
+    pub replicas: Waiters,
     pub deleted: bool,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            leader: None,
+            follower: None,
+            leader_epoch: LeaderEpoch::NONE,
+            producers: Waiting::default(),
+            deletions: Waiting::default(),
+            consumers: Waiters::default(),
+            replicas: Waiters::default(),
+            deleted: false,
+        }
+    }
+
+    /// Whoever waits is to look again, or elsewhere.
+    pub fn turn_all_away(&mut self) {
+        self.producers.drain();
+        self.deletions.drain();
+        self.wake_readers();
+    }
+
+    fn wake_readers(&self) {
+        self.consumers.complete_all();
+        self.replicas.complete_all();
+    }
 }
 
 /// Both locks of a partition.
 pub(super) struct Locked<'a> {
+    partition: &'a Partition,
     state: MutexGuard<'a, State>,
     pub log: RwLockWriteGuard<'a, Log>,
 }
@@ -108,19 +155,15 @@ impl Partition {
         topic: Arc<str>,
         log: SharedLog,
         settings: Arc<PartitionSettings>,
+        neighbours: Arc<Neighbours>,
     ) -> Self {
-        let state = State {
-            leader: None,
-            producers: Waiting::default(),
-            consumers: Waiters::default(),
-            deleted: false,
-        };
-        Self { id, topic, settings: ArcSwap::new(settings), state: Mutex::new(state), log }
+        let settings = ArcSwap::new(settings);
+        Self { id, topic, settings, state: Mutex::new(State::new()), log, neighbours }
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
         let state = self.state.lock();
-        Locked { state, log: self.log.write() }
+        Locked { partition: self, state, log: self.log.write() }
     }
 
     pub fn id(&self) -> TopicIdPartition {
@@ -148,31 +191,112 @@ impl Partition {
         state.step(now, Event::MinInsyncReplicas { min });
     }
 
-    /// Leads in the epoch that the metadata says; the epoch begins at the log's end.
-    pub fn lead(&self, mut config: LeaderConfig, now: MonoMs) -> Result<(), PartitionFailure> {
+    /// Leads as the metadata says; a new epoch begins at the log's end. Tells whether the epoch is new.
+    pub fn lead(&self, mut config: LeaderConfig, now: MonoMs) -> Result<bool, PartitionFailure> {
         let mut state = self.lock();
-        let current = state.leader.as_ref().map(Leader::epoch);
-        if current == Some(config.leader_epoch) {
-            state.step(now, Event::IsrCommitted { isr: config.isr });
-            return Ok(());
+        let known = state.leader.as_ref().map(Leader::epoch);
+        let is_new = known.is_none_or(|known| known < config.leader_epoch);
+        if is_new {
+            state.log.assign_leader_epoch(config.leader_epoch)?;
         }
-        state.log.assign_leader_epoch(config.leader_epoch)?;
-        config.epoch_start = state.log.end_offset();
-        config.min_insync_replicas = self.settings.load().min_insync_replicas;
-        let (end, known) = (state.log.end_offset(), state.log.high_watermark());
-        state.leader = Some(Leader::new(config, end, known, now));
-        state.step(now, Event::Appended { log_end: end });
-        state.consumers.complete_all();
-        Ok(())
+        state.leader_epoch = config.leader_epoch;
+        state.follower = None;
+        if known.is_some() {
+            state.step(
+                now,
+                Event::Metadata {
+                    leader_epoch: config.leader_epoch,
+                    partition_epoch: config.partition_epoch,
+                    replicas: config.replicas,
+                    isr: config.isr,
+                },
+            );
+        } else {
+            config.epoch_start = state.log.end_offset();
+            config.min_insync_replicas = self.settings.load().min_insync_replicas;
+            let (end, known) = (state.log.end_offset(), state.log.high_watermark());
+            state.leader = Some(Leader::new(config, end, known, now));
+            state.step(now, Event::Appended { log_end: end });
+        }
+        if is_new {
+            state.wake_readers();
+        }
+        Ok(is_new)
     }
 
     /// Serves no longer: the replica moved, the log failed, or (`deleted`) the topic is gone. Whoever waits is told.
     pub fn resign(&self, deleted: bool) {
         let mut state = self.state.lock();
         state.leader = None;
+        state.follower = None;
         state.deleted |= deleted;
-        state.producers.drain();
-        state.consumers.complete_all();
+        state.turn_all_away();
+    }
+
+    /// Holds a replica in this epoch which nobody leads: it can be read, as far as it is known to be committed.
+    pub fn rest(&self, epoch: LeaderEpoch) {
+        self.resign(false);
+        self.state.lock().leader_epoch = epoch;
+    }
+
+    /// What the controller said to a proposal of the leader in `epoch`.
+    pub fn isr_answered(&self, epoch: LeaderEpoch, id: u64, answer: IsrAnswer, now: MonoMs) {
+        let mut state = self.lock();
+        if state.leader.as_ref().map(Leader::epoch) == Some(epoch) {
+            state.step(now, Event::IsrAnswered { id, answer });
+        }
+    }
+
+    /// Looks for replicas that lag and for producers whose time is over.
+    pub fn tick(&self, now: MonoMs, lag_time_max_ms: u64) {
+        {
+            let mut state = self.state.lock();
+            if !state.producers.is_empty() {
+                for late in state.producers.expire(now) {
+                    // It may be gone.
+                    let _gone = late.send(Written::TimedOut);
+                }
+            }
+            if !state.deletions.is_empty() {
+                state.deletions.expire(now);
+            }
+            if !state.leader.as_ref().is_some_and(Leader::has_followers) {
+                return;
+            }
+        }
+        let mut state = self.lock();
+        state.step(now, Event::LagTime { max_ms: lag_time_max_ms });
+        state.step(now, Event::Tick);
+    }
+
+    /// Completes when everything below `offset` is committed; at once if it is.
+    pub fn committed(&self, offset: Offset) -> Option<oneshot::Receiver<Written>> {
+        let mut state = self.lock();
+        if state.log.high_watermark() >= offset {
+            return None;
+        }
+        let (written, waiting) = oneshot::channel();
+        if state.leader.is_some() {
+            state.producers.park(offset, MonoMs::NEVER, written);
+        }
+        Some(waiting)
+    }
+
+    /// Completes when the logs of all replicas start at `offset` or later; at once (with where they start) if they do.
+    pub fn removed_everywhere(
+        &self,
+        offset: Offset,
+        deadline: MonoMs,
+    ) -> Result<Result<Offset, oneshot::Receiver<Offset>>, PartitionFailure> {
+        let mut state = self.lock();
+        state.check_leader(LeaderEpoch::NONE)?;
+        let low = state.low_watermark();
+        if low >= offset {
+            return Ok(Ok(low));
+        }
+        let (removed, waiting) = oneshot::channel();
+        state.deletions.park(offset, deadline, removed);
+        Ok(Err(waiting))
     }
 
     /// Runs `f` on the log, for maintenance and for answers that need no leader.
@@ -209,64 +333,153 @@ impl Partition {
         Ok(result?)
     }
 
+    /// The log, for an answer that any replica may give.
+    pub fn as_replica<T>(
+        &self,
+        epoch: LeaderEpoch,
+        f: impl FnOnce(&mut Log) -> Result<T, LogError>,
+    ) -> Result<T, PartitionFailure> {
+        let mut state = self.lock();
+        state.check_replica(epoch)?;
+        Ok(f(&mut state.log)?)
+    }
+
+    /// A new leader has not heard yet up to where all have what was written before its epoch.
+    pub fn is_uncertain(&self) -> bool {
+        let state = self.state.lock();
+        let leader = state.leader.as_ref();
+        leader.is_some_and(|leader| leader.epoch_start() > leader.high_watermark())
+    }
+
+    /// How far this replica is behind what is committed.
+    pub fn lag(&self) -> i64 {
+        let state = self.lock();
+        let (end, known) = (state.log.end_offset(), state.log.high_watermark());
+        if state.leader.is_some() { 0 } else { (known.get() - end.get()).max(0) }
+    }
+
     /// Completes the waiting fetches: the log's start has moved.
     pub fn with_consumers_told(&self) {
-        self.state.lock().consumers.complete_all();
+        self.state.lock().wake_readers();
     }
 
     pub fn remove_consumer(&self, waiter: &Arc<FetchWaiter>) {
-        self.state.lock().consumers.remove(waiter);
-    }
-
-    /// Gives up producers whose time is over; they are answered REQUEST_TIMED_OUT by the closing of their channel.
-    pub fn expire_producers_waiting(&self, now: MonoMs) {
         let mut state = self.state.lock();
-        if !state.producers.is_empty() {
-            state.producers.expire(now);
-        }
+        state.consumers.remove(waiter);
+        state.replicas.remove(waiter);
     }
 }
 
 impl Locked<'_> {
-    /// The leader's epoch, if the client's view of it is ours.
+    /// The leader's epoch, if the client's view of it is ours and this node leads.
     pub fn check_leader(&self, epoch: LeaderEpoch) -> Result<LeaderEpoch, PartitionFailure> {
+        self.check_epoch(epoch)?;
+        match &self.leader {
+            Some(leader) => Ok(leader.epoch()),
+            None => Err(self.not_served(PartitionFailure::NotLeader)),
+        }
+    }
+
+    /// The same, where a follower may answer, too.
+    pub fn check_replica(&self, epoch: LeaderEpoch) -> Result<(), PartitionFailure> {
+        self.check_epoch(epoch)?;
+        match self.log.failure() {
+            Some(cause) => Err(PartitionFailure::Offline(cause.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn check_epoch(&self, epoch: LeaderEpoch) -> Result<(), PartitionFailure> {
         if self.deleted {
             return Err(PartitionFailure::Deleted);
         }
-        let Some(leader) = self.leader.as_ref() else {
-            return Err(match self.log.failure() {
-                Some(cause) => PartitionFailure::Offline(cause.to_owned()),
-                None => PartitionFailure::NotLeader,
-            });
-        };
-        let ours = leader.epoch();
+        let ours = self.leader_epoch;
         match epoch {
-            _ if !epoch.is_some() || epoch == ours => Ok(ours),
+            _ if !epoch.is_some() || epoch == ours => Ok(()),
             _ if epoch < ours => Err(PartitionFailure::FencedLeaderEpoch { ours }),
             _ => Err(PartitionFailure::UnknownLeaderEpoch { ours }),
         }
     }
 
-    /// Runs the leader's machine and what it asks for: waiting producers are released, the log learns the watermark.
+    fn not_served(&self, otherwise: PartitionFailure) -> PartitionFailure {
+        match self.log.failure() {
+            Some(cause) => PartitionFailure::Offline(cause.to_owned()),
+            None => otherwise,
+        }
+    }
+
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.partition.neighbours
+    }
+
+    /// Where the logs of all replicas start.
+    pub fn low_watermark(&self) -> Offset {
+        let start = self.log.start_offset();
+        let leader = self.leader.as_ref();
+        leader.map_or(start, |leader| leader.low_watermark(start, self.neighbours()))
+    }
+
+    /// Runs the leader's machine and what it asks for; consumers hear of what is committed by it.
     pub fn step(&mut self, now: MonoMs, event: Event) {
-        let Some(leader) = &mut self.leader else { return };
+        if let Some((from, to)) = self.run(now, event) {
+            self.tell_consumers(from, to);
+        }
+    }
+
+    /// The same without the consumers; gives how the watermark moved.
+    pub fn run(&mut self, now: MonoMs, event: Event) -> Option<(Offset, Offset)> {
+        let partition = self.partition;
+        let leader = self.state.leader.as_mut()?;
         let mut effects = Vec::new();
-        leader.step(now, event, &mut effects);
-        for Effect::HighWatermarkAdvanced { to, .. } in effects {
-            self.log.set_high_watermark(to);
-            if !self.producers.is_empty() {
-                for waiting in self.producers.release(to) {
-                    // A producer that went away meanwhile does not matter.
-                    let _gone = waiting.send(());
+        leader.step(now, &*partition.neighbours, event, &mut effects);
+        let enough = leader.has_enough_after_append();
+        let mut moved = None;
+        for effect in effects {
+            match effect {
+                Effect::HighWatermarkAdvanced { from, to } => {
+                    moved = Some((from, to));
+                    self.log.set_high_watermark(to);
+                    self.release_producers(to, enough);
+                }
+                Effect::Propose(proposal) => {
+                    partition.neighbours.proposals.add(partition.id, proposal);
                 }
             }
         }
+        if !self.deletions.is_empty() {
+            let low = self.low_watermark();
+            for waiting in self.deletions.release(low) {
+                // It may be gone.
+                let _gone = waiting.send(low);
+            }
+        }
+        moved
+    }
+
+    fn release_producers(&mut self, to: Offset, enough: bool) {
+        if self.producers.is_empty() {
+            return;
+        }
+        let written = if enough { Written::Committed } else { Written::TooFewReplicas };
+        for waiting in self.producers.release(to) {
+            // A producer that went away meanwhile does not matter.
+            let _gone = waiting.send(written);
+        }
+    }
+
+    pub fn tell_consumers(&self, from: Offset, to: Offset) {
+        let bytes = || {
+            let (from, to) = (self.log.position_of(from).ok()?, self.log.position_of(to).ok()?);
+            i64::try_from(self.log.bytes_between(from, to)).ok()
+        };
+        // Where the bytes cannot be counted everybody looks again.
+        self.consumers.add_bytes_with(|| bytes().unwrap_or(i64::MAX));
     }
 
     /// The disk failed: whoever waits learns it by asking again.
     pub fn stop_serving(&mut self) {
         self.leader = None;
-        self.producers.drain();
-        self.consumers.complete_all();
+        self.follower = None;
+        self.turn_all_away();
     }
 }

@@ -1,26 +1,47 @@
-//! Reading for fetches: what a consumer may see, and registering one that waits.
+//! Reading for fetches: what a reader may see, what its fetch tells the leader, and registering one that waits.
 
 use std::sync::Arc;
 
-use base::{LeaderEpoch, Offset};
-use replication::Leader;
-use storage::log::{FetchData, LogError};
+use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset};
+use metadata::Image;
+use replication::{Event, FetchRefused};
+use storage::log::{FetchData, Log, LogError};
 
-use super::partition::{Partition, PartitionFailure};
+use super::partition::{Locked, Partition, PartitionFailure};
+use super::preferred::Client;
 use crate::fetch::waiter::FetchWaiter;
+
+/// Who reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    Consumer {
+        read_committed: bool,
+        /// It knows nothing of reading from followers.
+        leader_only: bool,
+    },
+    /// A follower: its place tells what it has.
+    Replica { id: NodeId, broker_epoch: BrokerEpoch },
+}
 
 /// One partition of a fetch.
 #[derive(Clone, Copy, Debug)]
-pub struct ReadRequest {
+pub struct ReadRequest<'a> {
+    pub reader: Reader,
     pub offset: Offset,
-    /// The leader epoch the client believes in; negative for none.
+    /// Where the log of a replica starts.
+    pub log_start: Offset,
+    /// The leader epoch the reader believes in; negative for none.
     pub leader_epoch: LeaderEpoch,
-    /// Epoch of the record before `offset`, where the client knows it: its log may have diverged from ours.
+    /// Epoch of the record before `offset`, where the reader knows it: its log may have diverged from ours.
     pub last_fetched_epoch: LeaderEpoch,
     pub bytes_max: u32,
     /// The first batch is given whole, however large.
     pub whole_batch: bool,
-    pub read_committed: bool,
+    /// A fetch counts once, however often it is looked at.
+    pub counts: bool,
+    /// One that may be sent to a nearer replica.
+    pub client: Option<(&'a Client, &'a Image, NodeId)>,
+    pub now: MonoMs,
 }
 
 /// What the partition has.
@@ -30,74 +51,131 @@ pub struct ReadResult {
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start: Offset,
-    /// Where the client's log and ours part, if they do.
+    pub log_end: Offset,
+    /// Where the reader's log and ours part, if they do.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// Who should rather be asked.
+    pub preferred: Option<NodeId>,
 }
 
 impl Partition {
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, PartitionFailure> {
+    pub fn read(&self, request: &ReadRequest<'_>) -> Result<ReadResult, PartitionFailure> {
         let mut state = self.lock();
-        state.check_leader(request.leader_epoch)?;
-        let log = &state.log;
+        state.check_reader(request)?;
+        let preferred = request.client.and_then(|(client, image, own)| {
+            state.preferred_replica(client, request.offset, image, own, request.now)
+        });
         let diverging = match request.last_fetched_epoch {
-            epoch if epoch.is_some() => diverging(log, epoch, request.offset)?,
+            epoch if epoch.is_some() && preferred.is_none() => {
+                diverging(&state.log, epoch, request.offset)?
+            }
             _ => None,
         };
-        let high_watermark = log.high_watermark();
-        let last_stable_offset = log.last_stable_offset();
-        let upper = if request.read_committed { last_stable_offset } else { high_watermark };
         let data = match diverging {
-            Some(_) => None,
-            None => {
-                let read = log.read(
-                    request.offset,
-                    request.bytes_max,
-                    upper,
-                    request.whole_batch,
-                    request.read_committed,
-                );
-                match read {
-                    Ok(data) => Some(data),
-                    Err(error) => {
-                        if error.is_disk_failure() {
-                            state.stop_serving();
-                        }
-                        return Err(error.into());
-                    }
-                }
-            }
+            None if preferred.is_none() => Some(state.look_up(request)?),
+            _ => None,
         };
-        let log_start = log.start_offset();
-        Ok(ReadResult { data, high_watermark, last_stable_offset, log_start, diverging })
+        if let (true, Some(_), Reader::Replica { id, broker_epoch }) =
+            (request.counts, &data, request.reader)
+        {
+            let fetched = Event::FollowerFetched {
+                replica: id,
+                fetch_offset: request.offset,
+                log_start: request.log_start,
+                broker_epoch,
+            };
+            state.step(request.now, fetched);
+        }
+        let log = &state.log;
+        Ok(ReadResult {
+            data,
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start: log.start_offset(),
+            log_end: log.end_offset(),
+            diverging,
+            preferred,
+        })
     }
 
-    /// Registers a consumer that saw the partition at `seen` (high watermark and log start): false, when the partition has moved
-    /// since, so that the consumer must look again.
-    pub fn add_consumer(&self, waiter: &Arc<FetchWaiter>, seen: (Offset, Offset)) -> bool {
+    /// Registers a reader that saw the partition so: false, when the partition has moved since, so that it must look again.
+    pub fn add_reader(&self, waiter: &Arc<FetchWaiter>, reader: Reader, seen: &ReadResult) -> bool {
         let mut state = self.lock();
-        let same = state.leader.as_ref().is_some_and(|l: &Leader| l.high_watermark() == seen.0)
-            && state.log.start_offset() == seen.1;
+        let serves = state.leader.is_some() || state.follower.is_some();
+        if !serves || state.log.start_offset() != seen.log_start {
+            return false;
+        }
+        if let Reader::Consumer { .. } = reader {
+            let same = state.log.high_watermark() == seen.high_watermark;
+            if same {
+                state.consumers.add(waiter);
+            }
+            return same;
+        }
+        let same = state.log.end_offset() == seen.log_end;
         if same {
-            state.consumers.add(waiter);
+            state.replicas.add(waiter);
         }
         same
     }
 }
 
-/// KIP-595's check: the epoch that the client has last must reach up to its offset in our log, too.
+impl Locked<'_> {
+    fn check_reader(&self, request: &ReadRequest<'_>) -> Result<(), PartitionFailure> {
+        let epoch = request.leader_epoch;
+        let (id, broker_epoch) = match request.reader {
+            Reader::Consumer { leader_only: false, .. } => return self.check_replica(epoch),
+            Reader::Consumer { .. } => return self.check_leader(epoch).map(drop),
+            Reader::Replica { id, broker_epoch } => (id, broker_epoch),
+        };
+        let ours = self.check_leader(epoch)?;
+        let Some(leader) = &self.leader else { return Err(PartitionFailure::NotLeader) };
+        match leader.check_fetch(id, broker_epoch, self.neighbours()) {
+            Ok(()) => Ok(()),
+            // A replica that the metadata here does not know yet, perhaps: it tries again.
+            Err(FetchRefused::UnknownReplica) if epoch.is_some() => {
+                Err(PartitionFailure::UnknownLeaderEpoch { ours })
+            }
+            Err(_) => Err(PartitionFailure::NotLeader),
+        }
+    }
+
+    fn look_up(&mut self, request: &ReadRequest<'_>) -> Result<FetchData, PartitionFailure> {
+        let log = &self.log;
+        let (upper, read_committed) = match request.reader {
+            Reader::Consumer { read_committed: true, .. } => (log.last_stable_offset(), true),
+            Reader::Consumer { .. } => (log.high_watermark(), false),
+            Reader::Replica { .. } => (log.end_offset(), false),
+        };
+        let (offset, bytes_max) = (request.offset, request.bytes_max);
+        let read = log.read(offset, bytes_max, upper, request.whole_batch, read_committed);
+        read.map_err(|error| {
+            if error.is_disk_failure() {
+                self.stop_serving();
+            }
+            error.into()
+        })
+    }
+}
+
+/// KIP-595's check: the epoch that the reader has last must reach up to its offset in our log, too.
 fn diverging(
-    log: &storage::log::Log,
+    log: &Log,
     epoch: LeaderEpoch,
     offset: Offset,
 ) -> Result<Option<(LeaderEpoch, Offset)>, LogError> {
+    let out_of_range = || LogError::OffsetOutOfRange {
+        log: log.name().to_string(),
+        requested: offset,
+        start: log.start_offset(),
+        end: log.end_offset(),
+    };
+    if offset < log.start_offset() {
+        return Err(out_of_range());
+    }
     match log.end_offset_for_epoch(epoch) {
         Some((ours, end)) if ours < epoch || end < offset => Ok(Some((ours, end))),
         Some(_) => Ok(None),
-        None => Err(LogError::OffsetOutOfRange {
-            log: log.name().to_string(),
-            requested: offset,
-            start: log.start_offset(),
-            end: log.end_offset(),
-        }),
+        None => Err(out_of_range()),
     }
 }

@@ -267,8 +267,8 @@ impl Leader {
             return;
         }
         let Some(progress) = self.followers.get(&replica) else { return };
-        let complete = progress.log_end >= self.high_watermark
-            && progress.log_end >= self.config.epoch_start;
+        let complete =
+            progress.log_end >= self.high_watermark && progress.log_end >= self.config.epoch_start;
         if !complete || !is_eligible(replica, progress, brokers) {
             return;
         }

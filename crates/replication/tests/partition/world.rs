@@ -437,7 +437,8 @@ impl World {
             }
             Message::Altered { id, epoch, leader_epoch, answer } => {
                 let broker = &self.brokers[to.get() as usize];
-                let same = matches!(&broker.role, Role::Leading(leader) if leader.epoch() == leader_epoch);
+                let same =
+                    matches!(&broker.role, Role::Leading(leader) if leader.epoch() == leader_epoch);
                 if !broker.up || broker.epoch != epoch || !same {
                     return Ok(());
                 }
@@ -582,7 +583,9 @@ impl World {
         let row = |broker: &Broker| {
             let role = match &broker.role {
                 Role::Idle => "idle".to_owned(),
-                Role::Leading(leader) => format!("leads in {} isr {:?}", leader.epoch(), leader.isr()),
+                Role::Leading(leader) => {
+                    format!("leads in {} isr {:?}", leader.epoch(), leader.isr())
+                }
                 Role::Following(follower) => format!("follows in {}", follower.leader_epoch()),
             };
             let alive = broker.state.alive_epoch(NodeId(0)).is_some();

@@ -1,0 +1,200 @@
+//! Following: the log takes what the leader has, is cut where the leader's parts from it, and learns what is committed.
+
+use base::time::Now;
+use base::{LeaderEpoch, MonoMs, NodeId, Offset, WallMs};
+use replication::{Ask, Follower, FollowerEffect, FollowerEvent, FollowerLog, Position, Refusal};
+use storage::log::{Log, LogError};
+use tracing::{info, warn};
+
+use super::partition::{Locked, Partition, PartitionFailure};
+
+/// What the leader answered for one partition.
+#[derive(Clone, Copy, Debug)]
+pub enum FetchedPart<'a> {
+    Records { bytes: &'a [u8], high_watermark: Offset, log_start: Offset },
+    Diverging { epoch: LeaderEpoch, end: Offset },
+    Refused(Refusal),
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Followed {
+    /// So many bytes were appended.
+    Appended(usize),
+    /// The answer is to a question of another time.
+    Outdated,
+}
+
+struct View<'a>(&'a Log);
+
+impl FollowerLog for View<'_> {
+    fn start(&self) -> Offset {
+        self.0.start_offset()
+    }
+
+    fn end(&self) -> Offset {
+        self.0.end_offset()
+    }
+
+    fn high_watermark(&self) -> Offset {
+        self.0.high_watermark()
+    }
+
+    fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.0.latest_epoch()
+    }
+
+    fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.0.end_offset_for_epoch(epoch)
+    }
+}
+
+impl Partition {
+    /// Follows another node in the epoch that the metadata says. Tells whether that is new.
+    ///
+    /// # Errors
+    /// When the log cannot be cut to what may be kept.
+    pub fn follow(
+        &self,
+        leader: NodeId,
+        epoch: LeaderEpoch,
+        backoff_ms: u64,
+        now: Now,
+    ) -> Result<bool, PartitionFailure> {
+        let mut state = self.lock();
+        let known = state.follower.as_ref().map(|f| (f.leader(), f.leader_epoch()));
+        if known == Some((leader, epoch)) {
+            return Ok(false);
+        }
+        state.check_replica(LeaderEpoch::NONE)?;
+        state.leader = None;
+        state.leader_epoch = epoch;
+        state.turn_all_away();
+        let mut effects = Vec::new();
+        let view = View(&state.log);
+        state.follower = Some(Follower::new(leader, epoch, backoff_ms, &view, &mut effects));
+        state.execute(effects, now.wall)?;
+        Ok(true)
+    }
+
+    /// What to ask `leader` next, and in which epoch; `None` when this replica does not follow it.
+    pub fn ask(&self, leader: NodeId, now: MonoMs) -> Option<(LeaderEpoch, Ask)> {
+        let state = self.lock();
+        let follower = state.follower.as_ref().filter(|f| f.leader() == leader)?;
+        Some((follower.leader_epoch(), follower.ask(now, &View(&state.log))))
+    }
+
+    /// Takes the leader's answer to a fetch `at` this place.
+    pub fn fetched(&self, at: Position, part: FetchedPart<'_>, now: Now) -> Followed {
+        let mut state = self.lock();
+        let view = View(&state.log);
+        if !state.follower.as_ref().is_some_and(|f| f.is_fetching() && f.position(&view) == at) {
+            return Followed::Outdated;
+        }
+        let (event, appended) = match part {
+            FetchedPart::Records { bytes, high_watermark, log_start } => {
+                match state.append_fetched(bytes, at.leader_epoch, now.wall) {
+                    Ok(appended) => {
+                        (FollowerEvent::Appended { high_watermark, log_start }, appended)
+                    }
+                    Err(error) => (state.append_failed(&error), 0),
+                }
+            }
+            FetchedPart::Diverging { epoch, end } => (FollowerEvent::Diverging { epoch, end }, 0),
+            FetchedPart::Refused(refusal) => (FollowerEvent::Refused(refusal), 0),
+        };
+        state.follower_step(event, now);
+        Followed::Appended(appended)
+    }
+
+    /// Takes any other answer, in the epoch in which it was asked for.
+    pub fn follower_told(&self, epoch: LeaderEpoch, event: FollowerEvent, now: Now) {
+        let mut state = self.lock();
+        if state.follower.as_ref().map(Follower::leader_epoch) == Some(epoch) {
+            state.follower_step(event, now);
+        }
+    }
+}
+
+impl Locked<'_> {
+    fn append_fetched(
+        &mut self,
+        bytes: &[u8],
+        epoch: LeaderEpoch,
+        now: WallMs,
+    ) -> Result<usize, LogError> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let appended = match self.log.append_as_follower(bytes, epoch, now) {
+            // A log that begins within the leader's batch, because records before were deleted: it takes the batch whole.
+            Err(LogError::UnexpectedOffset { first, last, end, start, .. })
+                if end == start && first < end && last >= end =>
+            {
+                self.log.truncate_fully_and_start_at(first, None, now)?;
+                self.log.append_as_follower(bytes, epoch, now)?
+            }
+            other => other?,
+        };
+        if appended.bytes == 0 {
+            return Err(LogError::InvalidAppend {
+                log: self.log.name().to_string(),
+                reason: "the leader sent no whole batch of its epoch".into(),
+            });
+        }
+        Ok(appended.bytes)
+    }
+
+    fn append_failed(&mut self, error: &LogError) -> FollowerEvent {
+        let log = self.log.name();
+        if error.is_disk_failure() {
+            warn!(partition = %log, "replication ends: {error}");
+            return FollowerEvent::Failed;
+        }
+        warn!(partition = %log, "the leader's records cannot be used, they are fetched again: {error}");
+        FollowerEvent::Damaged
+    }
+
+    fn follower_step(&mut self, event: FollowerEvent, now: Now) {
+        let Some(mut follower) = self.follower.take() else { return };
+        let mut effects = Vec::new();
+        follower.step(now.mono, &View(&self.log), event, &mut effects);
+        self.follower = Some(follower);
+        if let Err(error) = self.execute(effects, now.wall) {
+            warn!(partition = %self.log.name(), "replication ends: {error}");
+            self.stop_serving();
+        }
+    }
+
+    fn execute(&mut self, effects: Vec<FollowerEffect>, now: WallMs) -> Result<(), LogError> {
+        for effect in effects {
+            match effect {
+                FollowerEffect::Truncate { end } => {
+                    let (name, before) = (self.log.name().clone(), self.log.end_offset());
+                    let committed = self.log.high_watermark();
+                    if end < committed {
+                        warn!(partition = %name, %end, %before, %committed, "truncating below what was committed");
+                    } else if end < before {
+                        info!(partition = %name, %end, %before, "truncating to the leader's log");
+                    }
+                    self.log.truncate_to(end, now)?;
+                    self.consumers.complete_all();
+                }
+                FollowerEffect::StartOver { start } => {
+                    let name = self.log.name().clone();
+                    warn!(partition = %name, %start, "the leader's log begins later: starting over");
+                    self.log.truncate_fully_and_start_at(start, None, now)?;
+                    self.consumers.complete_all();
+                }
+                FollowerEffect::HighWatermark(offset) => {
+                    self.log.set_high_watermark(offset);
+                    self.consumers.complete_all();
+                }
+                FollowerEffect::LogStart(offset) => {
+                    self.log.delete_records(offset)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

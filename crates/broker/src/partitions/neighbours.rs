@@ -1,0 +1,60 @@
+//! What a partition sees of the cluster, and where it leaves what it wants of the controller.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use base::{BrokerEpoch, NodeId, TopicIdPartition};
+use metadata::Image;
+use parking_lot::Mutex;
+use replication::{Brokers, IsrProposal};
+use tokio::sync::Notify;
+
+/// Shared by all partitions of a node.
+pub struct Neighbours {
+    image: Arc<ArcSwap<Image>>,
+    pub proposals: Proposals,
+}
+
+impl Neighbours {
+    pub fn new(image: Arc<ArcSwap<Image>>) -> Self {
+        Self { image, proposals: Proposals::default() }
+    }
+}
+
+impl Brokers for Neighbours {
+    fn alive_epoch(&self, id: NodeId) -> Option<BrokerEpoch> {
+        let image = self.image.load();
+        image.cluster.broker(id).filter(|broker| !broker.fenced).map(|broker| broker.epoch)
+    }
+
+    fn is_leaving(&self, id: NodeId) -> bool {
+        let image = self.image.load();
+        image.cluster.broker(id).is_some_and(|broker| broker.in_controlled_shutdown)
+    }
+}
+
+/// Changes of in-sync replicas that the controller is to be asked for: at most one of each partition, the newest.
+#[derive(Default)]
+pub struct Proposals {
+    waiting: Mutex<HashMap<TopicIdPartition, IsrProposal>>,
+    come: Notify,
+}
+
+impl Proposals {
+    pub fn add(&self, partition: TopicIdPartition, proposal: IsrProposal) {
+        self.waiting.lock().insert(partition, proposal);
+        self.come.notify_one();
+    }
+
+    /// Waits until there are any, and takes all.
+    pub async fn take(&self) -> Vec<(TopicIdPartition, IsrProposal)> {
+        loop {
+            let taken: Vec<_> = self.waiting.lock().drain().collect();
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.come.notified().await;
+        }
+    }
+}

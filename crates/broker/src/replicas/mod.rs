@@ -1,0 +1,142 @@
+//! Replication between brokers: fetchers that follow the leaders of partitions, and what leaders ask the controller for.
+//!
+//! A partition's machine says what to ask its leader and what an answer means; here stands when, over which connection, and
+//! together with which others.
+
+mod fetcher;
+mod isr;
+mod offsets;
+mod request;
+mod session;
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+use base::{NodeId, TopicIdPartition};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::node::Node;
+use crate::partitions::Partition;
+
+/// Which fetcher follows: by the leader, and `num.replica.fetchers` of each.
+type FetcherId = (NodeId, u16);
+
+/// All fetchers of a node.
+pub struct Replicas {
+    fetchers: Mutex<HashMap<FetcherId, Fetcher>>,
+    leaders: Mutex<HashMap<TopicIdPartition, FetcherId>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Fetchers are started from the quorum's thread, too.
+    runtime: Handle,
+}
+
+struct Fetcher {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+/// What a fetcher is told from outside.
+#[derive(Default)]
+struct Shared {
+    changes: Mutex<Vec<Change>>,
+    changed: Notify,
+}
+
+enum Change {
+    Follow(Arc<Partition>),
+    Leave(TopicIdPartition),
+}
+
+impl Shared {
+    fn tell(&self, change: Change) {
+        self.changes.lock().push(change);
+        self.changed.notify_one();
+    }
+
+    fn take(&self) -> Vec<Change> {
+        std::mem::take(&mut self.changes.lock())
+    }
+}
+
+impl Replicas {
+    /// Within the runtime that is to run the fetchers.
+    pub fn new() -> Self {
+        Self {
+            fetchers: Mutex::default(),
+            leaders: Mutex::default(),
+            tasks: Mutex::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Begins what leaders need: looking for replicas that lag, and asking the controller.
+    pub fn start(&self, node: &Arc<Node>) {
+        let tasks = [
+            self.runtime.spawn(isr::look(Arc::downgrade(node))),
+            self.runtime.spawn(isr::ask(Arc::downgrade(node))),
+        ];
+        self.tasks.lock().extend(tasks);
+    }
+
+    /// The partition follows `leader` in a new epoch.
+    pub fn follow(&self, node: &Arc<Node>, partition: &Arc<Partition>, leader: NodeId) {
+        let id = partition.id();
+        let count = u64::try_from(node.config().replication.num_replica_fetchers).unwrap_or(1);
+        let number = u16::try_from(hash(id) % count.max(1)).unwrap_or(0);
+        let fetcher_id = (leader, number);
+        let before = self.leaders.lock().insert(id, fetcher_id);
+        if let Some(before) = before.filter(|before| *before != fetcher_id) {
+            self.leave(before, id);
+        }
+        let mut fetchers = self.fetchers.lock();
+        let fetcher = fetchers.entry(fetcher_id).or_insert_with(|| {
+            let shared = Arc::new(Shared::default());
+            let run = fetcher::run(Arc::downgrade(node), fetcher_id, Arc::clone(&shared));
+            Fetcher { shared, task: self.runtime.spawn(run) }
+        });
+        fetcher.shared.tell(Change::Follow(Arc::clone(partition)));
+    }
+
+    /// The partition follows nobody.
+    pub fn forget(&self, id: TopicIdPartition) {
+        if let Some(before) = self.leaders.lock().remove(&id) {
+            self.leave(before, id);
+        }
+    }
+
+    fn leave(&self, fetcher: FetcherId, id: TopicIdPartition) {
+        if let Some(fetcher) = self.fetchers.lock().get(&fetcher) {
+            fetcher.shared.tell(Change::Leave(id));
+        }
+    }
+
+    /// The node ends: nobody follows any more.
+    pub fn stop(&self) {
+        for (_, fetcher) in self.fetchers.lock().drain() {
+            fetcher.task.abort();
+        }
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
+        }
+        self.leaders.lock().clear();
+    }
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn hash(id: TopicIdPartition) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+type WeakNode = Weak<Node>;
