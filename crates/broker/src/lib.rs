@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod format;
 mod forward;
 mod handlers;
+mod leaders;
 pub mod lifecycle;
 pub mod node;
 pub mod partitions;

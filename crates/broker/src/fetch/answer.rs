@@ -1,29 +1,23 @@
 //! One pass over the partitions of a fetch: what each has, under the limits of the request, and the response made of it.
 
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use base::{MonoMs, NodeId, PartitionIndex, TopicId};
 use metadata::Image;
-use net::{Chunk, FileRegion, Response};
+use net::{Chunk, Response};
 use protocol::messages::fetch_response::{
-    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
-    NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use protocol::{ErrorCode, Records};
-use storage::DiskFile;
-use storage::log::FileSlice;
 use tracing::warn;
 
 use super::Source;
+use super::region::into_records;
 use super::session::{PartitionAnswer, PartitionKey, PartitionRequest, TopicKey};
 use crate::authorizer::{Operation, Resource};
+use crate::leaders::fetch::{current_leader, node_endpoints};
 use crate::partitions::{Client, Partition, ReadRequest, ReadResult, Reader};
 use crate::request::RequestContext;
-
-/// Ranges up to this size are copied into the response, so that header and records leave in one system call.
-const INLINE_BYTES_MAX: u32 = 16 * 1024;
 
 /// The first version that tells who leads instead (KIP-951).
 const LEADER_FROM_VERSION: i16 = 16;
@@ -280,10 +274,10 @@ impl Entry {
                 }
                 if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
                     && context.version >= LEADER_FROM_VERSION
-                    && let Some(leader) = current_leader(context, &self.key)
+                    && let Some(registered) = registered(&context.node.image(), &self.key)
                 {
                     *elsewhere = true;
-                    failed.current_leader = leader;
+                    failed.current_leader = current_leader(registered);
                 }
                 return failed;
             }
@@ -339,33 +333,6 @@ fn failure(index: PartitionIndex, error: ErrorCode) -> PartitionData<'static> {
     }
 }
 
-/// Batches as bytes when there are few, else as a range of their file.
-fn into_records(
-    slice: FileSlice,
-    regions: &mut Vec<Option<Chunk>>,
-) -> io::Result<Records<'static>> {
-    if slice.len <= INLINE_BYTES_MAX {
-        return Ok(slice.read()?.into());
-    }
-    let (slot, len) = (regions.len() as u32, slice.len);
-    let file: Arc<dyn FileRegion> = Arc::new(Region(slice.file));
-    regions.push(Some(Chunk::File { file, position: slice.position, len: len as usize }));
-    Ok(Records::External { slot, len })
-}
-
-/// A segment's file as the network sees it.
-struct Region(Arc<dyn DiskFile>);
-
-impl FileRegion for Region {
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.fd()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, position)
-    }
-}
-
 /// Partitions of one topic that follow each other share an entry, as in Kafka's responses.
 fn push(
     responses: &mut Vec<FetchableTopicResponse<'static>>,
@@ -391,35 +358,13 @@ fn push(
     });
 }
 
-fn current_leader(
-    context: &RequestContext,
+fn registered<'i>(
+    image: &'i Image,
     (topic, index): &PartitionKey,
-) -> Option<LeaderIdAndEpoch> {
-    let image = context.node.image();
+) -> Option<&'i metadata::Partition> {
     let topic = match topic {
         TopicKey::Id(id) => image.topics.by_id(*id)?,
         TopicKey::Name(name) => image.topics.by_name(name)?,
     };
-    let partition = topic.partition(*index)?;
-    Some(LeaderIdAndEpoch {
-        leader_id: partition.leader.get(),
-        leader_epoch: partition.leader_epoch.get(),
-        ..Default::default()
-    })
-}
-
-fn node_endpoints(context: &RequestContext) -> Vec<NodeEndpoint<'static>> {
-    let image = context.node.image();
-    let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
-    let endpoints = brokers.filter_map(|broker| {
-        let endpoint = broker.endpoint(&context.connection.listener)?;
-        Some(NodeEndpoint {
-            node_id: broker.id.get(),
-            host: endpoint.host.to_string().into(),
-            port: endpoint.port.into(),
-            rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
-            ..Default::default()
-        })
-    });
-    endpoints.collect()
+    topic.partition(*index)
 }

@@ -1,6 +1,7 @@
 //! Fetching: sessions, reading many partitions into one answer, and consumers that wait for data.
 
 pub mod answer;
+mod region;
 pub mod session;
 pub mod wait;
 pub mod waiter;

@@ -9,14 +9,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use base::{NodeId, PartitionIndex, TopicId};
+use base::{PartitionIndex, TopicId};
 use bytes::BytesMut;
 use net::{Frame, Handled};
 use protocol::ErrorCode;
 use protocol::messages::produce_request::ProduceRequest;
 use protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use records::validate::check_produce;
 use records::{AppendFault, Batches, RecordsError};
@@ -24,6 +23,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use crate::authorizer::{Operation, Resource};
+use crate::leaders::produce::{current_leader, node_endpoints};
 use crate::partitions::{AppendFailure, Appended, Written};
 use crate::request::{Handler, HandlerFuture, RequestContext};
 use crate::topics::is_internal;
@@ -354,30 +354,6 @@ fn not_leader(index: i32, registered: &metadata::Partition) -> PartitionResponse
         current_leader: current_leader(registered),
         ..failure(index, ErrorCode::NotLeaderOrFollower)
     }
-}
-
-fn current_leader(registered: &metadata::Partition) -> LeaderIdAndEpoch {
-    LeaderIdAndEpoch {
-        leader_id: registered.leader.get(),
-        leader_epoch: registered.leader_epoch.get(),
-        ..Default::default()
-    }
-}
-
-fn node_endpoints(context: &RequestContext) -> Vec<NodeEndpoint<'static>> {
-    let image = context.node.image();
-    let brokers = image.cluster.brokers.values().filter(|broker| !broker.fenced);
-    let endpoints = brokers.filter_map(|broker| {
-        let endpoint = broker.endpoint(&context.connection.listener)?;
-        Some(NodeEndpoint {
-            node_id: NodeId::get(broker.id),
-            host: endpoint.host.to_string().into(),
-            port: endpoint.port.into(),
-            rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
-            ..Default::default()
-        })
-    });
-    endpoints.collect()
 }
 
 /// The part of a request with acks=all that waits: until all its partitions are committed, or the time is over.

@@ -6,7 +6,8 @@ use replication::{Ask, Follower, FollowerEffect, FollowerEvent, FollowerLog, Pos
 use storage::log::{Log, LogError};
 use tracing::{info, warn};
 
-use super::partition::{Locked, Partition, PartitionFailure};
+use super::locked::Locked;
+use super::partition::{Partition, PartitionFailure};
 
 /// What the leader answered for one partition.
 #[derive(Clone, Copy, Debug)]

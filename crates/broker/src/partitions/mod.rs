@@ -2,6 +2,7 @@
 
 mod append;
 mod follow;
+mod locked;
 mod neighbours;
 mod partition;
 mod preferred;

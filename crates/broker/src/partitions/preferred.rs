@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::{MonoMs, NodeId, Offset};
 use metadata::Image;
 
-use super::partition::Locked;
+use super::locked::Locked;
 
 /// The selector that Kafka brings with it, by the name of its class; any other cannot be loaded.
 pub const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";

@@ -7,7 +7,8 @@ use metadata::Image;
 use replication::{Event, FetchRefused};
 use storage::log::{FetchData, Log, LogError};
 
-use super::partition::{Locked, Partition, PartitionFailure};
+use super::locked::Locked;
+use super::partition::{Partition, PartitionFailure};
 use super::preferred::Client;
 use crate::fetch::waiter::FetchWaiter;
 
@@ -130,7 +131,7 @@ impl Locked<'_> {
         };
         let ours = self.check_leader(epoch)?;
         let Some(leader) = &self.leader else { return Err(PartitionFailure::NotLeader) };
-        match leader.check_fetch(id, broker_epoch, self.neighbours()) {
+        match leader.check_fetch(id, broker_epoch, self.neighbours) {
             Ok(()) => Ok(()),
             // A replica that the metadata here does not know yet, perhaps: it tries again.
             Err(FetchRefused::UnknownReplica) if epoch.is_some() => {

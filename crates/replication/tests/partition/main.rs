@@ -3,6 +3,7 @@
 
 mod controller;
 mod log;
+mod roles;
 mod world;
 
 use world::{Plant, World};
