@@ -5,14 +5,17 @@
 //! to, by cluster and node together, and answers REBOOTSTRAP_REQUIRED when that is someone else. A version that is not known is answered in version 0
 //! with UNSUPPORTED_VERSION and the version range of this API (KIP-511).
 
+use std::sync::Arc;
+
 use net::Handled;
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use protocol::{ApiKey, ErrorCode};
+use protocol::{ApiKey, ErrorCode, Listener};
 
 use super::served;
+use crate::peers::{Channel, PeerVersions};
 use crate::request::RequestContext;
 
 /// Kafka announces versions of Produce that it no longer serves: old librdkafka derives from them that compression works
@@ -68,21 +71,40 @@ fn refused(context: &RequestContext, request: &ApiVersionsRequest<'_>) -> Option
 
 fn api_keys(context: &RequestContext) -> Vec<ApiVersion> {
     let unstable = context.node.config().node.unstable_api_versions_enable;
+    let controller = controller_versions(context);
     served(context.side)
-        .map(|handler| {
+        .filter_map(|handler| {
             let versions = handler.versions(unstable);
-            let min_version = match handler.api {
-                ApiKey::Produce => PRODUCE_MIN_VERSION_TOLD,
-                _ => *versions.start(),
-            };
-            ApiVersion {
+            let (mut min_version, mut max_version) = (*versions.start(), *versions.end());
+            match &controller {
+                // What is passed on must be understood there, too.
+                Some(controller) if handler.api.forwarded_to_controller() => {
+                    let (low, high) = controller.range(handler.api)?;
+                    (min_version, max_version) = (min_version.max(low), max_version.min(high));
+                }
+                _ => {}
+            }
+            if handler.api == ApiKey::Produce {
+                min_version = PRODUCE_MIN_VERSION_TOLD;
+            }
+            let told = ApiVersion {
                 api_key: handler.api.code(),
                 min_version,
-                max_version: *versions.end(),
+                max_version,
                 ..Default::default()
-            }
+            };
+            (min_version <= max_version).then_some(told)
         })
         .collect()
+}
+
+/// What the active controller serves, as far as this broker has asked it something for a client already.
+fn controller_versions(context: &RequestContext) -> Option<Arc<PeerVersions>> {
+    if context.side == Listener::Controller {
+        return None;
+    }
+    let address = context.node.controller.address()?;
+    context.node.peers.known_versions(&address, Channel::Forward)
 }
 
 fn supported_features(context: &RequestContext) -> Vec<SupportedFeatureKey<'static>> {

@@ -22,6 +22,9 @@ async fn handle(
     if !context.allows(Operation::Describe, Resource::Cluster) {
         return failed(ErrorCode::ClusterAuthorizationFailed);
     }
+    if let Some(error) = context.submit_failure() {
+        return failed(error);
+    }
     let asked = QuorumRequest::DescribeQuorum(request.into_owned());
     match context.node.quorum.ask(asked, context.asker()).await {
         Ok(QuorumResponse::DescribeQuorum(response)) => response,

@@ -10,6 +10,8 @@ mod add_raft_voter;
 mod allocate_producer_ids;
 #[path = "33_alter_configs.rs"]
 mod alter_configs;
+#[path = "56_alter_partition.rs"]
+mod alter_partition;
 #[path = "45_alter_partition_reassignments.rs"]
 mod alter_partition_reassignments;
 #[path = "18_api_versions.rs"]
@@ -143,6 +145,7 @@ static HANDLERS: &[Handler] = &[
     begin_quorum_epoch::HANDLER,
     vote::HANDLER,
     describe_quorum::HANDLER,
+    alter_partition::HANDLER,
     update_features::HANDLER,
     envelope::HANDLER,
     fetch_snapshot::HANDLER,

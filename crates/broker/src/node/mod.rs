@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::apply::BrokerPublisher;
 use crate::authorizer::Authorizer;
-use crate::clock::Clock;
+use crate::clock::{Clock, random_bytes};
 use crate::configs;
 use crate::coordinators::Coordinators;
 use crate::fetch::session::Sessions;
@@ -95,10 +95,15 @@ impl Node {
         self.image.load()
     }
 
-    /// A live broker, for the fields of old responses that once named the controller.
+    /// Any live broker, for the fields of old responses that once named the controller: clients send what the controller has to
+    /// answer there, and every broker passes it on.
     pub fn some_broker(&self, image: &Image) -> NodeId {
-        let alive = image.cluster.brokers.values().find(|broker| !broker.fenced);
-        alive.map_or(NodeId::NONE, |broker| broker.id)
+        let alive = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+        let alive: Vec<NodeId> = alive.map(|broker| broker.id).collect();
+        let count = u64::try_from(alive.len().max(1)).unwrap_or(1);
+        let chosen = u64::from_le_bytes(random_bytes()) % count;
+        let chosen = usize::try_from(chosen).ok().and_then(|at| alive.get(at));
+        chosen.copied().unwrap_or(NodeId::NONE)
     }
 
     /// The leader of the metadata quorum.

@@ -43,7 +43,7 @@ rows! {
         "How long the broker waits for an answer from another node.";
     "socket.connection.setup.timeout.max.ms" Long "30000" [any] Medium ReadOnly Later
         "To how much that grows with every failed try.";
-    "socket.connection.setup.timeout.ms" Long "10000" [any] Medium ReadOnly Later
+    "socket.connection.setup.timeout.ms" Long "10000" [any] Medium ReadOnly Acts
         "How long a connection to another node may take to come up at the first try.";
     "socket.listen.backlog.size" Int "50" [1 ..] Medium ReadOnly Acts
         "How many connections the system queues before they are accepted.";

@@ -41,8 +41,8 @@ rows! {
         "Pause before a failed quorum request is tried again.";
     "controller.quorum.voters" List "" [voters] High ReadOnly Acts
         "Static quorum: `ID@HOST:PORT` of every voter.";
-    "controller.socket.timeout.ms" Int "30000" [any] Medium ReadOnly None
-        "Timeout of a channel between controller and brokers that Kafka no longer has.";
+    "controller.socket.timeout.ms" Int "30000" [any] Medium ReadOnly Acts
+        "How long the active controller may take to answer one try of a broker.";
     "cordoned.log.dirs" List "" [list empty null] Medium PerBroker Later
         "Log directories that get no new partitions; `*` for all.";
     "initial.broker.registration.timeout.ms" Int "60000" [any] Medium ReadOnly Acts
