@@ -2,6 +2,7 @@
 """Runs the same command lines through Apache Kafka's tools and through Monedula's, and shows the differences.
 
     compare.py --server HOST:PORT --kafka 'COMMAND' --monedula BINARY [--keep DIR] [GROUP...]
+    compare.py --start kafka|monedula --kafka 'COMMAND' --monedula BINARY [--ports FIRST-LAST] cluster-usage cluster
 
 COMMAND runs one of Kafka's tools by its short name, e.g. a script that does `kafka-$1.sh "${@:2}"`. With --keep the
 answers of Kafka's tools are stored in DIR and taken from there the next time. Compared are the exit code, standard
@@ -20,7 +21,20 @@ import sys
 import tempfile
 import time
 
-from cases import CASES, FILES, ON_PURPOSE
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import cases
+import cluster_cases
+from harness import cluster as clusters
+from harness import install
+from harness.paths import WORK
+from of_cluster import TOOLS as CLUSTER_TOOLS
+from of_cluster import of_cluster
+
+CASES = {**cases.CASES, **cluster_cases.CASES}
+FILES = {**cases.FILES, **cluster_cases.FILES}
+ON_PURPOSE = {**cases.ON_PURPOSE, **cluster_cases.ON_PURPOSE}
 
 PATIENCE_S = 60
 SIDES = {"kafka": "kk", "monedula": "mm"}
@@ -37,16 +51,16 @@ def own(text, prefix):
 class Side:
     """One set of tools, with the consumers that it runs in the background and the files that it reads."""
 
-    def __init__(self, command, server, prefix):
-        self.command, self.server, self.prefix = command, server, prefix
+    def __init__(self, command, known, prefix):
+        self.command, self.known, self.prefix = command, known, prefix
         self.running = []
         self.folder = tempfile.TemporaryDirectory()
         for name, text in FILES.items():
             path = pathlib.Path(self.folder.name, own(name, prefix))
-            path.write_text(own(text, prefix))
+            path.write_text(own(text, prefix).replace("NODES", known.get("NODES", "NODES")))
 
     def words(self, line):
-        words = (self.server if word == "B" else word for word in shlex.split(line))
+        words = (self.known.get(word, word) for word in shlex.split(line))
         return [own(word.replace("DIR", self.folder.name), self.prefix) for word in words]
 
     def run(self, case):
@@ -59,6 +73,9 @@ class Side:
             return nothing
         if tool == "wait":
             time.sleep(SETTLE_S)
+            return nothing
+        if tool == "settle":
+            time.sleep(float(line))
             return nothing
         if tool == "stop":
             self.stop()
@@ -119,6 +136,8 @@ def comparable(case, answer):
     if err.startswith("Error while executing config command"):
         # Followed by the words as they were, and by the reason with its stack trace.
         err = "\n".join(["Error while executing config command", *plain[1:2]])
+    if case[0] in CLUSTER_TOOLS:
+        out, err = of_cluster(case, out, answer["err"])
     if case[0] in GROUP_TOOLS:
         out, err = of_groups(case, out, err)
     return {"code": answer["code"], "out": out, "err": err}
@@ -148,37 +167,82 @@ def sorted_settings(found):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--server", required=True)
+    parser.add_argument("--server", default="", help="HOST:PORT of a server that runs")
+    parser.add_argument("--start", choices=("kafka", "monedula"), help="a cluster that this starts, and ends")
+    parser.add_argument("--ports", help="FIRST-LAST, with --start")
     parser.add_argument("--kafka", required=True)
     parser.add_argument("--monedula", required=True)
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("groups", nargs="*", default=[])
     args = parser.parse_args()
+    if bool(args.server) == bool(args.start):
+        parser.error("--server or --start")
+    if not args.start:
+        groups = args.groups or list(cases.CASES)
+        return compare(args, groups, {"B": args.server})
+    with three_nodes(args) as cluster:
+        cluster.start()
+        new = cluster.node(101)
+        meta = (new.data / "meta.properties").read_text()
+        known = {
+            "B": cluster.bootstrap,
+            "K": cluster.bootstrap_controllers,
+            "NEW": str(new.config),
+            "NEWDIR": re.search(r"directory\.id=(.*)", meta)[1],
+            "NODES": str(cluster.directory),
+        }
+        try:
+            return compare(args, args.groups or list(cluster_cases.CASES), known)
+        finally:
+            cluster.wipe()
+
+
+def three_nodes(args):
+    """Three combined nodes, and a controller that does not vote."""
+    binary = pathlib.Path(args.monedula).resolve()
+    if args.start == "kafka":
+        install.broker_jars()
+    first, _, last = (args.ports or "").partition("-")
+    ports = range(int(first), int(last) + 1) if args.ports else None
+    return clusters.Cluster(
+        WORK / "tools-cluster",
+        args.start,
+        combined=3,
+        controllers=1,
+        dynamic=True,
+        voters=[1, 2, 3],
+        binary=binary,
+        log_dirs=2,
+        ports=ports,
+    )
+
+
+def compare(args, groups, known):
     commands = {"kafka": shlex.split(args.kafka), "monedula": shlex.split(args.monedula)}
     different = intended = total = 0
     seconds = dict.fromkeys(SIDES, 0.0)
-    for group in args.groups or CASES:
-        cases = CASES[group]
+    for group in groups:
+        todo = CASES[group]
         kept = args.keep / f"{group}.json" if args.keep else None
         answers = {}
         for side, prefix in SIDES.items():
             if side == "kafka" and kept and kept.exists():
                 stored = json.loads(kept.read_text())
-                if [entry["case"] for entry in stored] == [list(case) for case in cases]:
+                if [entry["case"] for entry in stored] == [list(case) for case in todo]:
                     answers[side] = [entry["answer"] for entry in stored]
                     continue
             begin = time.monotonic()
-            tools = Side(commands[side], args.server, prefix)
+            tools = Side(commands[side], known, prefix)
             try:
-                answers[side] = [tools.run(case) for case in cases]
+                answers[side] = [tools.run(case) for case in todo]
             finally:
                 tools.stop()
             seconds[side] += time.monotonic() - begin
             if side == "kafka" and kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                entries = [{"case": c, "answer": a} for c, a in zip(cases, answers[side])]
+                entries = [{"case": c, "answer": a} for c, a in zip(todo, answers[side])]
                 kept.write_text(json.dumps(entries, indent=1))
-        for case, theirs, ours in zip(cases, answers["kafka"], answers["monedula"]):
+        for case, theirs, ours in zip(todo, answers["kafka"], answers["monedula"]):
             total += 1
             theirs, ours = comparable(case, theirs), comparable(case, ours)
             if theirs == ours:

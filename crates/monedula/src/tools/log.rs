@@ -48,7 +48,8 @@ fn line(level: &str, text: &dyn Display) {
     eprintln!("[{}] {level} {text}", now());
 }
 
-fn now() -> String {
+/// The time as log lines show it.
+pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
     let (year, month, day) = civil(seconds / 86_400);

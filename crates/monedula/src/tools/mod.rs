@@ -28,6 +28,7 @@ mod log;
 mod log_dirs;
 mod metadata_quorum;
 mod reassign;
+mod replica_verification;
 mod settings;
 pub mod subcommands;
 mod table;
@@ -42,7 +43,7 @@ pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 14] = [
+const TOOLS: [(&str, &str, Run); 15] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
@@ -55,6 +56,7 @@ const TOOLS: [(&str, &str, Run); 14] = [
     ("features", features::ABOUT, features::run),
     ("leader-election", leader_election::ABOUT, leader_election::run),
     ("reassign-partitions", reassign::ABOUT, reassign::run),
+    ("replica-verification", replica_verification::ABOUT, replica_verification::run),
     ("log-dirs", log_dirs::ABOUT, log_dirs::run),
     ("broker-api-versions", broker_api_versions::ABOUT, broker_api_versions::run),
 ];
