@@ -2,7 +2,7 @@
 
 use base::Offset;
 
-use crate::{ControlRecord, ElectionState, LogView, StartError, Voter, VoterSet};
+use crate::{ControlRecord, ElectionState, LogView, StartError, Voter, VoterHistory, VoterSet};
 
 /// Time-outs of the quorum, by the keys `controller.quorum.*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +66,8 @@ pub struct Boot {
 }
 
 /// Whether a node with this configuration can have a part in a quorum of these voters.
-pub(crate) fn check_voters(config: &Config, voters: &VoterSet) -> Result<(), StartError> {
+pub(crate) fn check_voters(config: &Config, history: &VoterHistory) -> Result<(), StartError> {
+    let (voters, version) = (history.last().0, history.kraft_version());
     if voters.is_empty() && config.bootstrap_servers == 0 {
         return Err(StartError::NoVoters);
     }
@@ -78,7 +79,9 @@ pub(crate) fn check_voters(config: &Config, voters: &VoterSet) -> Result<(), Sta
             directory: local.directory_id.unwrap_or_default(),
         });
     }
-    if config.can_be_voter && config.bootstrap_servers == 0 && !voters.is_voter(local) {
+    // A static set names every controller; the voters of a log may have become others.
+    if config.can_be_voter && !version.is_dynamic() && !voters.is_empty() && !voters.is_voter(local)
+    {
         return Err(StartError::NotAVoter { local: local.id, voters: voters.ids() });
     }
     Ok(())

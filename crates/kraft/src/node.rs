@@ -42,7 +42,7 @@ impl Raft {
         for (offset, record) in &boot.control {
             voters.add(*offset, record);
         }
-        check_voters(&config, voters.last().0)?;
+        check_voters(&config, &voters)?;
         let (level, range) = (voters.kraft_version().0, config.local.kraft_versions);
         if level < range.min || level > range.max {
             let (min, max) = (range.min, range.max);

@@ -12,7 +12,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base::machine::ReplyId;
-use kraft::{AddVoterRequest, Event, RemoveVoterRequest, VoteRequest};
+use kraft::{AddVoterRequest, Event, KRaftVersion, RemoveVoterRequest, VoteRequest};
 use node::{Bug, Settings, key, voter};
 use world::{Faults, World};
 
@@ -51,6 +51,15 @@ fn operator(world: &mut World, id: i32) {
     world.event(leader, event);
 }
 
+/// A static quorum becomes dynamic.
+fn upgrade(world: &mut World) {
+    let Some(leader) = world.leader() else { return };
+    let (reply, epoch) = (ReplyId(world.fresh()), world.nodes[&leader].raft.epoch());
+    let level = KRaftVersion(1);
+    let validate_only = false;
+    world.event(leader, Event::UpgradeKRaftVersion { reply, epoch, level, validate_only });
+}
+
 /// One thing that goes wrong, or right again, or that somebody does.
 fn mishap(world: &mut World, all: &[i32]) {
     let Some(one) = world.dice.pick(all) else { return };
@@ -72,14 +81,15 @@ fn mishap(world: &mut World, all: &[i32]) {
                 node.paused_until = until;
             }
         }
-        11 => {
+        22 => {
             let skew = world.dice.below(100_000) as i64 - 50_000;
             if let Some(node) = world.nodes.get_mut(&one) {
                 node.wall_skew = skew;
             }
         }
-        12..=15 => world.take_snapshot(one),
-        16 | 17 if world.settings.may_change(one) => operator(world, one),
+        11..=13 => world.take_snapshot(one),
+        14..=18 if world.settings.may_change(one) => operator(world, one),
+        17 | 18 if world.settings.bootstrap_servers == 0 => upgrade(world),
         19 => {
             world.crash(one);
             world.restart(one);
@@ -89,7 +99,7 @@ fn mishap(world: &mut World, all: &[i32]) {
                 world.crash(leader);
             }
         }
-        18 => {
+        21 => {
             if let Some(leader) = world.leader() {
                 let epoch = world.nodes[&leader].leads.unwrap_or_default();
                 world.event(leader, Event::Resign { epoch });
@@ -143,9 +153,9 @@ fn recover(world: &mut World, all: &[i32]) {
 }
 
 /// The message of the check that failed, if any.
-fn outcome(seed: u64, bug: Bug, rounds: u64) -> Result<(usize, usize), String> {
+fn outcome(seed: u64, bug: Bug, rounds: u64) -> Result<World, String> {
     let result = catch_unwind(AssertUnwindSafe(|| run(seed, bug, rounds, false)));
-    result.map(|world| (world.history.committed.len(), world.history.elections)).map_err(|error| {
+    result.map_err(|error| {
         let text = error.downcast_ref::<String>().cloned();
         text.or_else(|| error.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default()
@@ -168,12 +178,14 @@ fn range(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
 
 #[test]
 fn promises_hold_whatever_happens() {
-    let (mut committed, mut elections, mut count) = (0, 0, 0);
-    for seed in range(0..200) {
+    let (mut committed, mut elections, mut installed, mut changes, mut count) = (0, 0, 0, 0, 0);
+    for seed in range(0..150) {
         match outcome(seed, Bug::None, 40) {
-            Ok((records, leaders)) => {
-                committed += records;
-                elections += leaders;
+            Ok(world) => {
+                committed += world.history.committed.len();
+                elections += world.history.elections;
+                installed += world.history.snapshots_installed;
+                changes += world.changes();
                 count += 1;
             }
             Err(error) => panic!(
@@ -184,6 +196,11 @@ fn promises_hold_whatever_happens() {
     // The runs must have reached the interesting places.
     assert!(committed > 50 * count, "{committed} records in {count} runs");
     assert!(elections > 2 * count, "{elections} elections in {count} runs");
+    assert!(count < 50 || installed > count / 10, "{installed} snapshots in {count} runs");
+    assert!(count < 50 || changes > count / 4, "{changes} changes of voters in {count} runs");
+    println!(
+        "{count} runs: {committed} records, {elections} elections, {installed} snapshots fetched, {changes} changes of voters"
+    );
 }
 
 #[test]

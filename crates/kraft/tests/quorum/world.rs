@@ -360,6 +360,15 @@ impl World {
         self.take(id, out);
     }
 
+    /// How many changes of the voters were made and committed.
+    pub fn changes(&self) -> usize {
+        let done = |reply: &&kraft::Reply| {
+            use kraft::Reply::{AddVoter, RemoveVoter, UpgradeKRaftVersion};
+            matches!(reply, AddVoter(Ok(())) | RemoveVoter(Ok(())) | UpgradeKRaftVersion(Ok(())))
+        };
+        self.answers.iter().filter(done).count()
+    }
+
     /// The newest voter set of a leader.
     pub fn voters(&self) -> Vec<NodeId> {
         let leader = self.leader().and_then(|id| self.nodes.get(&id));
