@@ -60,8 +60,10 @@ impl Rack {
 /// Places partition after partition.
 struct Placer<'r> {
     random: &'r mut dyn Random,
-    /// Sorted by name, those without a rack first, until they are shuffled.
+    /// Sorted by name, those without a rack first.
     racks: Vec<Rack>,
+    /// Whose turn it is after whom: positions of `racks`, sorted until they are shuffled.
+    order: Vec<usize>,
     unfenced: usize,
     epoch: usize,
     offset: usize,
@@ -108,7 +110,8 @@ pub(crate) fn place(
         rack.unfenced.start(random);
     }
     let offset = below(random, racks.len());
-    let mut placer = Placer { random, racks, unfenced, epoch: 0, offset };
+    let order = (0..racks.len()).collect();
+    let mut placer = Placer { random, racks, order, unfenced, epoch: 0, offset };
     Ok((0..partitions).map(|_| placer.next(wanted)).collect())
 }
 
@@ -118,46 +121,49 @@ impl Placer<'_> {
             self.shuffle();
             self.epoch = 0;
         }
-        if self.offset == self.racks.len() {
+        if self.offset == self.order.len() {
             self.offset = 0;
         }
         let mut brokers = Vec::with_capacity(replicas);
         // There is an unfenced broker, and each list starts anew in a new epoch: one of the racks has the first.
-        let count = self.racks.len();
-        let in_order = (0..count).map(|step| (self.offset + step) % count);
+        let count = self.order.len();
+        let (offset, epoch) = (self.offset, self.epoch);
+        let in_order = (0..count).map(|step| (offset + step) % count);
         let mut first_rack = None;
-        for rack in in_order {
-            if let Some(id) =
-                self.racks.get_mut(rack).and_then(|rack| rack.unfenced.next(self.epoch))
-            {
+        for position in in_order {
+            if let Some(id) = self.rack(position).and_then(|rack| rack.unfenced.next(epoch)) {
                 brokers.push(id);
-                first_rack = Some(rack);
+                first_rack = Some(position);
                 break;
             }
         }
-        let mut rack = self.offset;
+        let mut position = self.offset;
         // The rack of the first replica is passed over once; a whole round without a broker cannot happen, since
         // there are as many brokers as replicas.
         let mut idle = 0;
         while brokers.len() < replicas && idle <= count {
-            if first_rack == Some(rack) {
+            if first_rack == Some(position) {
                 first_rack = None;
-            } else if let Some(id) = self.racks.get_mut(rack).and_then(|rack| rack.next(self.epoch))
-            {
+            } else if let Some(id) = self.rack(position).and_then(|rack| rack.next(epoch)) {
                 brokers.push(id);
                 idle = 0;
             } else {
                 idle += 1;
             }
-            rack = (rack + 1) % count;
+            position = (position + 1) % count;
         }
         self.epoch += 1;
         self.offset += 1;
         brokers
     }
 
+    /// The rack at a position of the order.
+    fn rack(&mut self, position: usize) -> Option<&mut Rack> {
+        self.racks.get_mut(*self.order.get(position)?)
+    }
+
     fn shuffle(&mut self) {
-        shuffle(self.random, &mut self.racks);
+        shuffle(self.random, &mut self.order);
         for rack in &mut self.racks {
             shuffle(self.random, &mut rack.fenced.ids);
             shuffle(self.random, &mut rack.unfenced.ids);

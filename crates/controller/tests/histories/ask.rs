@@ -69,17 +69,17 @@ impl History {
         answer
     }
 
-    pub(crate) fn grow(&mut self, words: &[&str]) -> String {
+    pub(crate) fn grow(&mut self, words: &[&str], placed: bool) -> String {
         use m::create_partitions_request::*;
         let replicas = |text: &&str| CreatePartitionsAssignment {
             broker_ids: parse_list(text, number),
             ..Default::default()
         };
-        let assigned = words[2..].iter().filter(|word| !word.is_empty());
+        let assigned = words[2..].iter().filter(|word| !word.is_empty()).map(replicas);
         let topic = CreatePartitionsTopic {
             name: words[0].to_owned().into(),
             count: number(words[1]),
-            assignments: Some(assigned.map(replicas).collect()),
+            assignments: (!placed).then(|| assigned.collect()),
             ..Default::default()
         };
         let request = CreatePartitionsRequest { topics: vec![topic], ..Default::default() };

@@ -3,7 +3,8 @@
 //!
 //! `fixtures/histories-4.4.0.txt`: a line for each request, `milliseconds request => answer; record; record`, and at the
 //! end of each life its partitions. Where Kafka contradicts itself (two records about one partition made from the same
-//! state, an eligible replica that was taken away, an exception) a life ends before.
+//! state, an eligible replica that was taken away, an exception) a life ends before. Replicas are placed with the random
+//! numbers of a seed in the request.
 #![allow(clippy::unwrap_used)] // helpers of tests fail by panicking, too
 
 macro_rules! ask {
@@ -20,8 +21,8 @@ mod ask;
 mod common;
 
 use base::{NodeId, PartitionIndex, TopicId, Uuid};
-use common::TestContext;
 use common::notation::{self, list};
+use common::{Seeded, TestContext};
 use controller::{ControllerReply, ControllerRequest, ControllerTimer};
 use metadata::MetadataVersion;
 use protocol::ErrorCode;
@@ -105,7 +106,17 @@ impl History {
                     self.cx.create(common::assigned(words[0], &words[1..].join(" ")));
                 error(code, Some(&message).filter(|text| !text.is_empty()).map(String::as_str))
             }
-            "grow" => self.grow(words),
+            "place" => {
+                self.cx.random = Seeded(number(words[3]));
+                let topic = common::topic(words[0], number(words[1]), number(words[2]));
+                let (code, message) = self.cx.create(topic);
+                error(code, Some(&message).filter(|text| !text.is_empty()).map(String::as_str))
+            }
+            "more" => {
+                self.cx.random = Seeded(number(words[2]));
+                self.grow(words, true)
+            }
+            "grow" => self.grow(words, false),
             "delete" => self.delete(words[0]),
             "alter" => self.alter(words),
             "reassign" => self.reassign(words),
