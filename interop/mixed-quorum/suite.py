@@ -32,8 +32,8 @@ SMALL = {
     "broker.session.timeout.ms": 18000,
     "auto.create.topics.enable": "false",
 }
-# The one of the other kind notices a dead leader first, so that it leads as soon as it may.
-EAGER = {OTHER: {"controller.quorum.fetch.timeout.ms": 1500, "controller.quorum.election.timeout.ms": 500}}
+# A voter that has just heard the leader refuses others a pre-vote: of two, the one that gives up last wins.
+EAGER = {OTHER: {"controller.quorum.fetch.timeout.ms": 3600}}
 
 checks = Checks()
 check = checks.check
@@ -78,7 +78,8 @@ class Trial:
     def caught_up(self, *ids):
         """These voters hold what the leader holds."""
         def look():
-            quorum = wire.quorum(self.cluster.node(1).port)
+            # Not through a broker: that of Kafka goes on asking a controller that led before it was killed.
+            quorum = wire.quorum(self.cluster.leader().controller_port)
             ends = {r["ReplicaId"]: r["LogEndOffset"] for r in quorum["CurrentVoters"]}
             mark = quorum["HighWatermark"]
             behind = {i: ends.get(i) for i in ids if ends.get(i, -1) < mark - 20}
@@ -194,6 +195,6 @@ def trial(name, dynamic):
     print(f"{name} took {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
 
-trial("static", False)
-trial("dynamic", True)
+for name in sys.argv[1:] or ["static", "dynamic"]:
+    trial(name, name == "dynamic")
 sys.exit(1 if checks.failed else 0)

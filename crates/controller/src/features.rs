@@ -14,7 +14,9 @@ use protocol::metadata_records::feature_level_record::FeatureLevelRecord;
 
 use crate::configs;
 use crate::error::{ApiError, Result};
-use crate::handle::{Controller, Records};
+use crate::handle::{At, Controller, Outcome, Records};
+use crate::random::Random;
+use crate::request::ControllerRequest;
 
 const DISABLED: VersionRange = VersionRange { min: 0, max: 0 };
 
@@ -131,11 +133,7 @@ fn update(
         Feature::KRAFT_VERSION if level < current => {
             return refuse("Can't downgrade the version of this feature.");
         }
-        Feature::KRAFT_VERSION => {
-            // The quorum's control records hold it; a quorum of one static voter cannot change them yet.
-            let message = "Upgrading kraft.version is not supported by this controller.";
-            return Err(ApiError::new(ErrorCode::UnsupportedVersion, message));
-        }
+        Feature::KRAFT_VERSION => return kraft_decision(controller).map(|()| None),
         name => check_dependencies(controller, request, name, level)?,
     }
     let record = FeatureLevelRecord {
@@ -144,6 +142,42 @@ fn update(
         ..Default::default()
     };
     Ok(Some(record.into()))
+}
+
+/// The quorum's control records hold the level: the quorum was asked before this controller.
+fn kraft_decision(controller: &Controller) -> Result<()> {
+    controller.kraft_upgrade.clone().unwrap_or_else(|| {
+        let message = "Upgrading kraft.version is not supported by this controller.";
+        Err(ApiError::new(ErrorCode::UnsupportedVersion, message))
+    })
+}
+
+impl Controller {
+    /// The level of `kraft.version` that a request wants raised, and whether it only wants to know if that can be.
+    pub fn kraft_upgrade(&self, request: &ControllerRequest) -> Option<(i16, bool)> {
+        let ControllerRequest::UpdateFeatures(request, _) = request else { return None };
+        let mut updates = request.feature_updates.iter();
+        let asked = updates.find(|asked| asked.feature == Feature::KRAFT_VERSION)?;
+        let level = asked.max_version_level;
+        let raises = level > self.settings.kraft_version
+            && Direction::from_code(asked.upgrade_type) == Some(Direction::Upgrade)
+            && why_unsupported(self, Feature::KRAFT_VERSION, level).is_none();
+        raises.then_some((level, request.validate_only))
+    }
+
+    /// Handles a request that raises `kraft.version`, after the quorum has done so or refused.
+    pub fn handle_upgrade(
+        &mut self,
+        at: At,
+        request: ControllerRequest,
+        decided: Result<(), ApiError>,
+        random: &mut dyn Random,
+    ) -> Outcome {
+        self.kraft_upgrade = Some(decided);
+        let outcome = self.handle(at, request, random);
+        self.kraft_upgrade = None;
+        outcome
+    }
 }
 
 fn check_metadata_version(controller: &Controller, level: i16, direction: Direction) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::brokers::sessions::Sessions;
 use crate::request::{ControllerReply, ControllerRequest, ControllerTimer};
 use crate::settings::Settings;
 use crate::state::{State, Tip};
-use crate::{Random, activation, brokers, configs, features, partitions, producer_ids, topics};
+use crate::{ApiError, Random, activation, brokers, configs, features, partitions, producer_ids, topics};
 
 /// Records to append, the reply, timers to set.
 pub type Outcome =
@@ -52,6 +52,8 @@ pub struct Controller {
     pub(crate) state: State,
     /// What heartbeats told; known to the active controller alone.
     pub(crate) sessions: Sessions,
+    /// What the quorum said to the raise of `kraft.version` that the request at hand asks for.
+    pub(crate) kraft_upgrade: Option<Result<(), ApiError>>,
 }
 
 impl Controller {
@@ -59,7 +61,8 @@ impl Controller {
     pub fn new(settings: Settings, committed: impl Into<Committed>) -> Self {
         let timeout_ms = u64::try_from(settings.node.node.broker_session_timeout_ms).unwrap_or(0);
         let state = State::new(committed.into());
-        Self { settings, state, sessions: Sessions::new(timeout_ms) }
+        let sessions = Sessions::new(timeout_ms);
+        Self { settings, state, sessions, kraft_upgrade: None }
     }
 
     /// The state with everything appended, committed or not.
@@ -75,6 +78,11 @@ impl Controller {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The level of `kraft.version`, which the quorum keeps outside the metadata.
+    pub fn set_kraft_version(&mut self, level: i16) {
+        self.settings.kraft_version = level;
     }
 
     pub(crate) fn tip(&self) -> &Tip {

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use metadata::Feature;
 use net::Handled;
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::{
@@ -32,7 +33,10 @@ async fn handle(
         return ApiVersionsResponse { error_code: error.code(), ..Default::default() };
     }
     let image = context.node.image();
-    let finalized = image.features.iter();
+    // The quorum keeps this level; 0 is not told, as for all features.
+    let kraft_version = context.node.quorum.status().kraft_version;
+    let kraft_version = (kraft_version > 0).then_some((Feature::KRAFT_VERSION, kraft_version));
+    let finalized = image.features.iter().chain(kraft_version);
     ApiVersionsResponse {
         api_keys: api_keys(context),
         supported_features: supported_features(context),

@@ -51,7 +51,7 @@ pub(super) struct Pending<Reply> {
 }
 
 /// Who gets a reply; the permit goes back with it.
-type Waiter<Reply> = (Answer<Result<Reply, SubmitError>>, Permit);
+pub(super) type Waiter<Reply> = (Answer<Result<Reply, SubmitError>>, Permit);
 
 impl<Reply> Default for Pending<Reply> {
     fn default() -> Self {

@@ -1,8 +1,10 @@
 //! The controller of this project as the quorum's machine.
 
 use base::Offset;
-use controller::{Controller, ControllerReply, ControllerRequest, ControllerTimer};
+use controller::{ApiError, Controller, ControllerReply, ControllerRequest, ControllerTimer};
+use kraft::Refusal;
 use metadata::{Committed, Image, ReplayError};
+use protocol::ErrorCode;
 use protocol::metadata_records::MetadataRecord;
 
 use super::{At, Decision, Machine, QuorumHandle, Random};
@@ -38,6 +40,29 @@ impl Machine for Controller {
 
     fn handle(&mut self, at: At, request: ControllerRequest, random: Random<'_>) -> Decision<Self> {
         Controller::handle(self, place(at), request, &mut Numbers(random))
+    }
+
+    fn kraft_upgrade(&self, request: &ControllerRequest) -> Option<(i16, bool)> {
+        Controller::kraft_upgrade(self, request)
+    }
+
+    fn handle_decided(
+        &mut self,
+        at: At,
+        request: ControllerRequest,
+        decided: Result<(), Refusal>,
+        random: Random<'_>,
+    ) -> Decision<Self> {
+        let decided = decided.map_err(|refusal| {
+            let code = ErrorCode::from(refusal.error);
+            let message = refusal.message.unwrap_or_else(|| code.message().to_owned());
+            ApiError { code, message: Some(message) }
+        });
+        Controller::handle_upgrade(self, place(at), request, decided, &mut Numbers(random))
+    }
+
+    fn set_kraft_version(&mut self, level: i16) {
+        Controller::set_kraft_version(self, level);
     }
 
     fn on_timer(&mut self, at: At, timer: ControllerTimer, random: Random<'_>) -> Decision<Self> {

@@ -26,6 +26,7 @@ use super::machine::{At, Machine};
 use super::reply::Asked;
 use super::send::Network;
 use super::snapshots::Snapshots;
+use super::upgrade::Upgrade;
 use super::{QuorumConfig, QuorumError};
 use crate::clock::{Clock, random_bytes};
 use crate::peers::Address;
@@ -77,6 +78,10 @@ pub(super) struct Driver<M: Machine> {
     pub(super) later: VecDeque<Event>,
     /// Goodbyes of a leader that stops, on their way to the other voters.
     pub(super) farewells: HashSet<RequestId>,
+    /// Requests that wait for consensus to raise `kraft.version`.
+    pub(super) upgrades: Vec<Upgrade<M>>,
+    /// The level of `kraft.version` that the machine knows.
+    pub(super) kraft_version: i16,
     shutdown: Option<Answer<()>>,
     /// The stop does not wait longer for the goodbyes.
     stop_at: MonoMs,
@@ -132,6 +137,8 @@ impl<M: Machine> Driver<M> {
             elected: None,
             later: VecDeque::new(),
             farewells: HashSet::new(),
+            upgrades: Vec::new(),
+            kraft_version: 0,
             shutdown: None,
             stop_at: MonoMs::NEVER,
         }
@@ -202,13 +209,7 @@ impl<M: Machine> Driver<M> {
     fn command(&mut self, command: Command<M::Request, M::Reply>) -> Result<(), QuorumError> {
         match command {
             Command::Controller { request, answer, permit } => {
-                if self.active.is_none() || self.shutdown.is_some() {
-                    let _ = answer.send(Err(SubmitError::NotController));
-                    return Ok(());
-                }
-                let mut random = || u64::from_le_bytes(random_bytes());
-                let decision = self.machine.handle(self.at(), request, &mut random);
-                self.carry_out(decision, Some((answer, permit)))
+                self.take_request(request, (answer, permit))
             }
             Command::Quorum { request, asker, answer, permit } => {
                 self.asked_by_another(request, asker, answer, permit)
@@ -256,6 +257,10 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shutdown.is_some()
+    }
+
     /// Where the next decision of the machine stands.
     pub(super) fn at(&self) -> At {
         At { now: self.clock.now(), next_offset: self.raft.log().end }
@@ -275,6 +280,7 @@ impl<M: Machine> Driver<M> {
             for effect in effects {
                 self.execute(effect)?;
             }
+            self.note_kraft_version();
             next = self.later.pop_front();
         }
         Ok(())
@@ -324,7 +330,7 @@ impl<M: Machine> Driver<M> {
                 self.event(Event::Flushed { end })?;
             } else if let Some(epoch) = self.elected.take() {
                 self.activate(epoch)?;
-            } else {
+            } else if !self.finish_upgrade()? {
                 break;
             }
         }

@@ -38,6 +38,8 @@ pub struct QuorumStatus {
     pub active: bool,
     /// Where the leader listens, under the first of `controller.listener.names`; this node's own address when it leads.
     pub leader_address: Option<Address>,
+    /// The level of `kraft.version`, which stands in the log's control records.
+    pub kraft_version: i16,
     /// Why the quorum's thread ended, if it failed. The node must shut down.
     pub failure: Option<String>,
     pub stopped: bool,

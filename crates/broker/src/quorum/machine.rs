@@ -3,6 +3,7 @@
 use base::Offset;
 use base::machine::Outcome;
 use base::time::Now;
+use kraft::Refusal;
 use metadata::{Committed, Image, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 
@@ -35,6 +36,26 @@ pub trait Machine: Sized + Send + 'static {
     fn resign(&mut self, committed: Committed);
 
     fn handle(&mut self, at: At, request: Self::Request, random: Random<'_>) -> Decision<Self>;
+
+    /// The level of `kraft.version` that a request wants raised, and whether it only wants to know if that can be. Consensus
+    /// decides that, then [`Machine::handle_decided`] gets the request.
+    fn kraft_upgrade(&self, _request: &Self::Request) -> Option<(i16, bool)> {
+        None
+    }
+
+    /// Handles a request after consensus has raised `kraft.version`, or refused to.
+    fn handle_decided(
+        &mut self,
+        at: At,
+        request: Self::Request,
+        _decided: Result<(), Refusal>,
+        random: Random<'_>,
+    ) -> Decision<Self> {
+        self.handle(at, request, random)
+    }
+
+    /// Told before anything else and at every change: the level of `kraft.version`, which stands in control records.
+    fn set_kraft_version(&mut self, _level: i16) {}
 
     /// A timer that the machine asked for went off.
     fn on_timer(&mut self, at: At, timer: Self::Timer, random: Random<'_>) -> Decision<Self>;

@@ -22,6 +22,7 @@ pub(crate) mod snapshot;
 mod snapshots;
 mod start;
 pub(crate) mod state_file;
+mod upgrade;
 mod wire;
 
 pub use check::Reached;

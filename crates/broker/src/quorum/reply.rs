@@ -40,6 +40,13 @@ impl<M: Machine> Driver<M> {
     }
 
     pub(super) fn reply(&mut self, reply: ReplyId, body: Reply) -> Result<(), QuorumError> {
+        let body = match body {
+            Reply::UpgradeKRaftVersion(decided) => {
+                self.upgrade_decided(reply, decided);
+                return Ok(());
+            }
+            body => body,
+        };
         let Some(Asked { asker, answer, _permit }) = self.asked.remove(&reply) else {
             return Ok(());
         };
@@ -93,14 +100,16 @@ impl<M: Machine> Driver<M> {
 
     pub(super) fn update_status(&self) {
         let (epoch, leader) = (self.raft.epoch(), self.raft.leader());
-        let active = self.active.is_some();
+        let (active, level) = (self.active.is_some(), self.kraft_version);
         // Consensus tells of a leader by an effect; until that is executed the address is of another one.
         let address = self.leader_address.as_ref().filter(|_| leader.is_some());
         self.status.send_if_modified(|status| {
             let changed = (status.epoch, status.leader, status.active) != (epoch, leader, active)
-                || status.leader_address.as_ref() != address;
+                || status.leader_address.as_ref() != address
+                || status.kraft_version != level;
             (status.epoch, status.leader, status.active) = (epoch, leader, active);
             status.leader_address = address.cloned();
+            status.kraft_version = level;
             changed
         });
     }
