@@ -143,11 +143,61 @@ class Trial:
         shutil.rmtree(self.log(node))
         node.start(wait=False)
         node.wait_ready()
-        self.caught_up(node_id)
-        found = self.snapshots(node)
-        assert found, "no snapshot came"
+        eventually(30, lambda: bool(self.snapshots(node)), 0.2)
         self.create()
-        return f"file={len(found)}"
+        self.caught_up(node_id)
+        return f"file={len(self.snapshots(node))}"
+
+    def raise_kraft_version(self):
+        """From a static quorum to one whose voters may change, while the other kind leads."""
+        self.leads(OTHER)
+        before = self.kraft_version()
+        self.tool("FeatureCommand", "upgrade", "--feature", "kraft.version=1")
+        leader = self.cluster.leader()
+        leader.kill()
+        self.next_leader(leader)
+        leader.start(wait=False)
+        leader.wait_ready()
+        self.caught_up(leader.id)
+        self.create()
+        # The election's file has its new form since the next election.
+        for node in self.cluster.controllers():
+            state = (self.log(node) / "quorum-state").read_text()
+            assert '"data_version":1' in state, f"{node.name}: {state}"
+        return f"level={before}→{self.kraft_version()}"
+
+    def kraft_version(self):
+        text = self.tool("FeatureCommand", "describe")
+        (line,) = [line for line in text.splitlines() if "kraft.version" in line]
+        return line.split("FinalizedVersionLevel:")[1].split()[0]
+
+    def tool(self, name, *words):
+        command = java(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"], TOOLS_JARS, f"org.apache.kafka.tools.{name}",
+                       "--bootstrap-controller", f"127.0.0.1:{self.cluster.leader().controller_port}", *words)
+        return run(f"mixed-quorum-{AGAINST}-{name}", command, 60)[1]
+
+    def remove_and_add(self, node_id):
+        """A voter is taken out, follows as an observer, and is made a voter again by itself."""
+        node = self.cluster.node(node_id)
+        self.tool("MetadataQuorumCommand", "remove-controller", "--controller-id", str(node_id), "--controller-directory-id", node.directory_id)
+
+        def voters():
+            quorum = wire.quorum(self.cluster.leader().controller_port)
+            return [sorted(r["ReplicaId"] for r in quorum[key]) for key in ("CurrentVoters", "Observers")]
+
+        def out():
+            assert node_id not in voters()[0] and node_id in voters()[1], f"voters and observers {voters()}"
+
+        def back():
+            assert node_id in voters()[0], f"voters and observers {voters()}"
+        eventually(30, out, 0.3)
+        node.extra["controller.quorum.auto.join.enable"] = "true"
+        node.stop()
+        node.start(wait=False)
+        node.wait_ready()
+        eventually(30, back, 0.3)
+        self.create()
+        self.caught_up(node_id)
 
     def equal(self):
         """After a clean stop: from the first common offset on all logs have the same bytes; Kafka's tool reads them."""
@@ -191,6 +241,11 @@ def trial(name, dynamic):
             check(f"{name}-snapshot-to-other", trial.snapshot_from, 101, OTHER)
             check(f"{name}-snapshot-from-other", trial.snapshot_from, OTHER, 102)
             check(f"{name}-observer", trial.seen, OBSERVER)
+            if dynamic:
+                check(f"{name}-other-joins", trial.remove_and_add, OTHER)
+                check(f"{name}-joins-other", lambda: (trial.leads(OTHER), trial.remove_and_add(102))[1])
+            else:
+                check(f"{name}-kraft-version", trial.raise_kraft_version)
             check(f"{name}-logs-equal", trial.equal)
     print(f"{name} took {time.monotonic() - begin:.0f} s", file=sys.stderr)
 

@@ -10,7 +10,9 @@ use crate::brokers::sessions::Sessions;
 use crate::request::{ControllerReply, ControllerRequest, ControllerTimer};
 use crate::settings::Settings;
 use crate::state::{State, Tip};
-use crate::{ApiError, Random, activation, brokers, configs, features, partitions, producer_ids, topics};
+use crate::{
+    ApiError, Random, activation, brokers, configs, features, partitions, producer_ids, topics,
+};
 
 /// Records to append, the reply, timers to set.
 pub type Outcome =
