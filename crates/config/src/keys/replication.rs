@@ -25,29 +25,29 @@ rows! {
         "Partitions of a topic made without a count.";
     "num.replica.alter.log.dirs.threads" Int null [any] High ReadOnly Later
         "Threads that move replicas between directories.";
-    "num.replica.fetchers" Int "1" [1 ..] High ClusterWide Later
+    "num.replica.fetchers" Int "1" [1 ..] High ClusterWide Acts
         "Connections to each leader that a follower fetches from.";
     "producer.purgatory.purge.interval.requests" Int "1000" [any] Medium ReadOnly None
         "Housekeeping of a structure that Monedula does not have.";
-    "replica.fetch.backoff.ms" Int "1000" [0 ..] Medium ReadOnly Later
+    "replica.fetch.backoff.ms" Int "1000" [0 ..] Medium ReadOnly Acts
         "Pause of a follower after a failed fetch.";
-    "replica.fetch.max.bytes" Int "1048576" [0 ..] Medium ReadOnly Later
+    "replica.fetch.max.bytes" Int "1048576" [0 ..] Medium ReadOnly Acts
         "Most bytes of one partition in a follower's fetch; one batch always fits.";
-    "replica.fetch.min.bytes" Int "1" [any] High ReadOnly Later
+    "replica.fetch.min.bytes" Int "1" [any] High ReadOnly Acts
         "A follower's fetch waits for so many bytes.";
-    "replica.fetch.response.max.bytes" Int "10485760" [0 ..] Medium ReadOnly Later
+    "replica.fetch.response.max.bytes" Int "10485760" [0 ..] Medium ReadOnly Acts
         "Most bytes in one answer to a follower; one batch always fits.";
-    "replica.fetch.wait.max.ms" Int "500" [any] High ReadOnly Later
+    "replica.fetch.wait.max.ms" Int "500" [any] High ReadOnly Acts
         "A follower's fetch waits no longer than this.";
     "replica.high.watermark.checkpoint.interval.ms" Long "5000" [any] High ReadOnly Acts
         "How often high watermarks are written to disk.";
-    "replica.lag.time.max.ms" Long "30000" [any] High ReadOnly Later
+    "replica.lag.time.max.ms" Long "30000" [any] High ReadOnly Acts
         "A follower that has not caught up for so long is no longer in sync.";
-    "replica.selector.class" String null [any] Medium ReadOnly Later
+    "replica.selector.class" String null [any] Medium ReadOnly Acts
         "How a leader sends a consumer to a nearer replica.";
     "replica.socket.receive.buffer.bytes" Int "65536" [any] High ReadOnly Later
         "Receive buffer of a follower's connection.";
-    "replica.socket.timeout.ms" Int "30000" [any] High ReadOnly Later
+    "replica.socket.timeout.ms" Int "30000" [any] High ReadOnly Acts
         "How long a follower's request may stay unanswered.";
     "unclean.leader.election.enable" Boolean "false" [any] High ClusterWide Acts
         "A replica that lags may lead when no other lives, at the price of lost records.";

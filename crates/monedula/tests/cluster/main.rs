@@ -5,4 +5,5 @@
 mod common;
 mod envelope;
 mod forwarded;
+mod replication;
 mod roles;
