@@ -10,7 +10,8 @@ use metadata::{Endpoint, Image, Update};
 
 use super::context::{Context, Timer};
 use super::message::{Ask, Purpose, Tell};
-use super::quorum::{CLUSTER_ID, Quorum};
+use super::quorum::{CLUSTER_ID, Done, Quorum};
+use super::replicas::{Logs, Replicas};
 
 /// The version in which brokers register: the newest.
 const REGISTRATION_VERSION: i16 = 4;
@@ -23,6 +24,9 @@ pub(super) struct Broker {
     speaking: bool,
     speak_at: MonoMs,
     request_timeout_ms: u64,
+    pub replicas: Replicas,
+    /// The replicas know the metadata.
+    introduced: bool,
 }
 
 impl Broker {
@@ -31,7 +35,6 @@ impl Broker {
         directory: Uuid,
         previous: Option<BrokerEpoch>,
         config: &BrokerConfig,
-        image: &Image,
     ) -> Self {
         let features = Settings::all_features(false).into_iter();
         let interval = config.node.broker_heartbeat_interval_ms;
@@ -52,24 +55,42 @@ impl Broker {
             heartbeat_interval_ms: u64::try_from(interval).unwrap_or(0),
             registration_timeout_ms: u64::MAX,
         });
-        let mut broker = Self {
+        Self {
             steps,
             speaking: false,
             speak_at: MonoMs(0),
             request_timeout_ms: 2 * u64::try_from(interval).unwrap_or(0),
-        };
-        let (before, after) = (Image::default(), image.clone());
-        let delta = metadata::Delta::between(&before, &after);
-        broker.publish(cx, &Update { before, after, delta });
-        broker
+            replicas: Replicas::default(),
+            introduced: false,
+        }
+    }
+
+    /// Metadata was committed. The replicas learn of it once the broker has caught up with its own registration: older metadata
+    /// would make it lead in epochs of its former life.
+    pub fn publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        logs: &mut Logs,
+        image: &Image,
+        updates: &[Update],
+    ) -> Done {
+        let knows = matches!(self.steps.stage(), Stage::Recovery | Stage::Running);
+        if !self.introduced && !knows {
+            return Ok(());
+        }
+        if !self.introduced {
+            self.introduced = true;
+            let (before, after) = (Image::default(), image.clone());
+            let delta = metadata::Delta::between(&before, &after);
+            cx.timer(cx.now.mono.plus_ms(1), Timer::Replication);
+            return self.replicas.publish(cx, logs, &Update { before, after, delta });
+        }
+        updates.iter().try_for_each(|update| self.replicas.publish(cx, logs, update))
     }
 
     pub fn epoch(&self) -> BrokerEpoch {
         self.steps.broker_epoch()
     }
-
-    /// Metadata was committed.
-    pub fn publish(&mut self, _cx: &mut Context<'_>, _update: &Update) {}
 
     /// Says to the controller what is to be said now.
     pub fn speak(&mut self, cx: &mut Context<'_>, quorum: &Quorum) {
@@ -116,9 +137,25 @@ impl Broker {
         &mut self,
         cx: &mut Context<'_>,
         quorum: &Quorum,
+        logs: &mut Logs,
         purpose: Purpose,
         tell: Tell,
-    ) {
+    ) -> Done {
+        let image = quorum.image();
+        match purpose {
+            Purpose::Replicate(leader) => {
+                return self.replicas.fetched(cx, logs, image, leader, tell);
+            }
+            Purpose::LogBound { partition, epoch, end } => {
+                self.replicas.told_bound(cx, logs, (partition, epoch, end), &tell);
+                return Ok(());
+            }
+            Purpose::AlterPartition(asked) => {
+                self.replicas.isr_answered(cx, logs, image, asked, &tell);
+                return Ok(());
+            }
+            _ => {}
+        }
         let reply = match tell {
             Tell::Controller(reply) => reply,
             _ => None,
@@ -132,13 +169,14 @@ impl Broker {
                 self.steps.on_heartbeat(Some(&reply))
             }
             (Purpose::Heartbeat, _) => self.steps.on_heartbeat(None),
-            _ => return,
+            _ => return Ok(()),
         };
         self.speaking = false;
         self.speak_in(cx, wait_ms);
         if wait_ms == 0 {
             self.speak(cx, quorum);
         }
+        Ok(())
     }
 
     /// Whether the process may end: the controller lets it go.

@@ -65,7 +65,8 @@ impl World {
                 self.poke(id, Stimulus::Leave)?;
             }
             76..86 => self.poke(id, Stimulus::WriteSnapshot)?,
-            86..92 => self.poke(id, Stimulus::CleanLog)?,
+            86..90 => self.poke(id, Stimulus::CleanLog)?,
+            90..96 => self.reassign(),
             _ => self.heal(),
         }
         Ok(())
@@ -79,16 +80,23 @@ impl World {
 
     /// The process dies; with the power, what was not flushed goes, too.
     pub fn kill(&mut self, id: NodeId, power: bool) -> Done {
-        self.note(|| format!("n{id} is killed{}", if power { ", its power fails" } else { "" }));
+        if !self.mood.rough && !self.checks.may_fail(&self.nodes, id) {
+            return Ok(());
+        }
+        let records = power && !self.mood.rough;
+        self.checks.stats.losses += u64::from(records);
+        self.note(|| format!("n{id} is killed (power fails: {power}, records go: {records})"));
         if power && let Some(node) = self.nodes.get_mut(&id) {
-            node.disk.meta.lose_unflushed(&mut self.rng);
+            node.lose_unflushed(&mut self.rng, records);
+            self.checks.compare_logs(node)?;
         }
         self.crash(id)
     }
 
     /// Some roads close, in one direction or both.
     fn cut(&mut self, id: NodeId) {
-        let all: Vec<Peer> = self.nodes.keys().map(|id| Peer::Node(*id)).collect();
+        let clients = (0..self.clients.len()).map(Peer::Client);
+        let all: Vec<Peer> = self.nodes.keys().map(|id| Peer::Node(*id)).chain(clients).collect();
         let (this, way) = (Peer::Node(id), self.rng.below(4));
         let whole = self.rng.chance(50);
         for other in all.into_iter().filter(|other| *other != this) {
@@ -123,7 +131,17 @@ impl World {
             node.disk_ms = 5;
         }
         self.run_to(self.now_ms + self.plan.rest_ms)?;
-        self.well()
+        self.done_writing = true;
+        self.run_to(self.now_ms + 5_000)?;
+        self.well()?;
+        if self.mood.rough {
+            return Ok(());
+        }
+        self.checks.partitions_are_well(&self.nodes)?;
+        match self.clients.iter().position(super::client::Client::owes) {
+            Some(at) => Err(format!("client {at} has still not written its record")),
+            None => Ok(()),
+        }
     }
 
     /// Liveness: one controller is active, all brokers serve, everybody has read everything.

@@ -11,6 +11,7 @@ use protocol::metadata_records::MetadataRecord;
 use super::message::CallId;
 use super::meta_log::{Batch, Data};
 use super::node::{Node, Nodes};
+use super::partition_checks::Partitions;
 use super::quorum::Done;
 
 /// How much happened.
@@ -20,6 +21,12 @@ pub struct Stats {
     pub crashes: u64,
     pub elections: u64,
     pub metadata_batches: u64,
+    pub committed: u64,
+    pub acked: u64,
+    pub consumed: u64,
+    /// Losses of power that took records with them.
+    pub losses: u64,
+    pub partition_elections: u64,
 }
 
 impl Stats {
@@ -28,6 +35,11 @@ impl Stats {
         self.crashes += other.crashes;
         self.elections += other.elections;
         self.metadata_batches += other.metadata_batches;
+        self.committed += other.committed;
+        self.acked += other.acked;
+        self.consumed += other.consumed;
+        self.losses += other.losses;
+        self.partition_elections += other.partition_elections;
     }
 }
 
@@ -46,6 +58,7 @@ pub(super) struct Checks {
     /// Who asks for whose vote in which epoch, by the request.
     candidates: BTreeMap<CallId, (i32, ReplicaKey)>,
     votes: BTreeMap<(NodeId, i32), ReplicaKey>,
+    pub partitions: Partitions,
 }
 
 /// Images that are kept to be compared.
@@ -90,6 +103,7 @@ impl Checks {
             invariants::check(&before, &self.image)?;
         }
         self.stats.metadata_batches += 1;
+        self.partitions.changed = true;
         self.truth.push(batch.clone());
         Ok(())
     }
@@ -104,6 +118,9 @@ impl Checks {
                 self.image = self.before_transaction.take().ok_or("no transaction is open")?;
             }
             record => {
+                if let MetadataRecord::PartitionChange(change) = record {
+                    self.stats.partition_elections += u64::from(change.leader >= 0);
+                }
                 let before = self.image.clone();
                 let replayed = self.image.replay(record, &mut Delta::default());
                 replayed.map_err(|error| error.to_string())?;
@@ -165,11 +182,20 @@ impl Checks {
         }
     }
 
-    /// One vote per epoch, over restarts, too.
-    pub fn voted(&mut self, id: NodeId, call: CallId, granted: bool) -> Done {
+    /// One vote per epoch, over restarts, too: it lies on the disk before it is told.
+    pub fn voted(&mut self, node: &Node, call: CallId, granted: bool) -> Done {
+        let id = node.id;
         let Some((epoch, candidate)) = self.candidates.get(&call).filter(|_| granted) else {
             return Ok(());
         };
+        let saved = node.disk.meta.quorum_state.as_ref();
+        let remembers = saved.is_some_and(|saved| {
+            saved.epoch > *epoch
+                || (saved.epoch == *epoch && saved.voted.map(|key| key.id) == Some(candidate.id))
+        });
+        if !remembers {
+            return Err(format!("n{id} tells its vote in epoch {epoch}, its disk says {saved:?}"));
+        }
         let first = *self.votes.entry((id, *epoch)).or_insert(*candidate);
         if first == *candidate {
             return Ok(());
@@ -178,7 +204,8 @@ impl Checks {
     }
 
     /// After everything that happens to a node.
-    pub fn after_step(&mut self, nodes: &Nodes, id: NodeId) -> Done {
+    pub fn after_step(&mut self, nodes: &mut Nodes, id: NodeId) -> Done {
+        self.hold_for_partitions(nodes, id)?;
         let Some(process) = nodes.get(&id).and_then(|node| node.process.as_ref()) else {
             return Ok(());
         };

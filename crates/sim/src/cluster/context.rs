@@ -1,9 +1,10 @@
 //! What a node sees of the world while something happens to it, and what it wants of the world.
 
 use base::time::{MonoMs, Now};
-use base::{NodeId, Offset};
+use base::{NodeId, Offset, TopicIdPartition};
 
 use super::message::{Ask, CallId, Purpose, Tell};
+use super::part_log::Record;
 use super::tamper::Tamper;
 use crate::Rng;
 
@@ -32,6 +33,12 @@ pub(super) enum Out {
     Elected {
         epoch: i32,
     },
+    /// The leader of a partition says that these are committed, from `from` on.
+    Committed {
+        partition: TopicIdPartition,
+        from: Offset,
+        records: Vec<Record>,
+    },
     Note(String),
 }
 
@@ -43,6 +50,8 @@ pub(super) enum Timer {
     MetadataFlushed,
     Controller,
     Lifecycle,
+    /// Followers fetch, leaders look at their followers.
+    Replication,
 }
 
 pub(super) struct Context<'a> {

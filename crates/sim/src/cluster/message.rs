@@ -2,11 +2,15 @@
 
 use std::rc::Rc;
 
-use base::{NodeId, Offset};
+use base::{BrokerEpoch, LeaderEpoch, NodeId, Offset, TopicIdPartition};
 use controller::{ControllerReply, ControllerRequest};
 use kraft::{LeaderAnswer, RaftError, RequestId, SnapshotId, VoteAnswer};
+use metadata::Image;
+use replication::{Position, Refusal};
 
 use super::meta_log::{Batch, SnapshotFile};
+use super::part_log::{Record, Sequence};
+use super::replica::Refused;
 
 /// Names one request on its way, and its answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -16,12 +20,39 @@ pub(super) struct CallId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Peer {
     Node(NodeId),
+    Client(usize),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Raft(kraft::Request),
     Controller(ControllerRequest),
+    /// A follower asks its leader.
+    Replicate {
+        replica: NodeId,
+        broker_epoch: BrokerEpoch,
+        parts: Vec<(TopicIdPartition, Position)>,
+    },
+    /// Where the leader's log ends, or starts.
+    LogBound {
+        partition: TopicIdPartition,
+        epoch: LeaderEpoch,
+        end: bool,
+    },
+    Produce {
+        partition: TopicIdPartition,
+        value: u64,
+        sequence: Sequence,
+        /// acks=all; otherwise acks=1.
+        all: bool,
+    },
+    Read {
+        partition: TopicIdPartition,
+        epoch: LeaderEpoch,
+        offset: Offset,
+    },
+    /// What the broker knows of the cluster.
+    Metadata,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +60,11 @@ pub(super) enum Tell {
     Raft(RaftTell),
     /// `None`: not the active controller.
     Controller(Option<ControllerReply>),
+    Replicate(Vec<(TopicIdPartition, Position, Part)>),
+    LogBound(Result<Offset, Refused>),
+    Produced(Result<Offset, Refused>),
+    Read(Result<Vec<Record>, Refused>),
+    Metadata(Box<Image>),
     /// Nobody is there.
     Unreachable,
     TimedOut,
@@ -70,4 +106,21 @@ pub(super) enum Purpose {
     Raft(RequestId),
     Register,
     Heartbeat,
+    Replicate(NodeId),
+    LogBound {
+        partition: TopicIdPartition,
+        epoch: LeaderEpoch,
+        end: bool,
+    },
+    AlterPartition(Vec<(TopicIdPartition, LeaderEpoch, u64)>),
+    /// A client's own affair.
+    Client,
+}
+
+/// What a follower hears of one partition.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Records { records: Vec<Record>, high_watermark: Offset, log_start: Offset },
+    Diverging { epoch: LeaderEpoch, end: Offset },
+    Refused(Refusal),
 }

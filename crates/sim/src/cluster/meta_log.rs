@@ -164,6 +164,7 @@ impl MetaLog {
         else {
             return Err(format!("installs {id:?}, which is not all there"));
         };
+        self.snapshots.retain(|old, _| old.offset >= id.offset);
         self.snapshots.insert(id, Rc::clone(&file));
         self.batches.clear();
         (self.start, self.flushed) = (Offset0(id.offset), Offset0(id.offset));

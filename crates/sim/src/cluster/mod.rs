@@ -2,16 +2,23 @@
 //! disk. One seed decides the cluster, its faults and everything else that happens.
 
 mod active;
+mod admin;
 mod broker;
 mod chaos;
 mod checks;
+mod client;
 mod context;
 mod message;
 mod meta_log;
 mod network;
 mod node;
+mod part_log;
+mod partition_checks;
 mod quorum;
 mod raft_wire;
+mod replica;
+mod replicas;
+mod serve;
 mod setup;
 mod tamper;
 mod trace;
@@ -37,7 +44,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
-        Self { seed, chaos_ms: 60_000, rest_ms: 40_000, tamper: None }
+        Self { seed, chaos_ms: 40_000, rest_ms: 25_000, tamper: None }
     }
 }
 

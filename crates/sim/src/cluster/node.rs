@@ -12,7 +12,9 @@ use super::broker::Broker;
 use super::context::{Context, Timer};
 use super::message::{Ask, CallId, Purpose, Tell};
 use super::meta_log::MetaLog;
+use super::part_log::PartLog;
 use super::quorum::{CLUSTER_ID, Done, Quorum, Start, voter};
+use super::replicas::Logs;
 
 /// 2027-01-15.
 const EPOCH_MS: i64 = 1_800_000_000_000;
@@ -41,6 +43,7 @@ pub(super) struct Disk {
     pub meta: MetaLog,
     /// The clean-shutdown file of the broker.
     pub shut_down_with: Option<BrokerEpoch>,
+    pub logs: Logs,
 }
 
 pub(super) struct Process {
@@ -119,17 +122,18 @@ impl Node {
             controller: self.roles.controller.then_some(settings),
         };
         let quorum = Quorum::start(&mut self.disk.meta, start)?;
-        let broker = self.roles.broker.then(|| {
+        let mut broker = None;
+        if self.roles.broker {
             let previous = self.disk.shut_down_with.take();
-            Broker::start(cx, self.disk.directory, previous, &setup.config, quorum.image())
-        });
+            self.disk.logs.values_mut().for_each(PartLog::reopen);
+            broker = Some(Broker::start(cx, self.disk.directory, previous, &setup.config));
+        }
         let process = self.process.insert(Process { quorum, broker });
         process.quorum.event(cx, &mut self.disk.meta, Event::Start)?;
         if let Some(broker) = &mut process.broker {
             broker.speak(cx, &process.quorum);
         }
-        self.follow(cx);
-        Ok(())
+        self.follow(cx)
     }
 
     /// Something happens to the process.
@@ -145,18 +149,30 @@ impl Node {
                     broker.on_lifecycle_timer(cx, quorum);
                 }
             }
+            Stimulus::Timer(Timer::Replication) => {
+                if let Some(broker) = broker {
+                    broker.replicas.on_timer(cx, &mut self.disk.logs, quorum.image());
+                }
+            }
             Stimulus::Asked { call, ask: Ask::Raft(request) } => {
                 quorum.asked(cx, log, call, request)?;
             }
             Stimulus::Asked { call, ask: Ask::Controller(request) } => {
                 quorum.submit(cx, log, call, request)?;
             }
+            Stimulus::Asked { call, ask } => {
+                if let Some(broker) = broker {
+                    let logs = &mut self.disk.logs;
+                    broker.replicas.serve(cx, logs, quorum.image(), call, ask);
+                }
+            }
             Stimulus::Answered { purpose: Purpose::Raft(id), tell } => {
                 quorum.answered(cx, log, id, tell)?;
             }
             Stimulus::Answered { purpose, tell } => {
                 if let Some(broker) = broker {
-                    broker.answered(cx, quorum, purpose, tell);
+                    let logs = &mut self.disk.logs;
+                    broker.answered(cx, quorum, logs, purpose, tell)?;
                 }
             }
             Stimulus::WriteSnapshot => quorum.snapshot(cx, log)?,
@@ -167,19 +183,23 @@ impl Node {
                 }
             }
         }
-        self.follow(cx);
-        Ok(())
+        self.follow(cx)
     }
 
     /// The broker acts on what was committed.
-    fn follow(&mut self, cx: &mut Context<'_>) {
-        let Some(Process { quorum, broker }) = &mut self.process else { return };
+    fn follow(&mut self, cx: &mut Context<'_>) -> Done {
+        let Some(Process { quorum, broker }) = &mut self.process else { return Ok(()) };
         let updates = std::mem::take(&mut quorum.updates);
-        if let Some(broker) = broker {
-            for update in &updates {
-                broker.publish(cx, update);
-            }
+        let Some(broker) = broker else { return Ok(()) };
+        let logs = &mut self.disk.logs;
+        broker.publish(cx, logs, quorum.image(), &updates)?;
+        let replicas = &mut broker.replicas;
+        replicas.ask_for_isr(cx, logs, quorum.image(), quorum.leader);
+        replicas.tell_producers(cx, logs);
+        if replicas.news {
+            replicas.wake(cx, logs, quorum.image());
         }
+        Ok(())
     }
 
     /// The process ends in good order.
@@ -187,6 +207,10 @@ impl Node {
         if let Some(process) = &mut self.process {
             process.quorum.event(cx, &mut self.disk.meta, Event::Shutdown)?;
             self.disk.meta.flush();
+            for log in self.disk.logs.values_mut() {
+                log.flush();
+                log.write_checkpoint();
+            }
             self.disk.shut_down_with = process.broker.as_ref().map(|broker| broker.epoch());
         }
         self.process = None;
@@ -205,6 +229,22 @@ pub(super) type Nodes = BTreeMap<NodeId, Node>;
 impl Node {
     pub fn is_active(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.quorum.active.is_some())
+    }
+
+    /// The epoch under which it serves, or left in good order.
+    pub fn broker_epoch(&self) -> Option<BrokerEpoch> {
+        match &self.process {
+            Some(process) => process.broker.as_ref().map(Broker::epoch),
+            None => self.disk.shut_down_with,
+        }
+    }
+
+    /// The power fails: what was not flushed is gone.
+    pub fn lose_unflushed(&mut self, rng: &mut crate::Rng, records: bool) {
+        self.disk.meta.lose_unflushed(rng);
+        for log in self.disk.logs.values_mut().filter(|_| records) {
+            log.lose_unflushed(rng);
+        }
     }
 
     /// The broker has left under control: the process may end.

@@ -8,9 +8,24 @@ pub enum Tamper {
     VoteForgotten,
     /// The controller answers before its records are committed.
     ControllerTellsEarly,
+    /// A follower cuts its log at its high watermark instead of where the epochs say (before KIP-101).
+    TruncatesToWatermark,
+    /// Producers are answered when the leader alone has their record.
+    AnswersEarly,
+    /// The leader takes a smaller in-sync set for granted before the controller has committed it.
+    ShrinksAlone,
+    /// A fetch with an epoch from another time is served.
+    ForgetsEpochs,
 }
 
 impl Tamper {
-    pub const ALL: [Self; 3] =
-        [Self::MetadataNotFlushed, Self::VoteForgotten, Self::ControllerTellsEarly];
+    pub const ALL: [Self; 7] = [
+        Self::MetadataNotFlushed,
+        Self::VoteForgotten,
+        Self::ControllerTellsEarly,
+        Self::TruncatesToWatermark,
+        Self::AnswersEarly,
+        Self::ShrinksAlone,
+        Self::ForgetsEpochs,
+    ];
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 const LINES: usize = 3_000;
-const CHARS: usize = 600;
+const CHARS: usize = 700;
 
 pub(super) struct Trace {
     /// Lines are only written when somebody is going to read them.

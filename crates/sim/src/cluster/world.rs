@@ -7,6 +7,7 @@ use base::time::MonoMs;
 
 use super::Plan;
 use super::checks::Checks;
+use super::client::{Client, Kind};
 use super::context::{Context, Out, Timer};
 use super::message::{Ask, CallId, Peer, Purpose, RaftTell, Tell};
 use super::network::Network;
@@ -43,6 +44,11 @@ pub(super) enum Event {
     Start {
         node: NodeId,
     },
+    Client {
+        client: usize,
+    },
+    /// People make topics, if there are too few.
+    Administer,
     DiskHeals {
         node: NodeId,
     },
@@ -72,6 +78,9 @@ pub(super) struct World {
     pub trace: Trace,
     pub calm: bool,
     pub mood: Mood,
+    pub clients: Vec<Client>,
+    /// Producers have nothing new to say.
+    pub done_writing: bool,
 }
 
 /// How the world treats its nodes.
@@ -81,14 +90,17 @@ pub(super) struct Mood {
     pub faults_ms: u64,
     /// Until the dead are started again, at most.
     pub restart_ms: u64,
+    /// All may die at once, but keep what they have written. Otherwise power fails, too, and somebody sound always stays.
+    pub rough: bool,
 }
 
 impl Mood {
-    const ALL: [Self; 3] = [
-        Self { faults_ms: 6_000, restart_ms: 8_000 },
-        Self { faults_ms: 2_000, restart_ms: 4_000 },
+    const ALL: [Self; 4] = [
+        Self { faults_ms: 6_000, restart_ms: 8_000, rough: false },
+        Self { faults_ms: 2_000, restart_ms: 4_000, rough: false },
+        Self { faults_ms: 3_000, restart_ms: 4_000, rough: true },
         // A storm in which nobody is given time.
-        Self { faults_ms: 300, restart_ms: 300 },
+        Self { faults_ms: 300, restart_ms: 300, rough: true },
     ];
 }
 
@@ -112,6 +124,8 @@ impl World {
             trace: Trace::new(traced),
             calm: false,
             mood,
+            clients: Vec::new(),
+            done_writing: false,
         })
     }
 
@@ -122,6 +136,18 @@ impl World {
             self.after(ms, Event::Start { node });
         }
         self.after(3_000, Event::Chaos);
+        self.after(2_000, Event::Administer);
+        let kinds = [
+            Kind::Producer { idempotent: true },
+            Kind::Producer { idempotent: true },
+            Kind::Producer { idempotent: false },
+            Kind::Careless,
+            Kind::Consumer,
+        ];
+        for (client, kind) in kinds.into_iter().enumerate() {
+            self.clients.push(Client::new(kind));
+            self.after(2_500, Event::Client { client });
+        }
         self.run_to(self.plan.chaos_ms)?;
         self.come_to_rest()
     }
@@ -168,6 +194,8 @@ impl World {
                 Ok(())
             }
             Event::Start { node } => self.start(node),
+            Event::Client { client } => self.wake_client(client),
+            Event::Administer => self.administer(),
             Event::DiskHeals { node } => {
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.disk_ms = 5;
@@ -209,7 +237,14 @@ impl World {
     /// The first answer counts.
     fn answer(&mut self, call: CallId, tell: Tell) -> Done {
         let Some(waiting) = self.calls.get(&call) else { return Ok(()) };
-        let Peer::Node(id) = waiting.from;
+        let id = match waiting.from {
+            Peer::Node(id) => id,
+            Peer::Client(at) => {
+                self.note(|| format!("client {at} hears {tell:?}"));
+                self.calls.remove(&call);
+                return self.tell_client(at, tell);
+            }
+        };
         if let Some(ms) = self.asleep(id) {
             self.after(ms, Event::Answer { call, tell });
             return Ok(());
@@ -227,6 +262,7 @@ impl World {
         let call = CallId(self.next_call);
         let life = match from {
             Peer::Node(id) => self.nodes.get(&id).map_or(0, |node| node.life),
+            Peer::Client(_) => 0,
         };
         self.note(|| format!("{from:?} asks n{to} ({purpose:?}): {ask:?}"));
         self.calls.insert(call, Call { from, life, to, purpose });
@@ -259,6 +295,8 @@ impl World {
         id: NodeId,
         act: impl FnOnce(&mut Node, &mut Context<'_>) -> Done,
     ) -> Done {
+        let dies = self.nodes.get(&id).is_some_and(|node| node.dies_after.is_some());
+        let may_die = dies && (self.mood.rough || self.checks.may_fail(&self.nodes, id));
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let mut cx = Context {
             id,
@@ -268,7 +306,7 @@ impl World {
             out: Vec::new(),
             tamper: self.plan.tamper,
             traced: self.trace.wanted,
-            effects_left: node.dies_after.unwrap_or(usize::MAX),
+            effects_left: node.dies_after.filter(|_| may_die).unwrap_or(usize::MAX),
             dead: false,
         };
         let done = act(node, &mut cx);
@@ -282,7 +320,7 @@ impl World {
         if dead {
             return self.crash(id);
         }
-        self.checks.after_step(&self.nodes, id)?;
+        self.checks.after_step(&mut self.nodes, id)?;
         if self.nodes.get(&id).is_some_and(Node::may_end) {
             self.note(|| format!("n{id} has left and stops"));
             self.stop(id)?;
@@ -297,7 +335,8 @@ impl World {
             }
             Out::Reply { call, tell } => {
                 if let Tell::Raft(RaftTell::Vote(answer)) = &tell {
-                    self.checks.voted(id, call, answer.granted)?;
+                    let Some(node) = self.nodes.get(&id) else { return Ok(()) };
+                    self.checks.voted(node, call, answer.granted)?;
                 }
                 self.tell(id, call, &tell);
             }
@@ -313,6 +352,16 @@ impl World {
             Out::Elected { epoch } => {
                 let Some(node) = self.nodes.get(&id) else { return Ok(()) };
                 self.checks.elected(node, epoch)?;
+            }
+            Out::Committed { partition, from, records } => {
+                self.note(|| {
+                    format!(
+                        "n{id} commits {} of {} from {from}",
+                        records.len(),
+                        partition.partition
+                    )
+                });
+                self.checks.partition_committed(id, partition, from, &records)?;
             }
             Out::Note(what) => self.note(|| format!("n{id} {what}")),
         }
