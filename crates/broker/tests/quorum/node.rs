@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base::{NodeId, Uuid};
@@ -22,7 +23,7 @@ use protocol::messages::request_header::RequestHeader;
 use protocol::messages::response_header::ResponseHeader;
 use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
 use protocol::messages::vote_request::VoteRequest;
-use protocol::{ApiKey, Decode, Encode, Part, Reader, Writer};
+use protocol::{ApiKey, Decode, Encode, Part, Reader, Records, Writer};
 use storage::disk::RealDisk;
 
 use crate::toy::{self, Handle, Toy};
@@ -51,6 +52,7 @@ pub struct Nodes {
     nodes: Vec<Node>,
     voters: Vec<i32>,
     shape: Box<dyn Fn(&mut QuorumConfig)>,
+    pub damage: Arc<Damage>,
 }
 
 fn bind(port: u16) -> Server {
@@ -61,7 +63,12 @@ fn bind(port: u16) -> Server {
 impl Nodes {
     /// That many voters, numbered from 1.
     pub fn new(voters: i32) -> Self {
-        let mut nodes = Self { nodes: Vec::new(), voters: Vec::new(), shape: Box::new(|_| {}) };
+        let mut nodes = Self {
+            nodes: Vec::new(),
+            voters: Vec::new(),
+            shape: Box::new(|_| {}),
+            damage: Arc::default(),
+        };
         for id in 1..=voters {
             nodes.add(id);
             nodes.voters.push(id);
@@ -159,10 +166,11 @@ impl Nodes {
     }
 
     pub fn open_listener(&mut self, id: i32) {
+        let damage = Arc::clone(&self.damage);
         let node = self.node_mut(id);
         let mut server = node.server.take().unwrap_or_else(|| bind(node.port));
         let handle = node.handle.clone().expect("it runs");
-        let voter = Arc::new(Answering { handle });
+        let voter = Arc::new(Answering { handle, damage });
         server.serve(|_| Some(Arc::clone(&voter)));
         node.server = Some(server);
     }
@@ -275,9 +283,49 @@ impl Nodes {
     }
 }
 
+/// How many answers with records, and with pieces of snapshots, leave damaged.
+#[derive(Default)]
+pub struct Damage {
+    pub records: AtomicUsize,
+    pub snapshots: AtomicUsize,
+}
+
+impl Damage {
+    /// Flips a bit in the middle as long as there is damage left to do.
+    fn spoil(left: &AtomicUsize, records: Option<Records<'static>>) -> Option<Records<'static>> {
+        let mut bytes = records?.bytes()?.to_vec();
+        let middle = bytes.len() / 2;
+        let spend = |left: usize| left.checked_sub(1);
+        if let Some(byte) = bytes.get_mut(middle)
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_ok()
+        {
+            *byte ^= 1;
+        }
+        Some(Records::from(bytes))
+    }
+
+    fn of(&self, response: &mut QuorumResponse) {
+        match response {
+            QuorumResponse::Fetch(body) => {
+                for partition in body.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    partition.records = Self::spoil(&self.records, partition.records.take());
+                }
+            }
+            QuorumResponse::FetchSnapshot(body) => {
+                for partition in body.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    let bytes = partition.unaligned_records.take();
+                    partition.unaligned_records = Self::spoil(&self.snapshots, bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A controller's listener with nothing but the quorum behind it.
 struct Answering {
     handle: Handle,
+    damage: Arc<Damage>,
 }
 
 impl Service for Answering {
@@ -307,9 +355,10 @@ impl Service for Answering {
             other => panic!("{other:?} is not served"),
         };
         let asker = Asker { version, listener: Arc::clone(&connection.listener) };
-        let handle = self.handle.clone();
+        let (handle, damage) = (self.handle.clone(), Arc::clone(&self.damage));
         Handled::Later(Box::pin(async move {
-            let response = handle.ask(request, asker).await.ok()?;
+            let mut response = handle.ask(request, asker).await.ok()?;
+            damage.of(&mut response);
             Some(match response {
                 QuorumResponse::Vote(body) => answer(api, version, id, &body),
                 QuorumResponse::BeginQuorumEpoch(body) => answer(api, version, id, &body),

@@ -1,5 +1,6 @@
 //! Several drivers of the quorum over real sockets on real directories, with a controller that can only create topics.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::node::{Nodes, eventually};
@@ -129,5 +130,35 @@ fn an_observer_follows_and_never_leads() {
         assert_eq!(nodes.handle(observer).status().leader.map(|id| id.get()), Some(1));
         nodes.stop_all().await;
         nodes.logs_are_equal();
+    });
+}
+
+#[test]
+fn damaged_records_and_snapshots_of_a_leader_are_refused_and_fetched_again() {
+    runtime().block_on(async {
+        let mut nodes = Nodes::new(1);
+        let observer = nodes.add_observer();
+        nodes.shape(|config| config.snapshot_bytes = 2_000);
+        nodes.start(1);
+        nodes.leader().await;
+        let names: Vec<String> = (0..60).map(|n| format!("topic-{n:03}")).collect();
+        for name in &names {
+            nodes.create(name).await;
+        }
+        nodes.damage.snapshots.store(3, Ordering::SeqCst);
+        nodes.damage.records.store(3, Ordering::SeqCst);
+        nodes.start(observer);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        nodes.all_hold(&names).await;
+        assert!(nodes.log_start(observer) > 0, "it began with a snapshot");
+        // The rest of the damage hits records that come one by one.
+        for n in 0..4 {
+            nodes.create(&format!("x-{n}")).await;
+        }
+        let all = [&names[..], &["x-0", "x-1", "x-2", "x-3"]].concat();
+        nodes.all_hold(&all).await;
+        assert_eq!(nodes.damage.snapshots.load(Ordering::SeqCst), 0);
+        assert_eq!(nodes.damage.records.load(Ordering::SeqCst), 0);
+        nodes.stop_all().await;
     });
 }

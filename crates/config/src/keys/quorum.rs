@@ -21,7 +21,7 @@ rows! {
         "How often the controller logs how long its events take.";
     "controller.quorum.append.linger.ms" Int "25" [0 ..] Medium ReadOnly Acts
         "How long the leader gathers records before it writes and flushes them.";
-    "controller.quorum.auto.join.enable" Boolean "false" [any] Low ReadOnly Later
+    "controller.quorum.auto.join.enable" Boolean "false" [any] Low ReadOnly Acts
         "A controller that is no voter asks to become one.";
     "controller.quorum.bootstrap.servers" List "" [bootstrap servers] High ReadOnly Acts
         "Dynamic quorum: addresses at which some controller is found.";
