@@ -3,6 +3,7 @@
 //! Runs on the quorum's thread, in the order of the log, before handlers see the new image.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
@@ -39,6 +40,9 @@ impl Publisher for BrokerPublisher {
 
     fn publish(&mut self, update: &Update) {
         let Some(node) = self.node.upgrade() else { return };
+        if !update.delta.features.is_empty() {
+            node.features_since.store(update.after.provenance.offset.get(), Ordering::Relaxed);
+        }
         if !node.static_config.roles.broker {
             return apply_broker_configs(&node, update);
         }

@@ -6,6 +6,7 @@
 //! with UNSUPPORTED_VERSION and the version range of this API (KIP-511).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use metadata::Feature;
 use net::Handled;
@@ -40,7 +41,11 @@ async fn handle(
     ApiVersionsResponse {
         api_keys: api_keys(context),
         supported_features: supported_features(context),
-        finalized_features_epoch: image.provenance.offset.get(),
+        finalized_features_epoch: match context.side {
+            Listener::Broker => image.provenance.offset.get(),
+            // Kafka's controllers tell since when the features are what they are.
+            Listener::Controller => context.node.features_since.load(Ordering::Relaxed),
+        },
         finalized_features: finalized
             .map(|(name, level)| FinalizedFeatureKey {
                 name: name.to_owned().into(),

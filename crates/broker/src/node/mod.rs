@@ -14,7 +14,7 @@ mod upkeep;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -73,6 +73,8 @@ pub struct Node {
     pub static_config: BrokerConfig,
     pub(crate) config: ArcSwap<BrokerConfig>,
     image: Arc<ArcSwap<Image>>,
+    /// The offset with which the finalised features became what they are; -1 while none are known.
+    pub(crate) features_since: AtomicI64,
     /// Something was appended since the last checkpoint of the high watermarks.
     appended: AtomicBool,
     /// Some log may have left work for later since the last look: an idle node does not walk its logs.

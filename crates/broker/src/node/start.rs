@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -174,6 +174,7 @@ fn make_node(
         assignments: Assignments::default(),
         config: ArcSwap::from_pointee(config.clone()),
         static_config: config,
+        features_since: AtomicI64::new(-1),
         appended: AtomicBool::new(true),
         work: AtomicBool::new(true),
         deleted: AtomicBool::new(false),
