@@ -1,6 +1,7 @@
 //! Who votes: replica keys, voter sets, and how the set changed along the log (KIP-853).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base::{DirectoryId, NodeId, Offset};
 
@@ -15,6 +16,17 @@ impl ReplicaKey {
     /// The all-zero directory id of the wire means "not known".
     pub fn new(id: NodeId, directory_id: DirectoryId) -> Self {
         Self { id, directory_id: (!directory_id.is_zero()).then_some(directory_id) }
+    }
+}
+
+/// As Kafka writes it in messages.
+impl fmt::Display for ReplicaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id;
+        match self.directory_id {
+            Some(directory) => write!(f, "ReplicaKey(id={id}, directoryId={directory})"),
+            None => write!(f, "ReplicaKey(id={id}, directoryId=<undefined>)"),
+        }
     }
 }
 
@@ -89,6 +101,12 @@ impl VoterSet {
 
     pub fn ids(&self) -> Vec<NodeId> {
         self.voters.keys().copied().collect()
+    }
+
+    /// The voters as Kafka lists them in messages.
+    pub(crate) fn text(&self) -> String {
+        let keys: Vec<String> = self.iter().map(|voter| voter.key.to_string()).collect();
+        format!("[{}]", keys.join(", "))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Answers around changes of the voters: to this node's wish to join or to be known, and of a node that is to join.
 
 use base::time::Now;
+use protocol::ErrorCode;
 
 use super::Verdict;
 use crate::state::{Change, State};
@@ -59,27 +60,36 @@ impl Raft {
             return Verdict::Well;
         }
         let key = change.voter;
-        let name =
-            format!("node {} with directory {}", key.id, key.directory_id.unwrap_or_default());
-        let refuse =
-            |error, why: String| Err(Refusal { error, message: Some(format!("{name} {why}")) });
+        let refuse = |error, message| Err(Refusal { error, message: Some(message) });
+        // Kafka's words, as they are.
         let range = match answer {
             Err(error) => refuse(
                 RaftError::RequestTimedOut,
-                format!("answered the question for its versions with {error:?}"),
+                format!(
+                    "Aborted add voter operation for since API_VERSIONS returned an error {}",
+                    ErrorCode::from(error).name()
+                ),
             ),
             Ok(Some(range)) if range.contains(version) => {
                 if leader.is_caught_up(now.mono, key) {
                     Ok(range)
                 } else {
-                    refuse(RaftError::RequestTimedOut, "is lagging behind".into())
+                    refuse(
+                        RaftError::RequestTimedOut,
+                        format!("Aborted add voter operation for {key} since it is lagging behind"),
+                    )
                 }
             }
             Ok(range) => {
-                let (min, max) = range.map_or((0, 0), |range| (range.min, range.max));
+                let range = range.map_or("(min: 0, max: 0)".to_owned(), |range| {
+                    format!("(min: {}, max: {}", range.min, range.max)
+                });
                 refuse(
                     RaftError::InvalidRequest,
-                    format!("supports kraft.version {min} to {max}, not {}", version.0),
+                    format!(
+                        "Aborted add voter operation for {key} since the kraft.version range {range} doesn't support the finalized version {}",
+                        version.0
+                    ),
                 )
             }
         };

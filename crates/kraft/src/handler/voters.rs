@@ -54,16 +54,15 @@ impl Raft {
         }
         let voters = self.stable_voters("adding")?;
         if voters.get(key.id).is_some() {
-            let ids = voters.ids();
             let text = format!(
-                "The voter id for {} is already part of the set of voters {ids:?}.",
-                key.id
+                "The voter id for {key} is already part of the set of voters {}.",
+                voters.text()
             );
             return Err(refuse(RaftError::DuplicateVoter, text));
         }
         let peer = Peer::Node(key.id);
         if !self.connections.is_ready(peer, now.mono) {
-            let text = format!("New voter {} is not ready to receive requests", key.id);
+            let text = format!("New voter {key} is not ready to receive requests");
             return Err(refuse(RaftError::RequestTimedOut, text));
         }
         let asked = self.connections.sent(peer, now.mono);
@@ -128,8 +127,8 @@ impl Raft {
         }
         let voters = self.stable_voters("removing")?;
         let Some(set) = voters.without(key) else {
-            let (id, ids) = (key.id, voters.ids());
-            let text = format!("Cannot remove voter {id} from the set of voters {ids:?}");
+            let text =
+                format!("Cannot remove voter {key} from the set of voters {}", voters.text());
             return Err(refuse(RaftError::VoterNotFound, text));
         };
         let epoch = self.epoch();

@@ -2,6 +2,7 @@
 
 mod elections;
 mod followers;
+mod hostile;
 mod lab;
 mod leaders;
 mod membership;
