@@ -2,11 +2,12 @@
 
 use base::NodeId;
 use controller::ControllerRequest;
+use kraft::{AddVoterRequest, RemoveVoterRequest, ReplicaKey};
 use protocol::messages::alter_partition_reassignments_request as reassignments;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 
 use super::message::{Ask, Peer, Purpose};
-use super::quorum::Done;
+use super::quorum::{CLUSTER_ID, Done, voter};
 use super::world::{Event, World};
 
 /// Nobody reads the answers.
@@ -39,6 +40,34 @@ impl World {
         if let Some(to) = active {
             self.call(PEOPLE, to, Purpose::Client, Ask::Controller(request), 2_000);
         }
+    }
+
+    /// A voter leaves the quorum, or comes back to it (KIP-853).
+    pub fn change_voters(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id).filter(|node| node.roles.controller) else { return };
+        let Some(leader) = self.nodes.values().find(|node| node.is_active()) else { return };
+        let (to, key) = (leader.id, ReplicaKey { id, directory_id: Some(node.disk.directory) });
+        let Some(process) = &leader.process else { return };
+        let (voters, _) = process.quorum.raft.voters().last();
+        let is_voter = voters.is_voter(key);
+        let cluster_id = Some(CLUSTER_ID.to_owned());
+        if !self.setup.static_voters.is_empty() || (is_voter && voters.ids().len() < 3) {
+            return;
+        }
+        self.note(|| format!("n{id} is to be a voter: {}", !is_voter));
+        let request = if is_voter {
+            kraft::Request::RemoveVoter(RemoveVoterRequest { cluster_id, voter: key })
+        } else {
+            kraft::Request::AddVoter(AddVoterRequest {
+                cluster_id,
+                timeout_ms: 2_000,
+                voter: key,
+                endpoints: voter(id, None).endpoints,
+                ack_when_committed: true,
+            })
+        };
+        self.checks.stats.voter_changes += 1;
+        self.call(PEOPLE, to, Purpose::Client, Ask::Raft(request), 3_000);
     }
 
     /// A partition's replicas are to live elsewhere.

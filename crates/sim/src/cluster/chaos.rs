@@ -66,7 +66,8 @@ impl World {
             }
             76..86 => self.poke(id, Stimulus::WriteSnapshot)?,
             86..90 => self.poke(id, Stimulus::CleanLog)?,
-            90..96 => self.reassign(),
+            90..94 => self.reassign(),
+            94..97 => self.change_voters(id),
             _ => self.heal(),
         }
         Ok(())

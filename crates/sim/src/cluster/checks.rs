@@ -27,6 +27,8 @@ pub struct Stats {
     /// Losses of power that took records with them.
     pub losses: u64,
     pub partition_elections: u64,
+    /// Voters that were to come or to go.
+    pub voter_changes: u64,
 }
 
 impl Stats {
@@ -40,6 +42,7 @@ impl Stats {
         self.consumed += other.consumed;
         self.losses += other.losses;
         self.partition_elections += other.partition_elections;
+        self.voter_changes += other.voter_changes;
     }
 }
 

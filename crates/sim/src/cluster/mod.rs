@@ -18,6 +18,7 @@ mod quorum;
 mod raft_wire;
 mod replica;
 mod replicas;
+mod scenario;
 mod serve;
 mod setup;
 mod tamper;
@@ -27,6 +28,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use checks::Stats;
+pub use scenario::Scenario;
 pub use tamper::Tamper;
 use world::World;
 

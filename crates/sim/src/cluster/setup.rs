@@ -32,8 +32,12 @@ fn bootstrap() -> Vec<MetadataRecord<'static>> {
     records
 }
 
-pub(super) fn draw(rng: &mut Rng) -> Result<(Setup, Nodes), String> {
-    let (controllers, brokers, combined) = rng.pick(&SHAPES).copied().unwrap_or((0, 0, 3));
+pub(super) fn draw(
+    rng: &mut Rng,
+    shape: Option<(i32, i32, i32)>,
+) -> Result<(Setup, Nodes), String> {
+    let drawn = rng.pick(&SHAPES).copied().unwrap_or((0, 0, 3));
+    let (controllers, brokers, combined) = shape.unwrap_or(drawn);
     let mut nodes = Nodes::new();
     let mut add = |rng: &mut Rng, id: i32, controller: bool, broker: bool| {
         let id = NodeId(id);

@@ -95,6 +95,8 @@ pub(super) struct Mood {
 }
 
 impl Mood {
+    /// Whoever dies stays dead, until somebody says otherwise.
+    pub const QUIET: Self = Self { faults_ms: u64::MAX, restart_ms: u64::MAX, rough: false };
     const ALL: [Self; 4] = [
         Self { faults_ms: 6_000, restart_ms: 8_000, rough: false },
         Self { faults_ms: 2_000, restart_ms: 4_000, rough: false },
@@ -106,8 +108,17 @@ impl Mood {
 
 impl World {
     pub fn new(plan: Plan, traced: bool) -> Result<Self, String> {
+        Self::shaped(plan, traced, None)
+    }
+
+    /// With a shape that is not left to chance: how many controllers, brokers, and nodes that are both.
+    pub fn shaped(
+        plan: Plan,
+        traced: bool,
+        shape: Option<(i32, i32, i32)>,
+    ) -> Result<Self, String> {
         let mut rng = Rng::new(plan.seed);
-        let (setup, nodes) = super::setup::draw(&mut rng)?;
+        let (setup, nodes) = super::setup::draw(&mut rng, shape)?;
         let mood = rng.pick(&Mood::ALL).copied().unwrap_or(Mood::ALL[0]);
         Ok(Self {
             plan,
@@ -131,11 +142,20 @@ impl World {
 
     /// All of it.
     pub fn live(&mut self) -> Done {
+        self.begin(true)?;
+        self.run_to(self.plan.chaos_ms)?;
+        self.come_to_rest()
+    }
+
+    /// Everybody starts.
+    pub fn begin(&mut self, chaos: bool) -> Done {
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
             let ms = self.rng.below(1_000);
             self.after(ms, Event::Start { node });
         }
-        self.after(3_000, Event::Chaos);
+        if chaos {
+            self.after(3_000, Event::Chaos);
+        }
         self.after(2_000, Event::Administer);
         let kinds = [
             Kind::Producer { idempotent: true },
@@ -148,8 +168,7 @@ impl World {
             self.clients.push(Client::new(kind));
             self.after(2_500, Event::Client { client });
         }
-        self.run_to(self.plan.chaos_ms)?;
-        self.come_to_rest()
+        Ok(())
     }
 
     pub fn after(&mut self, ms: u64, event: Event) {
@@ -296,7 +315,8 @@ impl World {
         act: impl FnOnce(&mut Node, &mut Context<'_>) -> Done,
     ) -> Done {
         let dies = self.nodes.get(&id).is_some_and(|node| node.dies_after.is_some());
-        let may_die = dies && (self.mood.rough || self.checks.may_fail(&self.nodes, id));
+        let allowed = self.mood.rough || self.mood.restart_ms == u64::MAX;
+        let may_die = dies && (allowed || self.checks.may_fail(&self.nodes, id));
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let mut cx = Context {
             id,
@@ -311,6 +331,9 @@ impl World {
         };
         let done = act(node, &mut cx);
         let (out, dead) = (cx.out, cx.dead);
+        if may_die {
+            node.dies_after = Some(cx.effects_left);
+        }
         if !dead {
             done.map_err(|what| format!("n{id}: {what}"))?;
         }
@@ -383,6 +406,9 @@ impl World {
         node.paused_until_ms = 0;
         self.checks.stats.crashes += 1;
         self.note(|| format!("n{id} is dead"));
+        if self.mood.restart_ms == u64::MAX && !self.calm {
+            return Ok(());
+        }
         let ms = if self.calm { 100 } else { self.rng.range(20, self.mood.restart_ms) };
         self.after(ms, Event::Start { node: id });
         Ok(())

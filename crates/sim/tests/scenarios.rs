@@ -1,0 +1,150 @@
+//! What broke others, played step by step in a whole cluster; the rules of the simulation are held after every step.
+
+use sim::cluster::{Failure, Scenario};
+
+type Played = Result<(), Failure>;
+
+/// Fails with the trace.
+fn play(scenario: impl Fn() -> Played) {
+    if let Err(failure) = scenario() {
+        panic!("\n{failure}");
+    }
+}
+
+fn partition(cluster: &Scenario) -> (i32, Vec<i32>) {
+    cluster.partition().expect("the topic is there")
+}
+
+/// Two elections with nothing written between them: a follower that missed both cuts its log by epochs (KIP-101, KIP-279).
+#[test]
+fn two_quick_elections_without_writes() {
+    play(|| {
+        let mut cluster = Scenario::start(11, 3)?;
+        let (first, _) = partition(&cluster);
+        // What the first leader takes now reaches nobody.
+        for other in [1, 2, 3, 101, 102, 103] {
+            cluster.cut(other, first);
+        }
+        cluster.run(1_000)?;
+        cluster.hush(true);
+        for controller in [101, 102, 103] {
+            cluster.cut(first, controller);
+        }
+        cluster.run(7_000)?;
+        let (second, _) = partition(&cluster);
+        assert_ne!(second, first, "a leader that nobody hears is replaced");
+        cluster.pause(second, 4_500);
+        cluster.run(5_000)?;
+        cluster.heal();
+        cluster.run(3_000)?;
+        cluster.hush(false);
+        cluster.end()
+    });
+}
+
+/// The last replica in sync loses its power and what it had not flushed: somebody eligible leads, nothing committed is cut off
+/// (KIP-966).
+#[test]
+fn the_last_replica_in_sync_loses_its_power() {
+    play(|| {
+        let mut cluster = Scenario::start(12, 3)?;
+        let (last, _) = partition(&cluster);
+        let others: Vec<i32> = (1..=3).filter(|id| *id != last).collect();
+        // The followers fall behind the leader and out of sync, one after the other.
+        for other in &others {
+            cluster.cut(*other, last);
+            cluster.run(3_500)?;
+        }
+        let (_, in_sync) = partition(&cluster);
+        assert_eq!(in_sync, [last], "the leader is alone");
+        let acked = cluster.acked();
+        cluster.kill(last, true)?;
+        cluster.heal();
+        cluster.run(5_000)?;
+        let (leader, _) = partition(&cluster);
+        assert!(others.contains(&leader), "somebody eligible leads, not {leader}");
+        cluster.restart(last)?;
+        cluster.run(6_000)?;
+        assert!(cluster.acked() > acked, "writing goes on");
+        cluster.end()
+    });
+}
+
+/// A leader that hears no controller any more goes on believing in itself: nothing it takes is acknowledged after another leads.
+#[test]
+fn a_leader_without_controllers_acknowledges_nothing() {
+    play(|| {
+        let mut cluster = Scenario::start(13, 3)?;
+        let (old, _) = partition(&cluster);
+        for controller in 101..=103 {
+            cluster.cut(controller, old);
+            cluster.cut(old, controller);
+        }
+        cluster.run(10_000)?;
+        let (new, in_sync) = partition(&cluster);
+        assert_ne!(new, old);
+        assert!(!in_sync.contains(&old));
+        cluster.heal();
+        cluster.run(3_000)?;
+        cluster.end()
+    });
+}
+
+/// A voter that hears nobody but is heard keeps asking: with pre-votes the others' leader stays, epochs stand still (KIP-996).
+#[test]
+fn a_deaf_voter_starts_no_storm_of_elections() {
+    play(|| {
+        let mut cluster = Scenario::start(14, 3)?;
+        let leader = cluster.controller().expect("somebody leads");
+        let deaf = (101..=103).find(|id| *id != leader).expect("there are three");
+        let before = cluster.quorum_epoch();
+        for other in (1..=3).chain(101..=103).filter(|id| *id != deaf) {
+            cluster.cut(other, deaf);
+        }
+        cluster.run(30_000)?;
+        assert_eq!(cluster.controller(), Some(leader));
+        assert!(cluster.quorum_epoch() <= before + 1, "{} epochs", cluster.quorum_epoch() - before);
+        cluster.heal();
+        cluster.end()
+    });
+}
+
+/// Leader and controller die together, in the middle of whatever they do, after any number of effects.
+#[test]
+fn controller_and_leader_die_together_anywhere() {
+    for effects in 0..12 {
+        play(|| {
+            let mut cluster = Scenario::start(15 + effects as u64, 3)?;
+            let controller = cluster.controller().expect("somebody leads");
+            let (leader, _) = partition(&cluster);
+            let acked = cluster.acked();
+            cluster.kill_after(controller, effects);
+            cluster.kill(leader, true)?;
+            cluster.run(9_000)?;
+            assert_ne!(cluster.controller(), Some(controller));
+            assert_ne!(partition(&cluster).0, leader);
+            assert!(cluster.acked() > acked, "writing goes on");
+            cluster.end()
+        });
+    }
+}
+
+/// A broker that was away for long comes back with old metadata, in which it led: it does not act on that.
+#[test]
+fn a_broker_returns_with_old_metadata() {
+    play(|| {
+        let mut cluster = Scenario::start(16, 4)?;
+        let (old, _) = partition(&cluster);
+        cluster.kill(old, false)?;
+        cluster.run(5_000)?;
+        // A second time the others change places.
+        let (new, _) = partition(&cluster);
+        cluster.pause(new, 4_500);
+        cluster.run(6_000)?;
+        let held = cluster.records_of(old);
+        cluster.restart(old)?;
+        cluster.run(5_000)?;
+        assert!(cluster.records_of(old) > held, "it follows");
+        cluster.end()
+    });
+}
