@@ -90,6 +90,10 @@ fn mishap(world: &mut World, all: &[i32]) {
         11..=13 => world.take_snapshot(one),
         14..=18 if world.settings.may_change(one) => operator(world, one),
         17 | 18 if world.settings.bootstrap_servers == 0 => upgrade(world),
+        23 if world.settings.may_change(one) && world.votes_nowhere(one) => {
+            let generation = world.nodes.get(&one).map_or(2, |node| node.generation() + 1);
+            world.replace_disk(one, generation);
+        }
         19 => {
             world.crash(one);
             world.restart(one);
@@ -194,7 +198,7 @@ fn promises_hold_whatever_happens() {
         }
     }
     // The runs must have reached the interesting places.
-    assert!(committed > 50 * count, "{committed} records in {count} runs");
+    assert!(committed > 30 * count, "{committed} records in {count} runs");
     assert!(elections > 2 * count, "{elections} elections in {count} runs");
     assert!(count < 50 || installed > count / 10, "{installed} snapshots in {count} runs");
     assert!(count < 50 || changes > count / 4, "{changes} changes of voters in {count} runs");

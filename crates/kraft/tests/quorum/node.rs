@@ -304,6 +304,11 @@ impl Node {
         self.disk
     }
 
+    /// How often its disk was replaced.
+    pub fn generation(&self) -> u8 {
+        self.key.directory_id.map_or(0, |id| id.0[0] / 16)
+    }
+
     pub fn is_sloppy(&self) -> bool {
         self.bug == Bug::FlushIgnored
     }

@@ -260,7 +260,7 @@ impl World {
         }
         let vote = self.history.vote_asked(&event);
         let mut out = Vec::new();
-        let limit = if self.faults.lossy > 0 && self.dice.one_in(3000) {
+        let limit = if self.faults.lossy > 0 && self.dice.one_in(700) {
             self.dice.below(4)
         } else {
             u64::MAX
@@ -340,7 +340,9 @@ impl World {
     }
 
     pub fn propose(&mut self) {
-        let Some(id) = self.leader() else { return };
+        let leading = self.nodes.values().filter(|node| node.leads.is_some());
+        let leading: Vec<i32> = leading.map(|node| node.key.id.get()).collect();
+        let Some(id) = self.dice.pick(&leading) else { return };
         let batch = self.fresh();
         let mut out = Vec::new();
         let now = self.now;
@@ -358,6 +360,12 @@ impl World {
             node.take_snapshot(now, &mut out);
         }
         self.take(id, out);
+    }
+
+    /// Whether no node, up or down, counts this one among the voters: then its disk may be lost.
+    pub fn votes_nowhere(&self, id: i32) -> bool {
+        let no_vote = |node: &Node| node.raft.voters().last().0.get(NodeId(id)).is_none();
+        self.down.is_empty() && self.nodes.values().all(no_vote)
     }
 
     /// How many changes of the voters were made and committed.
