@@ -26,7 +26,6 @@ class Acts:
             for each in (self.network, self.proxy):
                 if each:
                     each.heal()
-            self.ill.clear()
 
     def well(self):
         return [node for node in self.cluster.running() if node.is_broker() and node.id not in self.ill]
@@ -224,7 +223,7 @@ class Acts:
         return [link]
 
     def settle(self):
-        """Everything runs, knows each other and is in sync."""
+        """Everything runs, knows each other and is in sync; only then is anybody believed who was ill."""
         for node in self.cluster.nodes:
             node.resume()
             if not node.alive():
@@ -234,3 +233,4 @@ class Acts:
         self.cluster.wait_ready()
         for topic in (self.topic, "__consumer_offsets"):
             self.cluster.wait_in_sync(topic, 90)
+        self.ill.clear()

@@ -40,7 +40,6 @@ def isolated_leader(run):
     acts = run.acts
     acts.isolated_for(acts.a_leader(), SESSION_MS / 1000 * 4)
     acts.settle()
-    acts.ill.clear()
 
 
 def disk_of_the_last(run):
@@ -58,7 +57,6 @@ def disk_of_the_last(run):
     time.sleep(SESSION_MS / 1000 + 3)
     last.start()
     acts.settle()
-    acts.ill.clear()
 
 
 def offsets_set_back(run):
