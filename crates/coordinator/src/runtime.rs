@@ -170,6 +170,8 @@ pub struct ShardRuntime<S: Shard> {
     high_watermark: Offset,
     /// While loading: `committed` is set.
     committed_found: bool,
+    /// Where the log ended when it was loaded.
+    loaded_end: Offset,
 }
 
 type Effects<S> = Vec<Effect<<S as Shard>::Reply>>;
@@ -190,6 +192,7 @@ impl<S: Shard> ShardRuntime<S> {
             next_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
             committed_found: false,
+            loaded_end: Offset::ZERO,
         }
     }
 
@@ -245,6 +248,10 @@ impl<S: Shard> ShardRuntime<S> {
             Event::Query { id, query } => {
                 let reply = match self.refusal() {
                     Some(error) => Err(error),
+                    // The predecessor has perhaps told more than this leader knows to be committed.
+                    None if self.high_watermark < self.loaded_end => {
+                        Err(ErrorCode::CoordinatorLoadInProgress)
+                    }
                     None => Ok(self.committed.query(query, view)),
                 };
                 effects.push(Effect::Reply { id, reply });
@@ -312,6 +319,7 @@ impl<S: Shard> ShardRuntime<S> {
         self.note_loading(end, high_watermark);
         self.phase = Phase::Active { epoch };
         (self.next_offset, self.high_watermark) = (end, high_watermark);
+        self.loaded_end = end;
         self.appended.push_back((end, self.tip.shard.clone()));
         self.release(effects);
         self.decide(now, None, effects, |shard| shard.loaded(now, view));

@@ -22,6 +22,8 @@ pub struct TestContext<S: Shard> {
     pub append_error: Option<ErrorCode>,
     /// Appended records are not committed until [`Self::commit`].
     pub hold_commits: bool,
+    /// How far the next load knows the log to be committed, when that is not its end.
+    pub known_at_load: Option<Offset>,
     pub replies: BTreeMap<ReplyId, Result<S::Reply, ErrorCode>>,
     owed: Vec<ReplyId>,
     next_id: u64,
@@ -39,6 +41,7 @@ impl<S: Shard> TestContext<S> {
             log: Vec::new(),
             append_error: None,
             hold_commits: false,
+            known_at_load: None,
             replies: BTreeMap::new(),
             owed: Vec::new(),
             next_id: 0,
@@ -147,9 +150,14 @@ impl<S: Shard> TestContext<S> {
         let (mut at, end) = (Offset::ZERO, self.end());
         for batch in &self.log {
             let bytes = encode(batch, at).expect("the batch can be written");
-            at = self.runtime.load(&bytes, at, end).expect("what was written can be read");
+            let high_watermark = self.known_at_load.unwrap_or(end);
+            at = self
+                .runtime
+                .load(&bytes, at, high_watermark)
+                .expect("what was written can be read");
         }
-        self.event(Event::Loaded { end, high_watermark: end });
+        let high_watermark = self.known_at_load.take().unwrap_or(end);
+        self.event(Event::Loaded { end, high_watermark });
     }
 }
 

@@ -137,6 +137,23 @@ fn replies_wait_for_the_high_watermark_and_queries_see_only_what_is_committed() 
 }
 
 #[test]
+fn a_new_leader_answers_queries_once_all_that_it_found_is_committed() {
+    let mut test = context(Linger::Ms(0));
+    test.ask(put(1, 1)).unwrap();
+    test.ask(put(1, 2)).unwrap();
+    test.known_at_load = Some(Offset(1));
+    test.hold_commits = true;
+    test.reload();
+    // The predecessor may have told of the second value.
+    assert_eq!(test.look(1), Err(ErrorCode::CoordinatorLoadInProgress));
+    test.request(put(1, 3));
+    test.event(Event::HighWatermark { to: Offset(2) });
+    assert_eq!(test.look(1), Ok(Some(2)));
+    test.commit();
+    assert_eq!(test.look(1), Ok(Some(3)));
+}
+
+#[test]
 fn records_are_gathered_as_the_linger_says() {
     // linger, requests, then batches in the log: before Drained, after it, after 10 ms.
     let cases =

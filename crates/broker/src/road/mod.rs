@@ -37,7 +37,8 @@ const TRY_MS_MAX: u64 = 60_000;
 struct Times {
     /// One try: `controller.socket.timeout.ms`
     try_ms: u64,
-    /// Registrations and heartbeats of this broker: `broker.heartbeat.interval.ms`
+    /// Registrations and heartbeats of this broker: half of `broker.session.timeout.ms`, as in Kafka. A road that is slow is
+    /// no reason to be fenced.
     heartbeat_ms: u64,
 }
 
@@ -69,7 +70,7 @@ impl ControllerRoad {
         let ms = |value: i32| u64::try_from(value).unwrap_or(0);
         let times = Times {
             try_ms: ms(config.node.controller_socket_timeout_ms),
-            heartbeat_ms: ms(config.node.broker_heartbeat_interval_ms),
+            heartbeat_ms: ms(config.node.broker_session_timeout_ms) / 2,
         };
         Self { quorum, peers, times }
     }
