@@ -181,6 +181,7 @@ def main():
         groups = args.groups or list(cases.CASES)
         return compare(args, groups, {"B": args.server})
     with three_nodes(args) as cluster:
+        cluster.wipe()
         cluster.start()
         new = cluster.node(101)
         meta = (new.data / "meta.properties").read_text()

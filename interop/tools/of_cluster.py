@@ -26,6 +26,9 @@ def of_cluster(case, out, err):
     # Directories are chosen by each broker.
     out = re.sub(r'"[^"]*/node-(\d+)/data(-\d)?"', r'"dir of \1"', out)
     if tool == MQ:
+        ids = re.compile(r"(?<![\w-])[\w-]{22}(?![\w-])")
+        err = re.sub(r"(voters \[)(.*)(\])", lambda found: found[1] + ", ".join(sorted(found[2].split("), "))) + found[3], ids.sub("ID", err))
+        out = ids.sub("ID", out)
         out = re.sub(r"\d+ ms ago|\b\d{1,}\b(?=\s)|: +-?\d+", "N", out) if "describe" in line else out
         out = re.sub(r"[ \t]+", " ", out)
         # A leader may have changed.
@@ -36,7 +39,14 @@ def of_cluster(case, out, err):
         out, err = re.sub(r"(Local c|C)ontroller \d+", "controller N", out), re.sub(r"4\.4-IV\d(, )?|, (?=$)", "", err)
     if tool == LD and "{" in out:
         head, _, body = out.partition("{")
-        out = head + json.dumps(ordered(json.loads("{" + body)))
+        brokers = json.loads("{" + body)["brokers"]
+        # Which directory has a partition is the broker's choice, which partition has the records the producer's.
+        for broker in brokers:
+            found = [{**p, "size": 0} for dir in broker["logDirs"] for p in dir["partitions"]]
+            broker["partitions"] = found
+            for dir in broker["logDirs"]:
+                dir["partitions"] = []
+        out = head + json.dumps(ordered(brokers))
     if tool == LE:
         out = re.sub(r"(partitions )(.*)", lambda found: found[1] + ", ".join(sorted(found[2].split(", "))), out)
     if tool == AV:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::alter::{self, AlterKind, Op, Preflight, Refusal};
 use config::{BrokerConfig, ConfigError, TopicConfig};
 use metadata::{ConfigResource, ConfigResourceType, Image};
-use protocol::ErrorCode;
+use protocol::{ErrorCode, Listener};
 use tracing::error;
 
 use crate::authorizer::{Operation, Resource};
@@ -87,6 +87,11 @@ fn preflight_one(
     if let Some(error) = may_alter(context, change.kind, change.name) {
         return Err((error, error.message().to_owned()));
     }
+    let resource = ConfigResourceType::from_code(change.kind);
+    if context.side == Listener::Controller && resource != ConfigResourceType::BrokerLogger {
+        // A broker looked at it already; to the controller the settings of every broker are alike.
+        return Ok(true);
+    }
     let node = &context.node;
     let image = node.image();
     let own = node.static_config.node_id.to_string();
@@ -95,7 +100,7 @@ fn preflight_one(
     let known = Preflight { file: &node.static_config, cluster: &cluster, broker: &broker };
     let refused = |refusal: Refusal| (ErrorCode::from_code(refusal.code), refusal.message);
     alter::preflight(&known, kind, change.kind, change.name, &change.ops).map_err(refused)?;
-    if ConfigResourceType::from_code(change.kind) == ConfigResourceType::BrokerLogger {
+    if resource == ConfigResourceType::BrokerLogger {
         // There are no loggers to set one by one (docs/compatibility.md), so none exists.
         let id = node.static_config.node_id;
         alter::preflight_loggers(id, change.name, &change.ops, |_| false).map_err(refused)?;
