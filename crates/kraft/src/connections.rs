@@ -32,6 +32,8 @@ impl Connection {
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
     peers: BTreeMap<Peer, Connection>,
+    /// Those that gave no answer the last time, and when that was known.
+    silent: BTreeMap<Peer, MonoMs>,
     last_id: u64,
     timeout_ms: u64,
     backoff_ms: u64,
@@ -39,7 +41,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(timeout_ms: u64, backoff_ms: u64) -> Self {
-        Self { peers: BTreeMap::new(), last_id: 0, timeout_ms, backoff_ms }
+        Self { peers: BTreeMap::new(), silent: BTreeMap::new(), last_id: 0, timeout_ms, backoff_ms }
     }
 
     pub(crate) fn is_ready(&self, peer: Peer, now: MonoMs) -> bool {
@@ -83,8 +85,24 @@ impl Connections {
         }
     }
 
-    pub(crate) fn reset(&mut self, peer: Peer) {
+    /// Any answer shows that somebody is there.
+    pub(crate) fn heard(&mut self, peer: Peer) {
+        self.silent.remove(&peer);
+    }
+
+    pub(crate) fn not_heard(&mut self, peer: Peer, now: MonoMs) {
+        self.silent.insert(peer, now);
+    }
+
+    /// Since when a peer is silent; those that answered come before all others.
+    pub(crate) fn silent_since(&self, peer: Peer) -> Option<MonoMs> {
+        self.silent.get(&peer).copied()
+    }
+
+    /// No longer waits for an answer that is late.
+    pub(crate) fn give_up(&mut self, peer: Peer, now: MonoMs) {
         self.peers.remove(&peer);
+        self.not_heard(peer, now);
     }
 
     /// Answers to all that is under way are of no interest any more.
@@ -94,7 +112,47 @@ impl Connections {
 
     /// Drops what ended by itself, and tells when the next one will.
     pub(crate) fn next_change(&mut self, now: MonoMs) -> MonoMs {
-        self.peers.retain(|_, connection| connection.until() > now);
+        self.expire(now);
         self.peers.values().map(|connection| connection.until()).min().unwrap_or(MonoMs::NEVER)
+    }
+
+    /// Drops what ended by itself; who was awaited in vain is silent.
+    pub(crate) fn expire(&mut self, now: MonoMs) {
+        let Self { peers, silent, .. } = self;
+        peers.retain(|peer, connection| {
+            let keep = connection.until() > now;
+            if !keep && matches!(connection, Connection::Awaiting { .. }) {
+                silent.insert(*peer, now);
+            }
+            keep
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Peer = Peer::Node(NodeId(1));
+    const TWO: Peer = Peer::Node(NodeId(2));
+
+    #[test]
+    fn who_gave_no_answer_is_asked_last_until_heard_again() {
+        let mut connections = Connections::new(2_000, 20);
+        connections.sent(ONE, MonoMs(0));
+        assert!(connections.has_timed_out(ONE, MonoMs(2_000)));
+        connections.next_change(MonoMs(2_000));
+        assert_eq!(connections.silent_since(ONE), Some(MonoMs(2_000)));
+        assert!(connections.is_ready(ONE, MonoMs(2_000)), "it may be asked all the same");
+        connections.sent(TWO, MonoMs(2_000));
+        connections.give_up(TWO, MonoMs(4_000));
+        let order = |connections: &Connections| {
+            let mut peers = [TWO, ONE, Peer::Bootstrap(0)];
+            peers.sort_by_key(|peer| connections.silent_since(*peer));
+            peers
+        };
+        assert_eq!(order(&connections), [Peer::Bootstrap(0), ONE, TWO]);
+        connections.heard(TWO);
+        assert_eq!(order(&connections), [TWO, Peer::Bootstrap(0), ONE]);
     }
 }

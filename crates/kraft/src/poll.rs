@@ -245,7 +245,7 @@ impl Raft {
     fn fetch_from_best(&mut self, now: Now, leader: NodeId, effects: &mut Effects) {
         let peer = Peer::Node(leader);
         if self.connections.has_timed_out(peer, now.mono) {
-            self.connections.reset(peer);
+            self.connections.give_up(peer, now.mono);
             self.fetch_from_bootstrap(now, effects);
         } else if self.connections.is_backing_off(peer, now.mono) {
             self.fetch_from_bootstrap(now, effects);
@@ -263,9 +263,12 @@ impl Raft {
         if servers.is_empty() {
             return;
         }
+        self.connections.expire(now.mono);
         let start = self.random.below(servers.len());
-        let mut turned = servers.iter().cycle().skip(start).take(servers.len());
-        let ready = turned.find(|peer| self.connections.is_ready(**peer, now.mono)).copied();
+        let turned = servers.iter().cycle().skip(start).take(servers.len());
+        let ready = turned.filter(|peer| self.connections.is_ready(**peer, now.mono));
+        // One that hangs would be waited for again, as long as a whole time-out, while others may know the leader.
+        let ready = ready.min_by_key(|peer| self.connections.silent_since(**peer)).copied();
         if let Some(peer) = ready {
             let request = self.log_fetch_request();
             self.send(now, peer, request, effects);

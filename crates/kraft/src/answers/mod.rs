@@ -39,6 +39,10 @@ impl Raft {
             }
             return;
         };
+        match &answer {
+            Ok(_) => self.connections.heard(peer),
+            Err(_) => self.connections.not_heard(peer, now.mono),
+        }
         let verdict = match answer {
             Ok(answer) => self.hear(now, id, peer, answer, effects),
             Err(failure) => self.hear_failure(now, id, failure, effects),
