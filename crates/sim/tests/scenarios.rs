@@ -112,7 +112,7 @@ fn a_deaf_voter_starts_no_storm_of_elections() {
 /// Leader and controller die together, in the middle of whatever they do, after any number of effects.
 #[test]
 fn controller_and_leader_die_together_anywhere() {
-    for effects in 0..12 {
+    for effects in 0..8 {
         play(|| {
             let mut cluster = Scenario::start(15 + effects as u64, 3)?;
             let controller = cluster.controller().expect("somebody leads");

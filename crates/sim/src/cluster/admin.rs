@@ -6,6 +6,7 @@ use kraft::{AddVoterRequest, RemoveVoterRequest, ReplicaKey};
 use protocol::messages::alter_partition_reassignments_request as reassignments;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 
+use super::coordinator::OFFSETS_TOPIC;
 use super::message::{Ask, Peer, Purpose};
 use super::quorum::{CLUSTER_ID, Done, voter};
 use super::world::{Event, World};
@@ -16,7 +17,7 @@ const PEOPLE: Peer = Peer::Client(usize::MAX);
 impl World {
     /// Makes the topics, until they are there.
     pub fn administer(&mut self) -> Done {
-        let names = ["one", "two"];
+        let names = ["one", "two", OFFSETS_TOPIC];
         let missing = names.iter().find(|name| self.checks.truth().topics.by_name(name).is_none());
         let Some(name) = missing else { return Ok(()) };
         self.after(500, Event::Administer);
@@ -24,9 +25,11 @@ impl World {
         if enough < 3 {
             return Ok(());
         }
+        let drawn = i32::try_from(self.rng.range(1, 3)).unwrap_or(1);
+        let partitions = if *name == OFFSETS_TOPIC { 1 } else { drawn };
         let topic = CreatableTopic {
             name: (*name).into(),
-            num_partitions: i32::try_from(self.rng.range(1, 3)).unwrap_or(1),
+            num_partitions: partitions,
             replication_factor: 3,
             ..Default::default()
         };

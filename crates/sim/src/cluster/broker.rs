@@ -9,6 +9,7 @@ use controller::{ControllerReply, ControllerRequest, Settings};
 use metadata::{Endpoint, Image, Update};
 
 use super::context::{Context, Timer};
+use super::coordinator::Coordinator;
 use super::message::{Ask, Purpose, Tell};
 use super::quorum::{CLUSTER_ID, Done, Quorum};
 use super::replicas::{Logs, Replicas};
@@ -25,6 +26,7 @@ pub(super) struct Broker {
     speak_at: MonoMs,
     request_timeout_ms: u64,
     pub replicas: Replicas,
+    pub coordinator: Coordinator,
     /// The replicas know the metadata.
     introduced: bool,
 }
@@ -61,6 +63,7 @@ impl Broker {
             speak_at: MonoMs(0),
             request_timeout_ms: 2 * u64::try_from(interval).unwrap_or(0),
             replicas: Replicas::default(),
+            coordinator: Coordinator::new(),
             introduced: false,
         }
     }

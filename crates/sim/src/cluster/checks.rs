@@ -29,6 +29,8 @@ pub struct Stats {
     pub partition_elections: u64,
     /// Voters that were to come or to go.
     pub voter_changes: u64,
+    /// Answers of group coordinators.
+    pub group_replies: u64,
 }
 
 impl Stats {
@@ -43,6 +45,7 @@ impl Stats {
         self.losses += other.losses;
         self.partition_elections += other.partition_elections;
         self.voter_changes += other.voter_changes;
+        self.group_replies += other.group_replies;
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use base::{LeaderEpoch, NodeId, Offset, TopicIdPartition};
 use metadata::Image;
 
+use super::committer::Committer;
+use super::coordinator::OFFSETS_TOPIC;
 use super::message::{Ask, Peer, Purpose, Tell};
 use super::quorum::Done;
 use super::replica::Refused;
@@ -21,6 +23,7 @@ pub(super) enum Kind {
     /// With acks=1: nothing is promised.
     Careless,
     Consumer,
+    Committer,
 }
 
 /// What a client waits for.
@@ -30,6 +33,7 @@ enum Waits {
     Metadata,
     Written { partition: TopicIdPartition, value: u64, after: Option<Offset> },
     Read { partition: TopicIdPartition, offset: Offset },
+    Group,
 }
 
 pub(super) struct Client {
@@ -42,6 +46,7 @@ pub(super) struct Client {
     sequences: BTreeMap<TopicIdPartition, i32>,
     positions: BTreeMap<TopicIdPartition, Offset>,
     stale: bool,
+    committer: Committer,
 }
 
 impl Client {
@@ -55,16 +60,18 @@ impl Client {
             sequences: BTreeMap::new(),
             positions: BTreeMap::new(),
             stale: true,
+            committer: Committer::default(),
         }
     }
 
     /// It has something to write that is not acknowledged.
     pub fn owes(&self) -> bool {
-        self.record.is_some() && matches!(self.kind, Kind::Producer { .. })
+        (self.record.is_some() && matches!(self.kind, Kind::Producer { .. }))
+            || !self.committer.is_settled()
     }
 
     fn partitions(&self) -> Vec<(TopicIdPartition, NodeId, LeaderEpoch)> {
-        let topics = self.image.topics.iter();
+        let topics = self.image.topics.iter().filter(|topic| *topic.name != *OFFSETS_TOPIC);
         let all = topics.flat_map(|topic| {
             topic.partitions().map(|(partition, known)| {
                 let id = TopicIdPartition { topic_id: topic.id, partition };
@@ -89,6 +96,7 @@ impl World {
         }
         match client.kind {
             Kind::Consumer => self.consume(at),
+            Kind::Committer => self.commit(at),
             Kind::Producer { .. } | Kind::Careless => self.produce(at),
         }
     }
@@ -141,6 +149,25 @@ impl World {
         Ok(())
     }
 
+    fn commit(&mut self, at: usize) -> Done {
+        let (fetches, done) = (self.rng.chance(40), self.done_writing);
+        let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
+        let topic = client.image.topics.by_name(OFFSETS_TOPIC);
+        let leader = topic.and_then(|topic| Some(topic.partitions().next()?.1.leader));
+        let Some(to) = leader.filter(|id| id.is_some()) else {
+            client.stale = true;
+            return Ok(());
+        };
+        let settled = client.committer.is_settled();
+        let ask = if settled && (fetches || done) {
+            client.committer.fetch(at)
+        } else {
+            client.committer.commit(at)
+        };
+        self.client_calls(at, to, Waits::Group, Ask::Group(ask));
+        Ok(())
+    }
+
     fn consume(&mut self, at: usize) -> Done {
         let Some(client) = self.clients.get(at) else { return Ok(()) };
         let all = client.partitions();
@@ -186,6 +213,10 @@ impl World {
                 return Err(format!(
                     "client {at} has read {partition:?} up to {offset}, which is now out of range"
                 ));
+            }
+            (Waits::Group, Tell::Group(Ok(reply))) => {
+                self.checks.stats.group_replies += 1;
+                client.committer.hear(&reply).map_err(|what| format!("client {at}: {what}"))?;
             }
             _ => client.stale = true,
         }

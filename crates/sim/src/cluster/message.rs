@@ -6,8 +6,10 @@ use base::{BrokerEpoch, LeaderEpoch, NodeId, Offset, TopicIdPartition};
 use controller::{ControllerReply, ControllerRequest};
 use kraft::{LeaderAnswer, RaftError, RequestId, SnapshotId, VoteAnswer};
 use metadata::Image;
+use protocol::ErrorCode;
 use replication::{Position, Refusal};
 
+use super::coordinator::GroupAsk;
 use super::meta_log::{Batch, SnapshotFile};
 use super::part_log::{Record, Sequence};
 use super::replica::Refused;
@@ -53,6 +55,7 @@ pub(super) enum Ask {
     },
     /// What the broker knows of the cluster.
     Metadata,
+    Group(GroupAsk),
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +68,7 @@ pub(super) enum Tell {
     Produced(Result<Offset, Refused>),
     Read(Result<Vec<Record>, Refused>),
     Metadata(Box<Image>),
+    Group(Result<group::Reply, ErrorCode>),
     /// Nobody is there.
     Unreachable,
     TimedOut,

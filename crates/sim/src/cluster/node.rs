@@ -160,6 +160,12 @@ impl Node {
             Stimulus::Asked { call, ask: Ask::Controller(request) } => {
                 quorum.submit(cx, log, call, request)?;
             }
+            Stimulus::Asked { call, ask: Ask::Group(ask) } => {
+                if let Some(Broker { coordinator, replicas, .. }) = broker {
+                    let partitions = (replicas, &mut self.disk.logs);
+                    coordinator.ask(cx, partitions, quorum.image(), call, ask)?;
+                }
+            }
             Stimulus::Asked { call, ask } => {
                 if let Some(broker) = broker {
                     let logs = &mut self.disk.logs;
@@ -193,7 +199,8 @@ impl Node {
         let Some(broker) = broker else { return Ok(()) };
         let logs = &mut self.disk.logs;
         broker.publish(cx, logs, quorum.image(), &updates)?;
-        let replicas = &mut broker.replicas;
+        let Broker { coordinator, replicas, .. } = broker;
+        coordinator.follow(cx, replicas, logs, quorum.image())?;
         replicas.ask_for_isr(cx, logs, quorum.image(), quorum.leader);
         replicas.tell_producers(cx, logs);
         if replicas.news {

@@ -2,8 +2,10 @@
 //! tests search; here a record is a number, so that thousands of clusters fit into a minute.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use base::{LeaderEpoch, Offset};
+use coordinator::LogRecord;
 use replication::FollowerLog;
 use storage::log::EpochCache;
 
@@ -12,11 +14,13 @@ use crate::Rng;
 /// Who wrote a record, if it is an idempotent producer: its id and the record's number.
 pub(super) type Sequence = Option<(i64, i32)>;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Record {
     pub epoch: LeaderEpoch,
     pub value: u64,
     pub sequence: Sequence,
+    /// Of a coordinator.
+    pub payload: Option<Rc<LogRecord>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,7 +46,7 @@ impl PartLog {
     pub fn read(&self, from: Offset, until: Offset, max: usize) -> Vec<Record> {
         let first = usize::try_from(from.get() - self.start).unwrap_or(usize::MAX);
         let count = usize::try_from(until.get() - from.get()).unwrap_or(0).min(max);
-        self.records.iter().skip(first).take(count).copied().collect()
+        self.records.iter().skip(first).take(count).cloned().collect()
     }
 
     /// A new leader's epoch begins at the end.

@@ -57,7 +57,7 @@ impl Checks {
                 None if offset == truth.len() => {
                     self.stats.committed += 1;
                     self.partitions.changed = true;
-                    truth.push(*record);
+                    truth.push(record.clone());
                 }
                 None => {
                     return Err(format!("n{node} commits {offset}, the end was {}", truth.len()));

@@ -1,9 +1,12 @@
 //! One replica on a broker: leader or follower, its log, and who waits at it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
+use coordinator::LogRecord;
 use metadata::Image;
+use protocol::ErrorCode;
 use replication::{
     Brokers, Effect, Event, Follower, FollowerEffect, FollowerEvent, FollowerLog, IsrProposal,
     Leader, LeaderConfig, Waiting,
@@ -36,6 +39,8 @@ pub(super) struct Replica {
     producers: BTreeMap<i64, (i32, Offset)>,
     /// What the controller is to be asked for.
     pub proposals: Vec<IsrProposal>,
+    /// A coordinator has appended.
+    pub news: bool,
 }
 
 /// Other brokers, as this broker's image has them.
@@ -78,6 +83,7 @@ impl Replica {
             waiting: Waiting::default(),
             producers: BTreeMap::new(),
             proposals: Vec::new(),
+            news: false,
         }
     }
 
@@ -219,12 +225,35 @@ impl Replica {
             }
         }
         let offset = log.end();
-        log.append(Record { epoch, value, sequence }).map_err(|_| Refused::NotLeader)?;
+        log.append(Record { epoch, value, sequence, payload: None })
+            .map_err(|_| Refused::NotLeader)?;
         if let Some((producer, number)) = sequence {
             self.producers.insert(producer, (number, offset));
         }
         self.step(cx, log, image, Event::Appended { log_end: log.end() });
         Ok(Appended::At(offset))
+    }
+
+    /// A coordinator writes a batch.
+    pub fn append_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        log: &mut PartLog,
+        image: &Image,
+        records: Vec<LogRecord>,
+    ) -> Result<(), ErrorCode> {
+        let leader = self.leader().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if !leader.has_min_isr() {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let epoch = leader.epoch();
+        for record in records {
+            let payload = Some(Rc::new(record));
+            let record = Record { epoch, value: 0, sequence: None, payload };
+            log.append(record).map_err(|_| ErrorCode::UnknownServerError)?;
+        }
+        self.step(cx, log, image, Event::Appended { log_end: log.end() });
+        Ok(())
     }
 
     /// Producers whose records are committed by now, or too late.

@@ -74,7 +74,7 @@ impl Replicas {
                 Tell::Read(read)
             }
             Ask::Metadata => Tell::Metadata(Box::new(image.clone())),
-            Ask::Raft(_) | Ask::Controller(_) => return,
+            Ask::Raft(_) | Ask::Controller(_) | Ask::Group(_) => return,
         };
         cx.reply(call, tell);
     }

@@ -16,10 +16,12 @@ pub enum Tamper {
     ShrinksAlone,
     /// A fetch with an epoch from another time is served.
     ForgetsEpochs,
+    /// The coordinator takes what it has appended for committed.
+    CommitsTooEarly,
 }
 
 impl Tamper {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::MetadataNotFlushed,
         Self::VoteForgotten,
         Self::ControllerTellsEarly,
@@ -27,5 +29,6 @@ impl Tamper {
         Self::AnswersEarly,
         Self::ShrinksAlone,
         Self::ForgetsEpochs,
+        Self::CommitsTooEarly,
     ];
 }

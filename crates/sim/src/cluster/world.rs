@@ -163,6 +163,7 @@ impl World {
             Kind::Producer { idempotent: false },
             Kind::Careless,
             Kind::Consumer,
+            Kind::Committer,
         ];
         for (client, kind) in kinds.into_iter().enumerate() {
             self.clients.push(Client::new(kind));
