@@ -167,7 +167,8 @@ def end_group_now(process):
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    process.wait(10)
+    # On a busy machine the memory of a JVM takes long to go.
+    process.wait(60)
 
 
 __all__ = ["Server", "Failed", "end_group", "java", "brokers_known"]
