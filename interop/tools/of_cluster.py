@@ -27,7 +27,7 @@ def of_cluster(case, out, err):
     out = re.sub(r'"[^"]*/node-(\d+)/data(-\d)?"', r'"dir of \1"', out)
     if tool == MQ:
         ids = re.compile(r"(?<![\w-])[\w-]{22}(?![\w-])")
-        err = re.sub(r"(voters \[)(.*)(\])", lambda found: found[1] + ", ".join(sorted(found[2].split("), "))) + found[3], ids.sub("ID", err))
+        err = re.sub(r"(voters \[)(.*)(\])", lambda found: found[1] + ", ".join(sorted(re.findall(r"ReplicaKey\([^)]*\)", found[2]))) + found[3], ids.sub("ID", err))
         out = ids.sub("ID", out)
         out = re.sub(r"\d+ ms ago|\b\d{1,}\b(?=\s)|: +-?\d+", "N", out) if "describe" in line else out
         out = re.sub(r"[ \t]+", " ", out)
