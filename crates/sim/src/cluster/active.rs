@@ -47,6 +47,8 @@ impl Quorum {
 
     pub(super) fn resigned(&mut self, cx: &mut Context<'_>, epoch: i32) {
         cx.note(|| format!("is no longer the active controller of epoch {epoch}"));
+        // Elected and out again in one step: the machine never hears of it.
+        self.elected = None;
         for (_, _, call) in self.active.take().into_iter().flat_map(|active| active.pending) {
             cx.reply(call, Tell::Controller(None));
         }

@@ -48,7 +48,7 @@ pub(super) struct Quorum {
     pub proposed: Option<Vec<MetadataRecord<'static>>>,
     bootstrap_servers: Vec<NodeId>,
     request_timeout_ms: u64,
-    elected: Option<i32>,
+    pub elected: Option<i32>,
     flush_to: Option<Offset>,
     flushing: bool,
     raft_timer: MonoMs,
@@ -193,7 +193,12 @@ impl Quorum {
                 log.append(Batch::new(base, epoch, Data::Control(records)))?;
             }
             Effect::Append { base, epoch, .. } => self.append_proposed(log, base, epoch)?,
-            Effect::Rejected { .. } => self.proposed = None,
+            Effect::Rejected { .. } => {
+                self.proposed = None;
+                if self.active.is_some() {
+                    return Err("the records of an active controller are rejected".to_owned());
+                }
+            }
             Effect::AppendFetched { data, until } => {
                 let Some(Kept::Batches(batches)) = self.kept.remove(&data) else {
                     return Err(format!("{data:?} holds no batches"));
