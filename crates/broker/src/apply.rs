@@ -81,6 +81,9 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
     if !update.delta.configs.iter().any(|resource| concerns(resource.kind, &resource.name)) {
         return;
     }
+    let rate = |key| configs::dynamic_rate(&update.after, node.static_config.node_id, key);
+    node.neighbours.leader_throttle.set_rate(rate("leader.replication.throttled.rate"));
+    node.neighbours.follower_throttle.set_rate(rate("follower.replication.throttled.rate"));
     match configs::with_dynamic(&node.static_config, &update.after) {
         Ok(config) => {
             node.connections.set_limits(listeners::connections(&config));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base::NodeId;
 use config::alter::{self, AlterKind, Op, Preflight, Refusal};
 use config::{BrokerConfig, ConfigError, TopicConfig};
 use metadata::{ConfigResource, ConfigResourceType, Image};
@@ -29,6 +30,17 @@ pub fn with_dynamic(base: &BrokerConfig, image: &Image) -> Result<BrokerConfig, 
     let cluster = overrides(image, ConfigResourceType::Broker, CLUSTER_DEFAULT);
     let own = overrides(image, ConfigResourceType::Broker, &id);
     base.with_dynamic(&cluster, &own)
+}
+
+/// Bytes per second under one of the keys that are only ever set dynamically, for this node or for all; as much as there is
+/// without.
+pub fn dynamic_rate(image: &Image, own: NodeId, key: &str) -> u64 {
+    let value = |name: &str| {
+        let resource = ConfigResource::new(ConfigResourceType::Broker, name);
+        image.configs.value(&resource, key)?.parse::<u64>().ok()
+    };
+    let rate = value(&own.to_string()).or_else(|| value(CLUSTER_DEFAULT));
+    rate.filter(|rate| *rate < i64::MAX.unsigned_abs()).unwrap_or(u64::MAX)
 }
 
 /// What holds for a topic. Values were checked when they were set; should one be unreadable all the same, the topic falls back to

@@ -163,7 +163,7 @@ fn make_node(
         controller: ControllerRoad::new(&config, quorum.clone(), peers.clone()),
         peers,
         partitions: Partitions::default(),
-        neighbours: Arc::new(Neighbours::new(quorum.image_pointer())),
+        neighbours: Arc::new(Neighbours::new(config.node_id, quorum.image_pointer())),
         replicas: Replicas::new(),
         quorum,
         connections,

@@ -20,8 +20,8 @@ pub enum FetchedPart<'a> {
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Followed {
-    /// So many bytes were appended.
-    Appended(usize),
+    /// So many bytes were appended; `behind`: the leader has more that is committed.
+    Appended { bytes: usize, behind: bool },
     /// The answer is to a question of another time.
     Outdated,
 }
@@ -105,7 +105,21 @@ impl Partition {
             FetchedPart::Refused(refusal) => (FollowerEvent::Refused(refusal), 0),
         };
         state.follower_step(event, now);
-        Followed::Appended(appended)
+        let behind = match part {
+            FetchedPart::Records { high_watermark, .. } => high_watermark > state.log.end_offset(),
+            _ => true,
+        };
+        if self.is_throttled() {
+            self.neighbours().follower_throttle.record(appended as u64, now.mono);
+        }
+        Followed::Appended { bytes: appended, behind }
+    }
+
+    /// Whether this replica's traffic is limited.
+    pub fn is_throttled(&self) -> bool {
+        let neighbours = self.neighbours();
+        neighbours.follower_throttle.is_limited()
+            && self.settings().follower_throttled.contains(self.id().partition, neighbours.own)
     }
 
     /// Takes any other answer, in the epoch in which it was asked for.

@@ -8,6 +8,7 @@ mod partition;
 mod preferred;
 mod read;
 pub mod settings;
+mod throttle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use neighbours::{Neighbours, Proposals};
 pub use partition::{Partition, PartitionFailure, Written};
 pub use preferred::{Client, RACK_AWARE};
 pub use read::{ReadRequest, ReadResult, Reader};
+pub use throttle::Throttle;
 
 /// All hosted partitions by topic id. The image says which there should be; [`crate::apply`] makes it so.
 #[derive(Default)]

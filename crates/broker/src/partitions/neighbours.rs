@@ -10,15 +10,27 @@ use parking_lot::Mutex;
 use replication::{Brokers, IsrProposal};
 use tokio::sync::Notify;
 
+use super::throttle::Throttle;
+
 /// Shared by all partitions of a node.
 pub struct Neighbours {
     image: Arc<ArcSwap<Image>>,
     pub proposals: Proposals,
+    /// What this node gives to followers, and takes from leaders.
+    pub leader_throttle: Throttle,
+    pub follower_throttle: Throttle,
+    pub own: NodeId,
 }
 
 impl Neighbours {
-    pub fn new(image: Arc<ArcSwap<Image>>) -> Self {
-        Self { image, proposals: Proposals::default() }
+    pub fn new(own: NodeId, image: Arc<ArcSwap<Image>>) -> Self {
+        Self {
+            image,
+            proposals: Proposals::default(),
+            leader_throttle: Throttle::default(),
+            follower_throttle: Throttle::default(),
+            own,
+        }
     }
 }
 

@@ -145,6 +145,10 @@ impl Partition {
         Locked { id: self.id, neighbours: &self.neighbours, state, log: self.log.write() }
     }
 
+    pub(super) fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+
     pub fn id(&self) -> TopicIdPartition {
         self.id
     }

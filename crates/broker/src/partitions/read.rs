@@ -72,10 +72,15 @@ impl Partition {
             }
             _ => None,
         };
-        let data = match diverging {
+        let mut data = match diverging {
             None if preferred.is_none() => Some(state.look_up(request)?),
             _ => None,
         };
+        if let (Some(data), Reader::Replica { id, .. }) = (&mut data, request.reader)
+            && state.neighbours.leader_throttle.is_limited()
+        {
+            self.throttle(&state, data, id, request.now);
+        }
         if let (true, Some(_), Reader::Replica { id, broker_epoch }) =
             (request.counts, &data, request.reader)
         {
@@ -99,11 +104,24 @@ impl Partition {
         })
     }
 
+    /// A replica that catches up gets no more than is allowed; what all get counts.
+    fn throttle(&self, state: &Locked<'_>, data: &mut FetchData, replica: NodeId, now: MonoMs) {
+        let throttle = &state.neighbours.leader_throttle;
+        let own = state.neighbours.own;
+        if !self.settings().leader_throttled.contains(self.id().partition, own) {
+            return;
+        }
+        let in_sync = state.leader.as_ref().is_some_and(|leader| leader.isr().contains(&replica));
+        if !in_sync && throttle.is_exceeded(now) {
+            data.records = None;
+        }
+        throttle.record(data.len() as u64, now);
+    }
+
     /// Registers a reader that saw the partition so: false, when the partition has moved since, so that it must look again.
     pub fn add_reader(&self, waiter: &Arc<FetchWaiter>, reader: Reader, seen: &ReadResult) -> bool {
         let mut state = self.lock();
-        let serves = state.leader.is_some() || state.follower.is_some();
-        if !serves || state.log.start_offset() != seen.log_start {
+        if state.deleted || state.log.start_offset() != seen.log_start {
             return false;
         }
         if let Reader::Consumer { .. } = reader {

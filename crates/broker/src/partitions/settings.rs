@@ -8,12 +8,16 @@ use records::compress::{Codec, Compression};
 use records::validate::{AppendOrigin, ValidationConfig};
 use storage::log::LogConfig;
 
+use super::throttle::Throttled;
+
 /// One topic's settings in the shapes of their users; shared by its partitions and replaced as a whole.
 #[derive(Clone, Debug)]
 pub struct PartitionSettings {
     pub log: Arc<LogConfig>,
     pub validation: ValidationConfig,
     pub min_insync_replicas: usize,
+    pub leader_throttled: Throttled,
+    pub follower_throttled: Throttled,
 }
 
 impl PartitionSettings {
@@ -51,7 +55,13 @@ impl PartitionSettings {
             ..ValidationConfig::new(AppendOrigin::Client)
         };
         let min_insync_replicas = usize::try_from(topic.min_insync_replicas).unwrap_or(1);
-        Self { log: Arc::new(log), validation, min_insync_replicas }
+        Self {
+            log: Arc::new(log),
+            validation,
+            min_insync_replicas,
+            leader_throttled: Throttled::parse(&topic.leader_throttled_replicas),
+            follower_throttled: Throttled::parse(&topic.follower_throttled_replicas),
+        }
     }
 
     /// `flush.messages` is set: appends may wait for the disk.

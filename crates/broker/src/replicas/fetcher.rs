@@ -16,7 +16,7 @@ use super::request::{self, Asker};
 use super::session::Session;
 use super::{Change, FetcherId, Shared, WeakNode};
 use crate::node::Node;
-use crate::partitions::{Followed, Partition};
+use crate::partitions::{Followed, Partition, Throttle};
 use crate::peers::{Address, Answered, Channel, PeerError};
 
 /// Changes that come together are taken together, and a fetch is given up for them not more often than this.
@@ -24,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 /// All partitions are looked at so often, whether anything is known to have changed or not.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// A replica whose limit is exceeded looks again after this.
+const THROTTLED_MS: u64 = 100;
 /// After so many bytes other tasks get their turn.
 const YIELD_AFTER_BYTES: usize = 1 << 20;
 
@@ -49,6 +51,8 @@ struct Fetcher {
     touched: HashSet<TopicIdPartition>,
     /// Touched since the session's last request.
     untold: HashSet<TopicIdPartition>,
+    /// Had everything committed at their last answer: no limit holds them back.
+    caught_up: HashSet<TopicIdPartition>,
     session: Session,
     swept: Instant,
     interrupted: Instant,
@@ -68,6 +72,7 @@ impl Fetcher {
             delayed: BTreeSet::new(),
             touched: HashSet::new(),
             untold: HashSet::new(),
+            caught_up: HashSet::new(),
             session: Session::default(),
             swept: now,
             interrupted: now,
@@ -78,7 +83,7 @@ impl Fetcher {
     /// Asks once for everything that is to be asked.
     async fn round(&mut self, node: Arc<Node>) {
         self.take_changes();
-        let questions = self.look(node.clock.mono());
+        let questions = self.look(&node.neighbours.follower_throttle, node.clock.mono());
         if self.wanted.is_empty() && questions.is_empty() {
             let until = self.delayed.first().map(|(until, _)| until.since(node.clock.mono()));
             drop(node);
@@ -141,7 +146,8 @@ impl Fetcher {
     }
 
     /// Looks at the partitions that may want something else than before; gives what must be asked before they can fetch.
-    fn look(&mut self, now: MonoMs) -> Vec<Question> {
+    fn look(&mut self, throttle: &Throttle, now: MonoMs) -> Vec<Question> {
+        let exceeded = throttle.is_exceeded(now);
         while let Some(due) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
             self.delayed.remove(&due);
             self.touched.insert(due.1);
@@ -159,11 +165,17 @@ impl Fetcher {
             let Some((partition, (epoch, ask))) = asked else {
                 // It follows another leader by now, or nobody.
                 self.partitions.remove(&id);
+                self.caught_up.remove(&id);
                 self.wanted.remove(&id);
                 continue;
             };
             if let Ask::Fetch(position) = ask {
-                self.wanted.insert(id, position);
+                if exceeded && !self.caught_up.contains(&id) && partition.is_throttled() {
+                    self.wanted.remove(&id);
+                    self.delayed.insert((now.plus_ms(THROTTLED_MS), id));
+                } else {
+                    self.wanted.insert(id, position);
+                }
                 continue;
             }
             self.wanted.remove(&id);
@@ -244,9 +256,14 @@ impl Fetcher {
                 }
                 let followed = partition.fetched(at, request::part(data), node.clock.now());
                 self.touched.insert(id);
-                if let Followed::Appended(bytes) = followed {
+                if let Followed::Appended { bytes, behind } = followed {
                     appended |= bytes > 0;
                     since_yield += bytes;
+                    if behind {
+                        self.caught_up.remove(&id);
+                    } else {
+                        self.caught_up.insert(id);
+                    }
                 }
                 if since_yield >= YIELD_AFTER_BYTES {
                     since_yield = 0;

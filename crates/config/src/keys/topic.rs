@@ -21,13 +21,13 @@ rows! {
         "The log is flushed to disk after so many records.";
     "flush.ms" Long "9223372036854775807" [0 ..] Medium ClusterWide Acts
         "The log is flushed to disk at this age of its oldest unflushed record.";
-    "follower.replication.throttled.replicas" List "" [throttled replicas] Medium ClusterWide Later
+    "follower.replication.throttled.replicas" List "" [throttled replicas] Medium ClusterWide Acts
         "Replicas that are throttled when they follow: `PARTITION:BROKER` each, or `*`.";
     "index.interval.bytes" Int "4096" [0 ..] Medium ClusterWide Acts
         "An index entry is written after so many bytes of records.";
     "internal.segment.bytes" Int null [any] Medium !internal ClusterWide Acts
         "Overrides `segment.bytes` without its lower bound, for tests.";
-    "leader.replication.throttled.replicas" List "" [throttled replicas] Medium ClusterWide Later
+    "leader.replication.throttled.replicas" List "" [throttled replicas] Medium ClusterWide Acts
         "Replicas that are throttled when they lead: `PARTITION:BROKER` each, or `*`.";
     "local.retention.bytes" Long "-2" [-2 ..] Medium ClusterWide Later
         "Old segments leave the local disk at this size; -2 follows `retention.bytes`.";
