@@ -63,7 +63,7 @@ class Clients:
                 acked = {e["p"] for e in events if e["ev"] == "ack" and e["w"].startswith(tag)}
                 read = {e["p"] for e in events if e["ev"] == "read" and e["r"].startswith(tag)}
                 assert len(acked) == len(read) == partitions, f"{client}: acks of {len(acked)}, reads of {len(read)} partitions"
-        eventually(90, check, 0.5)
+        eventually(150, check, 0.5)
 
     def wait_written(self):
         """Writers stop, and hear of everything that is on its way."""

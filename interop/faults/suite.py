@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import sys
 import time
 
@@ -273,6 +274,8 @@ def arguments(words=None):
 def main():
     args, checks = arguments(), Checks()
     print(f"seed {args.seed}", flush=True)
+    # Whoever ends this run ends its nodes and networks, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         run = Run(args, stack)
         if run.why_not:
