@@ -1,7 +1,7 @@
 //! A client that commits offsets, one after the other, and now and then asks for the last one.
 
 use base::Offset;
-use group::{Query, Reply, Request};
+use group::{Reply, Request};
 use protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -50,7 +50,8 @@ impl Committer {
             partition_indexes: vec![0],
             ..Default::default()
         };
-        GroupAsk::Query(Query::OffsetFetch(OffsetFetchRequestGroup {
+        // With require_stable, as clients ask: without it a new leader may tell what was committed a moment earlier, as in Kafka.
+        GroupAsk::Request(Request::OffsetFetch(OffsetFetchRequestGroup {
             group_id: format!("g{group}").into(),
             topics: Some(vec![topic]),
             ..Default::default()

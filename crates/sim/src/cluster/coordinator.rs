@@ -6,7 +6,7 @@ use std::rc::Rc;
 use base::machine::ReplyId;
 use base::{LeaderEpoch, MonoMs, Offset};
 use coordinator::{Effect, Event, Linger, LogRecord, RuntimeConfig, ShardRuntime};
-use group::{GroupShard, Query, Reply, Request, View};
+use group::{GroupShard, Reply, Request, View};
 use metadata::Image;
 use protocol::ErrorCode;
 use records::{BatchBuilder, Compression};
@@ -39,7 +39,6 @@ pub(super) struct Coordinator {
 #[derive(Clone, Debug)]
 pub(super) enum GroupAsk {
     Request(Request),
-    Query(Query),
 }
 
 impl Coordinator {
@@ -141,11 +140,8 @@ impl Coordinator {
         self.next_id += 1;
         let id = ReplyId(self.next_id);
         self.owed.insert(id, call);
-        let event = match ask {
-            GroupAsk::Request(request) => Event::Request { id, request },
-            GroupAsk::Query(query) => Event::Query { id, query },
-        };
-        self.step(cx, replica, log, image, event)
+        let GroupAsk::Request(request) = ask;
+        self.step(cx, replica, log, image, Event::Request { id, request })
     }
 
     fn step(
@@ -197,6 +193,10 @@ impl Coordinator {
             let bytes = batch(record.payload.as_ref(), at)?;
             let loaded = self.runtime.load(&bytes, at, high_watermark);
             at = loaded.map_err(|error| error.to_string())?;
+        }
+        if high_watermark < end {
+            // What its predecessor wrote last is committed once the replicas follow this leader.
+            self.uncommitted.push_back((end, MonoMs::NEVER));
         }
         Ok(Event::Loaded { end, high_watermark })
     }
