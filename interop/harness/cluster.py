@@ -6,7 +6,7 @@
         cluster.wait_ready()
         cluster.node(2).start()
 
-Kinds are 'kafka' and 'monedula', one for all or one per node (`kinds={3: "kafka"}`); `node.kind` may change while the node
+Kinds are 'kafka' (4.4.0), 'kafka-4.3.1' and 'monedula', one for all or one per node (`kinds={3: "kafka"}`); `node.kind` may change while the node
 is down: the directory stays. `combined` nodes are broker and controller; `brokers` and `controllers` have one role. Broker
 ids count from 1, ids of nodes that are controllers only from 101. `dynamic` makes a quorum whose voters may change
 (kraft.version 1), `voters` then says who begins it (default: all controllers); the others can be added.
@@ -26,7 +26,7 @@ import uuid
 
 from . import wire
 from .check import eventually
-from .paths import BROKER_JARS, LOGS
+from .paths import BROKER_JARS, LOGS, TOOLS_JARS
 from .server import CLUSTER_ID, end_group_now, java
 from .step import Failed, run, tail
 
@@ -37,6 +37,8 @@ GC = ["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPer
 # Below the range that systems take for outgoing connections: a port of a node that is down stays free.
 PORTS = range(20000, 30000)
 FIRST_CONTROLLER = 101
+# The tools come with a broker of their own version.
+KAFKA_JARS = {"kafka": BROKER_JARS, "kafka-4.3.1": TOOLS_JARS}
 
 
 class Ports:
@@ -122,8 +124,8 @@ class Node:
         if (self.data / "meta.properties").exists():
             return
         words = ["format", "--ignore-formatted", "-t", self.cluster.cluster_id, "-c", self.config, *self.cluster.format_words(self)]
-        if self.kind == "kafka":
-            run(f"{self.name}-format", java(["-Xmx256M", "-XX:TieredStopAtLevel=1"], BROKER_JARS, "kafka.tools.StorageTool", *words), 120)
+        if self.kind in KAFKA_JARS:
+            run(f"{self.name}-format", java(["-Xmx256M", "-XX:TieredStopAtLevel=1"], KAFKA_JARS[self.kind], "kafka.tools.StorageTool", *words), 120)
         else:
             run(f"{self.name}-format", [self.cluster.binary, *words], 60)
 
@@ -137,9 +139,9 @@ class Node:
         assert not self.alive(), f"{self.name} runs"
         LOGS.mkdir(parents=True, exist_ok=True)
         self.format()
-        if self.kind == "kafka":
+        if self.kind in KAFKA_JARS:
             heap = os.environ.get("KAFKA_HEAP_OPTS", HEAP).split()
-            command = java(heap + GC, BROKER_JARS, "kafka.Kafka", self.config)
+            command = java(heap + GC, KAFKA_JARS[self.kind], "kafka.Kafka", self.config)
         else:
             command = [self.cluster.binary, "start", self.config]
         self.began = time.monotonic()
@@ -191,7 +193,7 @@ class Node:
             self.kill()
             raise Failed(f"{self.name}: no clean stop within {limit_s} s\n{tail(self.err)}") from None
         self.process = None
-        if code not in ((0, 143, -signal.SIGTERM) if self.kind == "kafka" else (0,)):
+        if code not in ((0, 143, -signal.SIGTERM) if self.kind in KAFKA_JARS else (0,)):
             raise Failed(f"{self.name}: exit code {code} at SIGTERM\n{tail(self.err)}")
 
     def kill(self):
@@ -398,7 +400,7 @@ class Cluster:
                 stopping = [(node, pool.submit(node.stop, limit_s)) for node in group]
                 failures = [(node, future.exception()) for node, future in stopping if future.exception()]
                 for node, failure in failures:
-                    if node.kind != "kafka" or node.alive():
+                    if node.kind not in KAFKA_JARS or node.alive():
                         raise failure
 
     def kill(self):

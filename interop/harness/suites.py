@@ -70,6 +70,8 @@ SUITES = [
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
     Suite("mixed-quorum", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "mixed-quorum" / "suite.py"], 900,
           own_servers=True),
+    Suite("mixed-cluster", (install.broker_jars, install.tools_jars, install.java_classes, install.python_clients, install.go_clients),
+          [PYTHON, HERE / "mixed-cluster" / "suite.py"], 600, own_servers=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
     Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True),
