@@ -67,7 +67,8 @@ fn describe(
     let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
     let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let active = partition.as_leader(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
+    // Any replica tells what its own log knows.
+    let active = partition.as_replica(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
     let active = active.map_err(|error| error.code())?;
     let row = |producer: storage::log::ActiveProducer| ProducerState {
         producer_id: producer.producer_id.get(),

@@ -8,6 +8,12 @@ use protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::describe_producers_request::{DescribeProducersRequest, TopicRequest};
+use protocol::messages::describe_producers_response::DescribeProducersResponse;
+use protocol::messages::describe_quorum_request::{
+    DescribeQuorumRequest, PartitionData, TopicData,
+};
+use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use protocol::messages::metadata_response::MetadataResponse;
 
 use crate::common::cluster::{Cluster, until};
@@ -182,4 +188,33 @@ fn logs_that_parted_are_cut_to_the_leaders() {
         std::fs::read_to_string(cluster.data(id).join("t-0/leader-epoch-checkpoint")).unwrap()
     });
     assert_eq!(epochs[0], epochs[1]);
+}
+
+#[test]
+fn any_replica_tells_its_producers_and_any_broker_the_quorum() {
+    let cluster = Cluster::separate(1, 2, &SETTINGS);
+    create(&cluster, "t", 2, 2);
+    until_isr(&cluster, "t", &[101, 102]);
+    let topic = TopicRequest { name: "t".into(), partition_indexes: vec![0], ..Default::default() };
+    let request = DescribeProducersRequest { topics: vec![topic], ..Default::default() };
+    for broker in cluster.brokers() {
+        until("the replica is there", || {
+            let body = cluster.node(broker).ask(&request, 0);
+            let response: DescribeProducersResponse<'_> = decoded(&body, 0);
+            response.topics[0].partitions[0].error_code == 0
+        });
+    }
+    // Observers have directories, and older versions have no place for them.
+    for version in 0..=2 {
+        let partition = PartitionData { partition_index: 0, ..Default::default() };
+        let topic = TopicData {
+            topic_name: "__cluster_metadata".into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
+        let body = cluster.node(101).ask(&request, version);
+        let response: DescribeQuorumResponse<'_> = decoded(&body, version);
+        assert_eq!(response.topics[0].partitions[0].observers.len(), 2, "version {version}");
+    }
 }

@@ -49,7 +49,8 @@ pub(super) fn response(
 ) -> DescribeQuorumResponse<'static> {
     let replica = |replica: ReplicaProgress| describe_quorum_response::ReplicaState {
         replica_id: replica.key.id.get(),
-        replica_directory_id: replica.key.directory_id.unwrap_or_default(),
+        // Older versions have no place for it, and it has no value that may be left out.
+        replica_directory_id: replica.key.directory_id.filter(|_| version >= 2).unwrap_or_default(),
         log_end_offset: replica.log_end.get(),
         last_fetch_timestamp: replica.last_fetch_ms,
         last_caught_up_timestamp: replica.last_caught_up_ms,
@@ -87,4 +88,42 @@ pub(super) fn response(
         ..Default::default()
     });
     DescribeQuorumResponse { topics: vec![topic], nodes: nodes.collect(), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Offset;
+    use protocol::{Decode as _, Reader};
+
+    use super::*;
+
+    #[test]
+    fn an_observer_with_a_directory_is_told_in_every_version() {
+        let directory = base::Uuid(7_u128.to_be_bytes());
+        let observer = ReplicaProgress {
+            key: kraft::ReplicaKey { id: NodeId::new(1), directory_id: Some(directory) },
+            log_end: Offset::new(9),
+            last_fetch_ms: 5,
+            last_caught_up_ms: 4,
+        };
+        for version in 0..=2 {
+            let described = kraft::Describe {
+                leader: NodeId::new(2),
+                epoch: 1,
+                high_watermark: Offset::new(9),
+                voters: Vec::new(),
+                observers: vec![observer],
+            };
+            let response = response(Ok(described), version, &[]);
+            let bytes = protocol::encode_to_vec(&response, version).expect("it can be written");
+            let read = DescribeQuorumResponse::decode(&mut Reader::new(&bytes), version);
+            let read = read.expect("it can be read");
+            let told = &read.topics[0].partitions[0].observers[0];
+            assert_eq!((told.replica_id, told.log_end_offset), (1, 9));
+            let fetched = if version == 0 { (-1, -1) } else { (5, 4) };
+            assert_eq!((told.last_fetch_timestamp, told.last_caught_up_timestamp), fetched);
+            let expected = if version < 2 { base::Uuid::default() } else { directory };
+            assert_eq!(told.replica_directory_id, expected);
+        }
+    }
 }
