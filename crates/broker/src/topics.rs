@@ -38,6 +38,18 @@ fn internal_configs(config: &BrokerConfig, name: &str) -> Vec<CreatableTopicConf
     }
 }
 
+/// Partitions and replicas of a client's topic: what this broker's own file says, else -1, and the controller decides.
+fn ordinary_size(config: &BrokerConfig) -> (i32, i16) {
+    let given = |key| config.given.get(key).is_some();
+    let partitions = if given("num.partitions") { config.topics.num_partitions } else { -1 };
+    let replication = if given("default.replication.factor") {
+        i16::try_from(config.topics.default_replication_factor).unwrap_or(i16::MAX)
+    } else {
+        -1
+    };
+    (partitions, replication)
+}
+
 /// Creates topics that a client asked for and that do not exist; `missing` are (index, name) of the request's topics. Returns
 /// the error to answer where it is not the usual UNKNOWN_TOPIC_OR_PARTITION ("come again").
 pub async fn auto_create(
@@ -63,7 +75,7 @@ pub async fn auto_create(
                 config.share_coordinator.state_topic_num_partitions,
                 config.share_coordinator.state_topic_replication_factor,
             ),
-            _ => (-1, -1),
+            _ => ordinary_size(&context.node.static_config),
         };
         topics.push(CreatableTopic {
             name: name.clone().into(),
@@ -96,4 +108,27 @@ pub async fn auto_create(
         Some((index, told))
     });
     refused.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use config::BrokerConfig;
+    use config::properties::Properties;
+
+    use super::ordinary_size;
+
+    #[test]
+    fn what_the_file_does_not_say_is_left_to_the_controller() {
+        let file = "process.roles=broker\nnode.id=1\nlisteners=PLAINTEXT://localhost:9092\n\
+            controller.quorum.voters=2@localhost:9093\ncontroller.listener.names=CONTROLLER\n";
+        let size = |more: &str| {
+            let properties = Properties::parse(&format!("{file}{more}")).expect("it is readable");
+            ordinary_size(&BrokerConfig::parse(&properties).expect("it is valid"))
+        };
+        assert_eq!(size(""), (-1, -1));
+        assert_eq!(size("num.partitions=5"), (5, -1));
+        assert_eq!(size("default.replication.factor=2"), (-1, 2));
+        // As the default, but said.
+        assert_eq!(size("num.partitions=1"), (1, -1));
+    }
 }
