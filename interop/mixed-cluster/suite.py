@@ -125,9 +125,14 @@ class Trial:
         epochs = {batch.epoch for batches in self.held[OTHER].values() for batch in batches}
         assert len(epochs) > 4, f"epochs {sorted(epochs)}"
         for p in range(PARTITIONS):
-            known = [(node.data / f"{TOPIC}-{p}" / "leader-epoch-checkpoint").read_text() for node in self.cluster.brokers()]
-            same(known[0], known[1])
+            same(*(self.epochs(node, p) for node in self.cluster.brokers()))
         return f"epochs {min(epochs)} to {max(epochs)}"
+
+    def epochs(self, node, partition):
+        """Epoch and its first offset; without one that has no record yet, of which its leader alone knows."""
+        path = node.data / f"{TOPIC}-{partition}" / "leader-epoch-checkpoint"
+        known = [tuple(map(int, line.split())) for line in path.read_text().splitlines()[2:]]
+        return [each for each in known if each[1] <= max(self.values[partition])]
 
     def verdict(self, check):
         events = self.clients.events()

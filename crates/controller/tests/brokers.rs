@@ -156,6 +156,19 @@ fn registrations_are_refused_as_in_kafka() {
 }
 
 #[test]
+fn who_was_let_go_may_come_back_at_once() {
+    let mut cx = TestContext::with_brokers(2);
+    cx.create_assigned("t", "0,1");
+    assert!(!cx.heartbeat(0, |request| request.want_shut_down = true).should_shut_down);
+    cx.heartbeat(1, |_| {});
+    assert!(cx.heartbeat(0, |request| request.want_shut_down = true).should_shut_down);
+    let request = TestContext::registration(0, 2);
+    let reply = cx.handle(ControllerRequest::BrokerRegistration(request, 4));
+    let ControllerReply::BrokerRegistration(reply) = reply else { panic!("{reply:?}") };
+    assert_eq!(ErrorCode::from_code(reply.error_code), ErrorCode::None);
+}
+
+#[test]
 fn another_incarnation_waits_for_the_session_to_end() {
     let mut cx = TestContext::with_brokers(1);
     let again = |cx: &mut TestContext, generation| {

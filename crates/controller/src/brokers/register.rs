@@ -82,8 +82,11 @@ fn check_session(
     let Some(existing) = existing else { return Ok(()) };
     let incarnation = request.incarnation_id;
     let is_ours = controller.settings.own_incarnation == Some(incarnation);
+    // Whoever was let go after a controlled shutdown may come back at once, not only when its session is over.
+    let was_let_go = existing.fenced && existing.in_controlled_shutdown;
     if incarnation != existing.incarnation_id
         && !is_ours
+        && !was_let_go
         && controller.sessions.has_valid_session(existing.id, existing.epoch, at.now.mono)
     {
         let message = "Another broker is registered with that broker id. If the broker was recently restarted \
