@@ -20,6 +20,7 @@ use crate::Rng;
 pub(super) enum Event {
     /// A request reaches a node.
     Arrive {
+        from: Peer,
         to: NodeId,
         call: CallId,
         ask: Ask,
@@ -71,6 +72,8 @@ pub(super) struct World {
     next_event: u64,
     calls: BTreeMap<CallId, Call>,
     next_call: u64,
+    /// The newest call of a client to a coordinator that has arrived.
+    newest: BTreeMap<Peer, CallId>,
     pub setup: Setup,
     pub nodes: Nodes,
     pub network: Network,
@@ -128,6 +131,7 @@ impl World {
             next_event: 0,
             calls: BTreeMap::new(),
             next_call: 0,
+            newest: BTreeMap::new(),
             setup,
             nodes,
             network: Network::new(),
@@ -195,7 +199,7 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Done {
         match event {
-            Event::Arrive { to, call, ask } => self.arrive(to, call, ask),
+            Event::Arrive { from, to, call, ask } => self.arrive((from, to), call, ask),
             Event::Answer { call, tell } => self.answer(call, tell),
             Event::Expire { call } => self.answer(call, Tell::TimedOut),
             Event::Timer { node, life, timer } => {
@@ -230,19 +234,34 @@ impl World {
         self.nodes.get(&node)?.paused_until_ms.checked_sub(self.now_ms).filter(|ms| *ms > 0)
     }
 
-    fn arrive(&mut self, to: NodeId, call: CallId, ask: Ask) -> Done {
+    fn arrive(&mut self, (from, to): (Peer, NodeId), call: CallId, ask: Ask) -> Done {
         if let Some(ms) = self.asleep(to) {
-            self.after(ms, Event::Arrive { to, call, ask });
+            self.after(ms, Event::Arrive { from, to, call, ask });
             return Ok(());
         }
         if self.nodes.get(&to).is_some_and(Node::is_up) {
             if let Ask::Raft(kraft::Request::Vote(request)) = &ask {
                 self.checks.vote_asked(call, request);
             }
+            if let Ask::Group(ask) = &ask {
+                let outdated = self.is_outdated(from, call);
+                self.note(|| format!("n{to} takes {call:?} (outdated: {outdated}): {ask:?}"));
+                if outdated {
+                    return Ok(());
+                }
+            }
             return self.poke(to, Stimulus::Asked { call, ask });
         }
         self.tell(to, call, &Tell::Unreachable);
         Ok(())
+    }
+
+    /// Whether something newer of the same client has arrived. Who gave up a call has closed its connection, and on a new one
+    /// nothing older comes any more: a commit without a generation would otherwise undo what was acknowledged later.
+    fn is_outdated(&mut self, from: Peer, call: CallId) -> bool {
+        let newest = self.newest.entry(from).or_insert(call);
+        *newest = call.max(*newest);
+        call < *newest
     }
 
     /// The answer is on its way, if anybody waits for it.
@@ -284,11 +303,11 @@ impl World {
             Peer::Node(id) => self.nodes.get(&id).map_or(0, |node| node.life),
             Peer::Client(_) => 0,
         };
-        self.note(|| format!("{from:?} asks n{to} ({purpose:?}): {ask:?}"));
+        self.note(|| format!("{from:?} asks n{to} ({purpose:?}, {call:?}): {ask:?}"));
         self.calls.insert(call, Call { from, life, to, purpose });
         if self.nodes.contains_key(&to) {
             for ms in self.network.arrivals(&mut self.rng, from, Peer::Node(to)) {
-                self.after(ms, Event::Arrive { to, call, ask: ask.clone() });
+                self.after(ms, Event::Arrive { from, to, call, ask: ask.clone() });
             }
         } else {
             self.after(1, Event::Answer { call, tell: Tell::Unreachable });
