@@ -28,6 +28,9 @@ impl Connection {
     }
 }
 
+/// A peer may name ever new leaders that do not exist: of so many is remembered that they are silent.
+const SILENT_MAX: usize = 1_000;
+
 /// A peer that is not listed is ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
@@ -91,7 +94,7 @@ impl Connections {
     }
 
     pub(crate) fn not_heard(&mut self, peer: Peer, now: MonoMs) {
-        self.silent.insert(peer, now);
+        note_silent(&mut self.silent, peer, now);
     }
 
     /// Since when a peer is silent; those that answered come before all others.
@@ -122,16 +125,38 @@ impl Connections {
         peers.retain(|peer, connection| {
             let keep = connection.until() > now;
             if !keep && matches!(connection, Connection::Awaiting { .. }) {
-                silent.insert(*peer, now);
+                note_silent(silent, *peer, now);
             }
             keep
         });
     }
 }
 
+/// When there is no room, who is silent for longest is forgotten.
+fn note_silent(silent: &mut BTreeMap<Peer, MonoMs>, peer: Peer, now: MonoMs) {
+    if silent.len() >= SILENT_MAX
+        && !silent.contains_key(&peer)
+        && let Some(oldest) = silent.iter().min_by_key(|(_, since)| **since).map(|(peer, _)| *peer)
+    {
+        silent.remove(&oldest);
+    }
+    silent.insert(peer, now);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peers_without_end_are_not_remembered_without_end() {
+        let mut connections = Connections::new(1_000, 20);
+        for id in 0..3_000 {
+            connections.not_heard(Peer::Node(NodeId(id)), MonoMs(id as u64));
+        }
+        assert_eq!(connections.silent.len(), SILENT_MAX);
+        assert_eq!(connections.silent_since(Peer::Node(NodeId(1_999))), None);
+        assert_eq!(connections.silent_since(Peer::Node(NodeId(2_000))), Some(MonoMs(2_000)));
+    }
 
     const ONE: Peer = Peer::Node(NodeId(1));
     const TWO: Peer = Peer::Node(NodeId(2));
