@@ -35,8 +35,8 @@ class Client:
             raise ConnectionError("the server closed the connection")
         return self.socket.recv(struct.unpack(">i", head)[0], socket.MSG_WAITALL)[4:]
 
-    def create_topic(self, name, partitions):
-        body = struct.pack(">i", 1) + string(name) + struct.pack(">ihii", partitions, 1, 0, 0) + struct.pack(">i?", 300_000, False)
+    def create_topic(self, name, partitions, replicas=1):
+        body = struct.pack(">i", 1) + string(name) + struct.pack(">ihii", partitions, replicas, 0, 0) + struct.pack(">i?", 300_000, False)
         answer = self.ask(CREATE_TOPICS, body)
         at = 8 + 2 + len(name)
         code = struct.unpack_from(">h", answer, at)[0]
