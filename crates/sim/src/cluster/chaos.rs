@@ -60,10 +60,7 @@ impl World {
                 }
                 self.note(|| format!("the clock of n{id} jumps"));
             }
-            68..76 => {
-                self.note(|| format!("n{id} is asked to leave"));
-                self.poke(id, Stimulus::Leave)?;
-            }
+            68..76 => self.ask_to_leave(id)?,
             76..86 => self.poke(id, Stimulus::WriteSnapshot)?,
             86..90 => self.poke(id, Stimulus::CleanLog)?,
             90..94 => self.reassign(),
@@ -77,6 +74,17 @@ impl World {
         let up: Vec<NodeId> =
             self.nodes.values().filter(|node| node.is_up()).map(|node| node.id).collect();
         self.rng.pick(&up).copied()
+    }
+
+    /// A broker that stops before it is registered leaves no epoch behind, as in Kafka: to the controller that is an unclean end.
+    fn ask_to_leave(&mut self, id: NodeId) -> Done {
+        let Some(node) = self.nodes.get(&id) else { return Ok(()) };
+        let is_clean = self.mood.rough || self.checks.is_sound(node);
+        if !is_clean && !self.checks.may_fail(&self.nodes, id) {
+            return Ok(());
+        }
+        self.note(|| format!("n{id} is asked to leave"));
+        self.poke(id, Stimulus::Leave)
     }
 
     /// The process dies; with the power, what was not flushed goes, too.
