@@ -24,7 +24,7 @@ fn clusters_keep_their_promises() {
     let seeds = number("MONEDULA_SIM_SEEDS");
     let begun = Instant::now();
     let mut all = Stats::default();
-    for seed in first..first + seeds.unwrap_or(60) {
+    for seed in first..first + seeds.unwrap_or(1_000) {
         if seeds.is_none() && begun.elapsed() > BUDGET {
             println!("{} seeds", seed - first);
             break;
