@@ -152,7 +152,8 @@ class Trial:
         """From a static quorum to one whose voters may change, while the other kind leads."""
         self.leads(OTHER)
         before = self.kraft_version()
-        self.tool("FeatureCommand", "upgrade", "--feature", "kraft.version=1")
+        # A new leader hears from each voter what that one supports, and refuses until it has.
+        eventually(30, lambda: self.tool("FeatureCommand", "upgrade", "--feature", "kraft.version=1") is not False, 1)
         leader = self.cluster.leader()
         leader.kill()
         self.next_leader(leader)
