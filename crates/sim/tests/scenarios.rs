@@ -1,6 +1,7 @@
 //! What broke others, played step by step in a whole cluster; the rules of the simulation are held after every step.
 
-use sim::cluster::{Failure, Scenario};
+use sim::cluster::Scenario;
+use sim::seeds::Failure;
 
 type Played = Result<(), Failure>;
 

@@ -13,39 +13,25 @@ use super::meta_log::{Batch, Data};
 use super::node::{Node, Nodes};
 use super::partition_checks::Partitions;
 use super::quorum::Done;
+use crate::seeds::counts;
 
-/// How much happened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    pub events: u64,
-    pub crashes: u64,
-    pub elections: u64,
-    pub metadata_batches: u64,
-    pub committed: u64,
-    pub acked: u64,
-    pub consumed: u64,
-    /// Losses of power that took records with them.
-    pub losses: u64,
-    pub partition_elections: u64,
-    /// Voters that were to come or to go.
-    pub voter_changes: u64,
-    /// Answers of group coordinators.
-    pub group_replies: u64,
-}
-
-impl Stats {
-    pub fn add(&mut self, other: &Self) {
-        self.events += other.events;
-        self.crashes += other.crashes;
-        self.elections += other.elections;
-        self.metadata_batches += other.metadata_batches;
-        self.committed += other.committed;
-        self.acked += other.acked;
-        self.consumed += other.consumed;
-        self.losses += other.losses;
-        self.partition_elections += other.partition_elections;
-        self.voter_changes += other.voter_changes;
-        self.group_replies += other.group_replies;
+counts! {
+    /// How much happened.
+    pub struct Stats {
+        pub events,
+        pub crashes,
+        pub elections,
+        pub metadata_batches,
+        pub committed,
+        pub acked,
+        pub consumed,
+        /// Losses of power that took records with them.
+        pub losses,
+        pub partition_elections,
+        /// Voters that were to come or to go.
+        pub voter_changes,
+        /// Answers of group coordinators.
+        pub group_replies,
     }
 }
 

@@ -27,12 +27,12 @@ mod tamper;
 mod trace;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub use checks::Stats;
 pub use scenario::Scenario;
 pub use tamper::Tamper;
 use world::World;
+
+use crate::seeds::{self, Failure, Report};
 
 /// How one run goes.
 #[derive(Clone, Copy, Debug)]
@@ -52,42 +52,11 @@ impl Plan {
     }
 }
 
-/// A run that went well.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Report {
-    pub stats: Stats,
-    /// Of everything that happened.
-    pub digest: u64,
-}
-
-/// A run that did not.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub seed: u64,
-    pub what: String,
-    /// The last things that happened.
-    pub trace: Vec<String>,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for line in &self.trace {
-            writeln!(f, "  {line}")?;
-        }
-        writeln!(f, "seed {}: {}", self.seed, self.what)?;
-        write!(
-            f,
-            "again: MONEDULA_SIM_SEED={} cargo test -p monedula-sim --test cluster",
-            self.seed
-        )
-    }
-}
-
 /// Lets one world live and die.
 ///
 /// # Errors
 /// With the rule that was broken; a panic of a machine is a broken rule, too.
-pub fn run(plan: Plan) -> Result<Report, Failure> {
+pub fn run(plan: Plan) -> seeds::Run<Stats> {
     match live(plan, false) {
         // Once more, with somebody who takes notes.
         Err(_) => live(plan, true),
@@ -95,19 +64,15 @@ pub fn run(plan: Plan) -> Result<Report, Failure> {
     }
 }
 
-fn live(plan: Plan, traced: bool) -> Result<Report, Failure> {
-    let failure = |what: String, trace| Failure { seed: plan.seed, what, trace };
-    let mut world = World::new(plan, traced).map_err(|what| failure(what, Vec::new()))?;
-    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
-    let what = match lived {
-        Ok(Ok(())) => {
-            return Ok(Report { stats: world.checks.stats, digest: world.trace.digest() });
-        }
-        Ok(Err(what)) => what,
-        Err(panic) => match panic.downcast::<String>() {
-            Ok(words) => format!("a machine panicked: {words}"),
-            Err(_) => "a machine panicked".to_owned(),
-        },
-    };
-    Err(failure(what, world.trace.lines()))
+fn live(plan: Plan, traced: bool) -> seeds::Run<Stats> {
+    let mut world =
+        World::new(plan, traced).map_err(|what| failure(plan.seed, what, Vec::new()))?;
+    match seeds::guarded(|| world.live()) {
+        Ok(()) => Ok(Report { stats: world.checks.stats, digest: world.trace.digest() }),
+        Err(what) => Err(failure(plan.seed, what, world.trace.lines())),
+    }
+}
+
+fn failure(seed: u64, what: String, trace: Vec<String>) -> Failure {
+    Failure { test: "cluster", seed, what, trace }
 }

@@ -7,7 +7,8 @@ use super::message::Peer;
 use super::network::Weather;
 use super::quorum::Done;
 use super::world::{Event, Mood, World};
-use super::{Failure, Plan};
+use super::{Plan, failure};
+use crate::seeds::Failure;
 
 /// A world under direction. Every step holds the rules.
 pub struct Scenario {
@@ -21,8 +22,8 @@ impl Scenario {
     /// As every step: with the rule that is broken, and what happened.
     pub fn start(seed: u64, brokers: i32) -> Result<Self, Failure> {
         let plan = Plan { chaos_ms: 0, rest_ms: 0, ..Plan::new(seed) };
-        let failure = |what| Failure { seed, what, trace: Vec::new() };
-        let mut world = World::shaped(plan, true, Some((3, brokers, 0))).map_err(failure)?;
+        let world = World::shaped(plan, true, Some((3, brokers, 0)));
+        let mut world = world.map_err(|what| failure(seed, what, Vec::new()))?;
         world.mood = Mood::QUIET;
         world.network.weather = Weather::CALM;
         let mut scenario = Self { world };
@@ -32,11 +33,8 @@ impl Scenario {
     }
 
     fn told(&mut self, act: impl FnOnce(&mut World) -> Done) -> Result<(), Failure> {
-        act(&mut self.world).map_err(|what| Failure {
-            seed: self.world.plan.seed,
-            what,
-            trace: self.world.trace.lines(),
-        })
+        let seed = self.world.plan.seed;
+        act(&mut self.world).map_err(|what| failure(seed, what, self.world.trace.lines()))
     }
 
     /// Time passes.

@@ -8,38 +8,25 @@ use coordinator::{LogRecord, Shard};
 use group::{GroupShard, Kind, invariants};
 
 use super::turn::Told;
+use crate::seeds::counts;
 
 pub type Verdict = Result<(), String>;
 type Place = (Arc<str>, TopicPartition);
 
-/// What was seen to happen, to know that a run was worth something.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct Stats {
-    pub steps: u64,
-    pub records: u64,
-    pub generations: u64,
-    pub commits: u64,
-    pub fenced: u64,
-    pub reloads: u64,
-    pub failed_appends: u64,
-    pub lost_messages: u64,
-    pub groups_ended: u64,
-    /// From one protocol to the other, with members.
-    pub conversions: u64,
-}
-
-impl Stats {
-    pub fn add(&mut self, other: &Self) {
-        self.steps += other.steps;
-        self.records += other.records;
-        self.generations += other.generations;
-        self.commits += other.commits;
-        self.fenced += other.fenced;
-        self.reloads += other.reloads;
-        self.failed_appends += other.failed_appends;
-        self.lost_messages += other.lost_messages;
-        self.groups_ended += other.groups_ended;
-        self.conversions += other.conversions;
+counts! {
+    /// What was seen to happen, to know that a run was worth something.
+    pub struct Stats {
+        pub steps,
+        pub records,
+        pub generations,
+        pub commits,
+        pub fenced,
+        pub reloads,
+        pub failed_appends,
+        pub lost_messages,
+        pub groups_ended,
+        /// From one protocol to the other, with members.
+        pub conversions,
     }
 }
 

@@ -19,6 +19,8 @@ pub use checks::Stats;
 pub use tamper::Tamper;
 use world::World;
 
+use crate::seeds::{self, Failure, Report};
+
 /// How one run goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -35,41 +37,14 @@ impl Plan {
     }
 }
 
-/// A run that went well.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Report {
-    pub stats: Stats,
-    /// Of everything that happened.
-    pub digest: u64,
-}
-
-/// A run that did not.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub seed: u64,
-    pub what: String,
-    /// The last things that happened.
-    pub trace: Vec<String>,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for line in &self.trace {
-            writeln!(f, "  {line}")?;
-        }
-        writeln!(f, "seed {}: {}", self.seed, self.what)?;
-        write!(f, "again: MONEDULA_SIM_SEED={} cargo test -p monedula-sim", self.seed)
-    }
-}
-
 /// Lets one world live and die.
 ///
 /// # Errors
 /// With the rule that was broken.
-pub fn run(plan: Plan) -> Result<Report, Failure> {
+pub fn run(plan: Plan) -> seeds::Run<Stats> {
     let mut world = World::new(plan);
-    match world.live() {
+    match seeds::guarded(|| world.live()) {
         Ok(()) => Ok(Report { stats: world.checks.stats, digest: world.digest() }),
-        Err(what) => Err(Failure { seed: plan.seed, what, trace: world.trace() }),
+        Err(what) => Err(Failure { test: "groups", seed: plan.seed, what, trace: world.trace() }),
     }
 }
