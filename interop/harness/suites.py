@@ -35,6 +35,7 @@ GO = WORK / "go-clients"
 SUITES = [
     Suite("java-clients", (install.java_classes,), java("clients", BROKER_JARS, "Clients")),
     Suite("java-tools", (install.java_classes,), java("tools", TOOLS_JARS, "Tools")),
+    Suite("java-tools-cluster", (install.java_classes,), [sys.executable, HERE / "tools" / "suite.py"], 240, own_servers=True),
     Suite("kcat", (install.kcat,), [sys.executable, HERE / "kcat" / "suite.py"]),
     Suite("confluent", (install.python_clients,), [PYTHON, HERE / "python" / "confluent.py"]),
     Suite("kafka-python", (install.python_clients,), [PYTHON, HERE / "python" / "kafkapython.py"]),

@@ -117,6 +117,32 @@ CLUSTER = [
     ("topics", "--bootstrap-server B --delete --topic P-m", None),
 ]
 
+# A broker is away. Not for `compare.py`: "stop" and "start" are done to a node.
+AWAY = [
+    ("topics", "--bootstrap-server B --create --topic P-r --replica-assignment 1:2:3,2:3:1,3:1:2", None),
+    ("console-producer", "--bootstrap-server B --topic P-r", "a\nb\nc\n"),
+    SETTLE,
+    *of(RV, "--broker-list B --topics-include P-r --time -2 --report-interval-ms 500"),
+    ("stop-node", "3", None),
+    *of(CL, "list-endpoints -b B", "list-endpoints -b B --include-fenced-brokers"),
+    *of(MQ, "--bootstrap-server B describe --status", "--bootstrap-controller K describe --replication"),
+    ("topics", "--bootstrap-server B --describe --topic P-r", None),
+    ("topics", "--bootstrap-server B --describe --under-replicated-partitions", None),
+    *of(LE, "--bootstrap-server B --election-type preferred --topic P-r --partition 2",
+        "--bootstrap-server B --election-type preferred --path-to-json-file DIR/P-elect-replicated",
+        "--bootstrap-server B --election-type unclean --all-topic-partitions"),
+    *of(LD, "--bootstrap-server B --describe --topic-list P-r", "--bootstrap-server B --describe --broker-list 3"),
+    *reassign("--execute --reassignment-json-file DIR/P-to-away", "--list", "--verify --reassignment-json-file DIR/P-to-away --preserve-throttles",
+              "--cancel --reassignment-json-file DIR/P-to-away --preserve-throttles"),
+    *of(CL, "unregister -b B --id 3", "unregister -b B --id 3", "list-endpoints -b B --include-fenced-brokers"),
+    *reassign("--execute --reassignment-json-file DIR/P-to-away"),
+    ("start-node", "3", None),
+    SETTLE,
+    *of(CL, "list-endpoints -b B"),
+    *of(LE, "--bootstrap-server B --election-type preferred --all-topic-partitions"),
+    ("topics", "--bootstrap-server B --describe --topic P-r", None),
+]
+
 
 def file(*partitions, version=1):
     listed = ", ".join('{"topic": "%s", "partition": %d, "replicas": %s%s}' % (topic, index, replicas, dirs) for topic, index, replicas, dirs in partitions)
@@ -143,6 +169,8 @@ FILES = {
     "P-no-partition": file(("P-m", 7, [1, 2], "")),
     "P-dirs": file(("P-m", 0, [2, 3], dirs("NODES/node-2/data-1", "NODES/node-3/data-1"))),
     "P-bad-dir": file(("P-m", 0, [2, 3], dirs("/nowhere", "any"))),
+    "P-elect-replicated": '{"partitions": [{"topic": "P-r", "partition": 1}, {"topic": "P-r", "partition": 2}]}',
+    "P-to-away": file(("P-r", 0, [1, 3], "")),
     "P-topics": '{"version": 1, "topics": [{"topic": "P-m"}]}',
     "P-no-topics": '{"version": 1, "topics": [{"topic": "P-zz"}]}',
 }

@@ -183,19 +183,22 @@ def main():
     with three_nodes(args) as cluster:
         cluster.wipe()
         cluster.start()
-        new = cluster.node(101)
-        meta = (new.data / "meta.properties").read_text()
-        known = {
-            "B": cluster.bootstrap,
-            "K": cluster.bootstrap_controllers,
-            "NEW": str(new.config),
-            "NEWDIR": re.search(r"directory\.id=(.*)", meta)[1],
-            "NODES": str(cluster.directory),
-        }
         try:
-            return compare(args, args.groups or list(cluster_cases.CASES), known)
+            return compare(args, args.groups or list(cluster_cases.CASES), known_of(cluster))
         finally:
             cluster.wipe()
+
+
+def known_of(cluster):
+    """What the words of the cases stand for."""
+    new = cluster.node(101)
+    return {
+        "B": cluster.bootstrap,
+        "K": cluster.bootstrap_controllers,
+        "NEW": str(new.config),
+        "NEWDIR": re.search(r"directory\.id=(.*)", (new.data / "meta.properties").read_text())[1],
+        "NODES": str(cluster.directory),
+    }
 
 
 def three_nodes(args):

@@ -13,6 +13,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -22,6 +23,7 @@ import org.apache.kafka.common.utils.Exit;
 
 /** Apache Kafka's command-line tools, all in one JVM: each is called by its main method, with its exit code and output caught. */
 public final class Tools {
+    private static final int LIMIT_S = 40;
     static final String T = "org.apache.kafka.tools.";
     private static final PrintStream REPORT = System.out;
     static final String BOOTSTRAP = System.getenv("BOOTSTRAP");
@@ -82,11 +84,21 @@ public final class Tools {
     static Result tool(String main, String input, Predicate<String> complete, String... args) throws Exception {
         ByteArrayOutputStream caught = new ByteArrayOutputStream();
         PrintStream out = new PrintStream(caught, true);
+        try {
+            int code = call(main, input, () -> complete.test(caught.toString()), out, out, args);
+            return new Result(code, caught.toString());
+        } catch (java.util.concurrent.TimeoutException e) {
+            throw new AssertionError("no end after " + LIMIT_S + " s: " + caught);
+        }
+    }
+
+    /** Calls a tool with these streams; its exit code. */
+    static int call(String main, String input, BooleanSupplier complete, PrintStream out, PrintStream err, String... args) throws Exception {
         PrintStream oldOut = System.out;
         PrintStream oldErr = System.err;
         java.io.InputStream oldIn = System.in;
         System.setOut(out);
-        System.setErr(out);
+        System.setErr(err);
         System.setIn(new ByteArrayInputStream(input.getBytes()));
         firstExit = null;
         try {
@@ -94,22 +106,20 @@ public final class Tools {
             int code = THREAD.submit(() -> {
                 try {
                     // Scala's console has its own reference to the output.
-                    scalaOut(out, () -> method.invoke(null, (Object) args));
+                    scalaOut(out, err, () -> method.invoke(null, (Object) args));
                     return firstExit == null ? 0 : firstExit;
                 } catch (InvocationTargetException e) {
                     if (firstExit != null) {
                         return firstExit;
                     }
-                    e.getCause().printStackTrace(out);
+                    e.getCause().printStackTrace(err);
                     return 1;
                 }
-            }).get(40, TimeUnit.SECONDS);
-            for (long end = System.currentTimeMillis() + 10_000; !complete.test(caught.toString()) && System.currentTimeMillis() < end; ) {
+            }).get(LIMIT_S, TimeUnit.SECONDS);
+            for (long end = System.currentTimeMillis() + 10_000; !complete.getAsBoolean() && System.currentTimeMillis() < end; ) {
                 Thread.sleep(20);
             }
-            return new Result(code, caught.toString());
-        } catch (java.util.concurrent.TimeoutException e) {
-            throw new AssertionError("no end after 40 s: " + caught);
+            return code;
         } finally {
             System.setOut(oldOut);
             System.setErr(oldErr);
@@ -117,9 +127,9 @@ public final class Tools {
         }
     }
 
-    private static void scalaOut(PrintStream out, Callable<Object> body) throws Exception {
+    private static void scalaOut(PrintStream out, PrintStream err, Callable<Object> body) throws Exception {
         Object[] thrown = new Object[1];
-        scala.Console$.MODULE$.withOut(out, () -> scala.Console$.MODULE$.withErr(out, () -> {
+        scala.Console$.MODULE$.withOut(out, () -> scala.Console$.MODULE$.withErr(err, () -> {
             try {
                 return body.call();
             } catch (Exception e) {
