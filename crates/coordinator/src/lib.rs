@@ -4,12 +4,14 @@
 //! topic; the driver feeds events, executes effects and owns the only road to the log.
 
 mod load;
+mod placement;
 mod runtime;
 mod shard;
 pub mod testing;
 mod timers;
 
 pub use load::LoadError;
+pub use placement::{partition_for, string_hash};
 pub use runtime::{Effect, Event, Linger, RuntimeConfig, ShardRuntime};
 pub use shard::{Decision, LogRecord, Producer, Shard, decision, error_for_client};
 pub use timers::Timers;

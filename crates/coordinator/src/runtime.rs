@@ -5,6 +5,7 @@
 //! and fails every request that was handled since, so nothing is left behind that the log does not hold.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 
 use base::machine::{ReplyId, TimerChange};
 use base::time::Now;
@@ -81,7 +82,7 @@ pub enum Event<S: Shard> {
 
 /// What the driver is to do, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect<R> {
+pub enum Effect<R, D = Infallible> {
     /// Read the log from its start and give it to [`ShardRuntime::load`].
     Load {
         epoch: LeaderEpoch,
@@ -94,6 +95,9 @@ pub enum Effect<R> {
         id: ReplyId,
         reply: Result<R, ErrorCode>,
     },
+    /// What committed state asks for, once for each leadership: the driver does it, and tells the shard by a request. It forgets
+    /// about it when it gets [`Self::FailAll`].
+    Duty(D),
     /// Every request that is not answered yet gets this.
     FailAll {
         error: ErrorCode,
@@ -172,9 +176,11 @@ pub struct ShardRuntime<S: Shard> {
     committed_found: bool,
     /// Where the log ended when it was loaded.
     loaded_end: Offset,
+    /// The last duty that was told.
+    duties_told: u64,
 }
 
-type Effects<S> = Vec<Effect<<S as Shard>::Reply>>;
+type Effects<S> = Vec<Effect<<S as Shard>::Reply, <S as Shard>::Duty>>;
 
 impl<S: Shard> ShardRuntime<S> {
     /// `blank` is the state of an empty log.
@@ -193,6 +199,7 @@ impl<S: Shard> ShardRuntime<S> {
             high_watermark: Offset::ZERO,
             committed_found: false,
             loaded_end: Offset::ZERO,
+            duties_told: 0,
         }
     }
 
@@ -540,6 +547,13 @@ impl<S: Shard> ShardRuntime<S> {
         let uncommitted = self.high_watermark;
         while let Some((_, id, reply)) = self.waiting.pop_front_if(|(at, ..)| *at <= uncommitted) {
             effects.push(Effect::Reply { id, reply: Ok(reply) });
+        }
+        // What the predecessor wrote last may have ended what an older record asks for.
+        if self.is_active() && self.high_watermark >= self.loaded_end {
+            for (number, duty) in self.committed.duties(self.duties_told) {
+                self.duties_told = number;
+                effects.push(Effect::Duty(duty));
+            }
         }
     }
 }

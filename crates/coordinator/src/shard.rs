@@ -39,6 +39,8 @@ pub trait Shard: Clone {
     type Reply;
     type Timer: Ord + Clone;
     type Record;
+    /// Work outside of the log that committed state asks for (markers in other partitions); `Infallible` when there is none.
+    type Duty;
     /// What the broker knows besides the shard: configuration, a narrow view of metadata.
     type View;
 
@@ -62,6 +64,12 @@ pub trait Shard: Clone {
 
     /// Takes over a record that was decided now or read from the log; `producer` for those of a transaction that is still open.
     fn replay(&mut self, offset: Offset, producer: Option<Producer>, record: &Self::Record);
+
+    /// Asked of committed state: the duties with numbers above `after`, ascending. `replay` gives each a number that is higher than
+    /// all before it; a duty that is done, or void, is not listed any more.
+    fn duties(&self, _after: u64) -> Vec<(u64, Self::Duty)> {
+        Vec::new()
+    }
 
     /// A transaction of this producer ended.
     fn replay_marker(&mut self, producer: Producer, commit: bool);

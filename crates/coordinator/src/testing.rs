@@ -25,6 +25,8 @@ pub struct TestContext<S: Shard> {
     /// How far the next load knows the log to be committed, when that is not its end.
     pub known_at_load: Option<Offset>,
     pub replies: BTreeMap<ReplyId, Result<S::Reply, ErrorCode>>,
+    /// Told and not taken.
+    pub duties: Vec<S::Duty>,
     owed: Vec<ReplyId>,
     next_id: u64,
     blank: S,
@@ -43,6 +45,7 @@ impl<S: Shard> TestContext<S> {
             hold_commits: false,
             known_at_load: None,
             replies: BTreeMap::new(),
+            duties: Vec::new(),
             owed: Vec::new(),
             next_id: 0,
             blank,
@@ -102,6 +105,7 @@ impl<S: Shard> TestContext<S> {
     pub fn reload(&mut self) {
         self.runtime = ShardRuntime::new(self.blank.clone(), self.config);
         self.owed.clear();
+        self.duties.clear();
         self.event(Event::Lead { epoch: LeaderEpoch(1) });
     }
 
@@ -119,7 +123,7 @@ impl<S: Shard> TestContext<S> {
         ReplyId(self.next_id)
     }
 
-    fn execute(&mut self, effect: Effect<S::Reply>) {
+    fn execute(&mut self, effect: Effect<S::Reply, S::Duty>) {
         match effect {
             Effect::Load { .. } => self.load(),
             Effect::Append { records } => match self.append_error {
@@ -138,7 +142,9 @@ impl<S: Shard> TestContext<S> {
                 self.owed.retain(|owed| *owed != id);
                 self.replies.insert(id, reply);
             }
+            Effect::Duty(duty) => self.duties.push(duty),
             Effect::FailAll { error } => {
+                self.duties.clear();
                 for id in std::mem::take(&mut self.owed) {
                     self.replies.insert(id, Err(error));
                 }

@@ -1,6 +1,8 @@
 //! The runtime with a toy shard: a map of numbers, written by requests.
 #![allow(clippy::unwrap_used)]
 
+use std::convert::Infallible;
+
 use base::Offset;
 use base::machine::{Outcome, ReplyId, TimerChange};
 use base::time::Now;
@@ -49,6 +51,7 @@ impl Shard for Toy {
     type Reply = Option<u8>;
     type Timer = Reminder;
     type Record = Row;
+    type Duty = Infallible;
     type View = ();
 
     fn handle(&mut self, now: Now, id: ReplyId, ask: Ask, (): &()) -> Decision<Self> {

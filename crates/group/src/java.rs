@@ -6,11 +6,7 @@
 use std::cmp::Ordering;
 
 use base::Uuid;
-
-/// `String.hashCode`.
-pub(crate) fn string_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
-}
+pub(crate) use coordinator::string_hash;
 
 /// `String.compareTo`: by UTF-16 units.
 pub(crate) fn string_cmp(a: &str, b: &str) -> Ordering {

@@ -22,6 +22,8 @@ mod view;
 const TEXT_BYTES_MAX: usize = 0x7fff;
 
 pub use caller::Caller;
+/// The partition of `__consumer_offsets` that holds a group.
+pub use coordinator::partition_for;
 pub use groups::Kind;
 pub use offsets::{Committed, Offsets};
 pub use record::{ConsumerRecord, GroupRecord, MemberAssignment};
@@ -29,9 +31,3 @@ pub use shard::{DeletedTopic, GroupShard, Query, Reply, Request, Timer};
 pub use topic_hash::{group_hash, topic_hash};
 pub use topic_regex::TopicRegex;
 pub use view::{Metadata, OffsetsConfig, Topic, View};
-
-/// The partition of `__consumer_offsets` that holds a group: Java's hash of the id, made positive as Kafka does.
-pub fn partition_for(group: &str, partitions: i32) -> i32 {
-    let hash = java::string_hash(group);
-    hash.checked_abs().unwrap_or(0) % partitions.max(1)
-}

@@ -1,5 +1,6 @@
 //! One partition of `__consumer_offsets` as a state machine.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use base::machine::{Outcome, ReplyId, TimerChange};
@@ -121,6 +122,7 @@ impl Shard for GroupShard {
     type Reply = Reply;
     type Timer = Timer;
     type Record = GroupRecord;
+    type Duty = Infallible;
     type View = View;
 
     fn handle(&mut self, now: Now, id: ReplyId, request: Request, view: &View) -> Decision<Self> {

@@ -191,6 +191,7 @@ impl Owner {
                     let _gone = answer.send(reply);
                 }
             }
+            Effect::Duty(none) => match none {},
             Effect::FailAll { error } => {
                 for (_, answer) in self.owed.drain() {
                     let _gone = answer.send(Err(error));

@@ -179,6 +179,7 @@ impl Coordinator {
                             cx.reply(call, Tell::Group(reply));
                         }
                     }
+                    Effect::Duty(none) => match none {},
                     Effect::FailAll { error } => self.fail_all(cx, error),
                 }
             }
