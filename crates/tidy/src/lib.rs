@@ -16,6 +16,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("replication", &["base", "protocol"]),
     ("coordinator", &["base", "protocol", "records"]),
     ("group", &["base", "coordinator", "protocol"]),
+    ("transaction", &["base", "coordinator", "protocol"]),
     ("storage", &["base", "protocol", "records"]),
     ("net", &["base", "protocol"]),
     (
@@ -31,6 +32,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
             "replication",
             "coordinator",
             "group",
+            "transaction",
             "storage",
             "net",
         ],
@@ -59,6 +61,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
             "records",
             "replication",
             "storage",
+            "transaction",
         ],
     ),
     // A proxy for failure tests, no part of the product; of `protocol` only the names of the APIs.
@@ -78,6 +81,7 @@ pub const PURE: &[&str] = &[
     "replication",
     "coordinator",
     "group",
+    "transaction",
 ];
 
 /// What the pure crates must not name.

@@ -1,0 +1,48 @@
+//! Transactional ids and their transactions: the shard that `__transaction_state` remembers.
+//!
+//! Pure. Must not know: brokers, partitions' logs, which topics exist.
+//!
+//! # What the driver does
+//!
+//! One `coordinator::ShardRuntime<TransactionShard>` for each led partition of `__transaction_state`, driven like every other.
+//! [`partition_for`] says which partition holds an id. Requests decide on the newest state and are answered when what they rest
+//! on is committed; queries (verification, descriptions, lists) see committed state alone. Beyond that:
+//!
+//! * **Producer ids.** [`Reply::NeedsProducerId`] means that nothing happened: the driver gets an id from its block and repeats the
+//!   request with `fresh`. An id that is handed in is either used or lost.
+//! * **Markers.** After the record that decides a transaction is committed, and for every decided transaction after a load, the
+//!   runtime tells [`Duty::Markers`]. The driver looks up the leaders of the partitions and sends each a WriteTxnMarkers with the
+//!   leader epoch of its own partition as coordinator epoch. It hands in what came of it with [`Request::Markers`]: each answer, or
+//!   [`MarkerOutcome::NoSuchPartition`] for a partition that the metadata does not know (a lost connection is no answer: it looks up
+//!   the leader and sends again). A duty with no partition, or none that exists, is handed in at once. [`Verdict::Again`] names the
+//!   partitions to send to again after a pause; [`Verdict::Done`], [`Verdict::Void`] and [`Verdict::Abandoned`] end the duty. When the
+//!   request itself fails with CoordinatorNotAvailable (the last record was not appended) it is repeated after a pause, with the same
+//!   content: handing in twice does no harm. On `Effect::FailAll` all duties of the shard are void.
+//! * **Timeouts.** Transactions that take too long are found by a timer. One that needs a new producer id for its end is told as
+//!   [`Duty::ProducerId`]; the driver answers with [`Request::TimeOut`]. If it does not, the next timer tells it again.
+//!
+//! Where Kafka answers CONCURRENT_TRANSACTIONS because a record of the same id is not committed yet, this shard decides on top of that
+//! record. In the states that wait for markers the error is the same as Kafka's.
+
+mod errors;
+mod filters;
+pub mod invariants;
+mod record;
+mod request;
+mod shard;
+mod state;
+mod transaction;
+mod view;
+
+/// The partition of `__transaction_state` that holds a transactional id.
+pub use coordinator::partition_for;
+pub use filters::Filters;
+pub use record::TransactionRecord;
+pub use request::{
+    AddPartitions, Added, Duty, EndTxn, InitProducerId, MarkerOutcome, Markers, Query, Reply,
+    Request, TimeOut, Timer, Verdict, Verify, Written,
+};
+pub use shard::TransactionShard;
+pub use state::State;
+pub use transaction::{Partitions, Transaction};
+pub use view::{Config, View};
