@@ -42,6 +42,8 @@ pub struct Lifecycle {
     wishes: Arc<Mutex<Wishes>>,
     changed: Arc<Notify>,
     stage: watch::Receiver<(Stage, BrokerEpoch)>,
+    /// Counts the controller's answers.
+    heard: watch::Receiver<u64>,
 }
 
 #[derive(Default)]
@@ -89,6 +91,17 @@ impl Lifecycle {
         self.reached(|stage| matches!(stage, Stage::ShuttingDown | Stage::Failed)).await;
     }
 
+    /// Waits until no controller has answered for so long.
+    pub async fn silence(&self, at_least: Duration) {
+        let mut heard = self.heard.clone();
+        while let Ok(heard) = tokio::time::timeout(at_least, heard.changed()).await {
+            if heard.is_err() {
+                // It has ended, and tells so in other ways.
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Log directories that have failed so far.
     pub fn set_offline_dirs(&self, dirs: Vec<DirectoryId>) {
         self.wish(|wishes| wishes.offline = dirs);
@@ -132,8 +145,10 @@ pub fn start(
 ) -> Lifecycle {
     let steps = Steps::new(config);
     let (sender, stage) = watch::channel((steps.stage(), steps.broker_epoch()));
-    let lifecycle = Lifecycle { wishes: Arc::default(), changed: Arc::new(Notify::new()), stage };
-    tokio::spawn(run(steps, channel, image, lifecycle.clone(), sender));
+    let (hear, heard) = watch::channel(0);
+    let (wishes, changed) = (Arc::default(), Arc::new(Notify::new()));
+    let lifecycle = Lifecycle { wishes, changed, stage, heard };
+    tokio::spawn(run(steps, channel, image, lifecycle.clone(), sender, hear));
     lifecycle
 }
 
@@ -143,6 +158,7 @@ async fn run(
     image: Arc<ArcSwap<Image>>,
     lifecycle: Lifecycle,
     stage: watch::Sender<(Stage, BrokerEpoch)>,
+    hear: watch::Sender<u64>,
 ) {
     let registration_deadline =
         tokio::time::sleep(Duration::from_millis(steps.registration_timeout_ms()));
@@ -174,6 +190,9 @@ async fn run(
             Some(Say::Heartbeat(request)) => {
                 let answer = channel.heartbeat(request).await;
                 log("heartbeat", answer.as_ref().map(|answer| answer.error_code));
+                if answer.is_ok() {
+                    hear.send_modify(|answers| *answers += 1);
+                }
                 steps.on_heartbeat(answer.ok().as_ref())
             }
         };

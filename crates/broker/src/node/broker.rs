@@ -56,10 +56,19 @@ impl Broker {
 
     /// The controller moves leaderships away and lets the broker go; its epoch, for the marker of a clean stop.
     pub async fn leave(&self, node: &Node) -> BrokerEpoch {
-        if node.config().node.controlled_shutdown_enable {
+        let config = node.config();
+        if config.node.controlled_shutdown_enable {
             self.lifecycle.begin_controlled_shutdown();
-            if tokio::time::timeout(RELEASE_MAX, self.lifecycle.released()).await.is_err() {
-                warn!("the controller did not let this broker go in time");
+            let session_ms = u64::try_from(config.node.broker_session_timeout_ms).unwrap_or(0);
+            tokio::select! {
+                () = self.lifecycle.released() => {}
+                () = tokio::time::sleep(RELEASE_MAX) => {
+                    warn!("the controller did not let this broker go in time");
+                }
+                // A controller that did not hear of it either has fenced it by then.
+                () = self.lifecycle.silence(Duration::from_millis(session_ms)) => {
+                    warn!("no controller let this broker go: none answers");
+                }
             }
         }
         self.lifecycle.stop();

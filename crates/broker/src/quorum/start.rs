@@ -107,12 +107,12 @@ impl<M: Machine> Quorum<M> {
 }
 
 /// Followers hear of a leader in the same moments. If all gave it up in the same moment, too, they would all stand for election
-/// and split the votes, so neighbours in the order of ids wait a little longer than each other, at most a tenth.
+/// and split the votes, so neighbours in the order of ids wait a little shorter than each other, at most a tenth.
 fn patience_ms(config: &QuorumConfig) -> u64 {
     const STEPS: u64 = 8;
     let fetch_timeout_ms = config.times.fetch_timeout_ms;
     let step = u64::from(config.node_id.get().unsigned_abs()) % STEPS;
-    fetch_timeout_ms.saturating_add(fetch_timeout_ms / (10 * STEPS) * step)
+    fetch_timeout_ms.saturating_sub(fetch_timeout_ms / (10 * STEPS) * step)
 }
 
 /// A quorum of this very node, but with another directory: `meta.properties` is not the one that belongs here.

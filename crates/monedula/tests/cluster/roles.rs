@@ -174,3 +174,14 @@ fn active(cluster: &Cluster) -> i32 {
     });
     leader
 }
+
+#[test]
+fn a_broker_that_no_controller_hears_stops_when_its_session_is_over() {
+    let session = [("broker.session.timeout.ms", "2000"), ("broker.heartbeat.interval.ms", "500")];
+    let mut cluster = Cluster::separate(1, 1, &session);
+    cluster.kill(1);
+    let begin = std::time::Instant::now();
+    assert_eq!(cluster.stop(101), Some(0));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(15), "not when patience ends");
+    assert!(cluster.data(101).join(".kafka_cleanshutdown").exists());
+}
