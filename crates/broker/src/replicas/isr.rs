@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, TopicId, TopicIdPartition};
+use base::{NodeId, TopicIdPartition};
 use controller::{ControllerReply, ControllerRequest};
 use protocol::ErrorCode;
-use protocol::messages::alter_partition_request::{
-    AlterPartitionRequest, BrokerState, PartitionData, TopicData,
-};
-use protocol::messages::alter_partition_response::{self, AlterPartitionResponse};
+use protocol::messages::alter_partition_request::AlterPartitionRequest;
+use protocol::messages::alter_partition_response::AlterPartitionResponse;
 use replication::{IsrAnswer, IsrProposal};
 use tracing::{debug, info, warn};
 
@@ -21,8 +19,6 @@ use crate::node::Node;
 const LOOK_EVERY_MS: u64 = 1_000;
 /// The pause before the controller is asked again (Kafka's value).
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-/// From this version on AlterPartition names the epochs of brokers.
-const VERSION: i16 = 3;
 
 type Proposed = Vec<(TopicIdPartition, IsrProposal)>;
 
@@ -75,40 +71,16 @@ pub async fn ask(node: WeakNode) {
 fn request(node: &Node, proposed: &Proposed) -> Option<AlterPartitionRequest> {
     let image = node.image();
     let own = image.cluster.broker(node.static_config.node_id)?;
-    let state = |(id, epoch): &(NodeId, BrokerEpoch)| BrokerState {
-        broker_id: id.get(),
-        broker_epoch: if *id == own.id { own.epoch.get() } else { epoch.get() },
-        ..Default::default()
-    };
-    let mut topics: BTreeMap<TopicId, Vec<PartitionData>> = BTreeMap::new();
-    for (id, proposal) in proposed {
-        topics.entry(id.topic_id).or_default().push(PartitionData {
-            partition_index: id.partition.get(),
-            leader_epoch: proposal.leader_epoch.get(),
-            new_isr_with_epochs: proposal.isr.iter().map(state).collect(),
-            partition_epoch: proposal.partition_epoch.get(),
-            ..Default::default()
-        });
-    }
-    let topics = topics.into_iter().map(|(topic_id, partitions)| TopicData {
-        topic_id,
-        partitions,
-        ..Default::default()
-    });
-    Some(AlterPartitionRequest {
-        broker_id: own.id.get(),
-        broker_epoch: own.epoch.get(),
-        topics: topics.collect(),
-        ..Default::default()
-    })
+    let proposals = proposed.iter().map(|(id, proposal)| (*id, proposal));
+    Some(IsrProposal::request((own.id, own.epoch), proposals))
 }
 
 async fn submit(
     node: &Node,
     request: AlterPartitionRequest,
 ) -> BTreeMap<TopicIdPartition, IsrAnswer> {
-    let reply = node.controller.submit(ControllerRequest::AlterPartition(request, VERSION)).await;
-    match reply {
+    let request = ControllerRequest::AlterPartition(request, IsrProposal::VERSION);
+    match node.controller.submit(request).await {
         Ok(ControllerReply::AlterPartition(response)) => answers(&response),
         Ok(_) => BTreeMap::new(),
         Err(error) => {
@@ -124,33 +96,10 @@ fn answers(response: &AlterPartitionResponse) -> BTreeMap<TopicIdPartition, IsrA
         warn!(error = error.name(), "the controller refuses changes of in-sync replicas");
         return BTreeMap::new();
     }
-    let rows = response.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|partition| {
-            let id = TopicIdPartition::new(topic.topic_id, partition.partition_index);
-            (id, answer(partition))
-        })
-    });
-    rows.collect()
-}
-
-fn answer(partition: &alter_partition_response::PartitionData) -> IsrAnswer {
-    let error = ErrorCode::from_code(partition.error_code);
-    if error != ErrorCode::None {
-        debug!(error = error.name(), "a change of in-sync replicas is refused");
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    for refused in partitions.filter(|partition| partition.error_code != 0) {
+        let error = ErrorCode::from_code(refused.error_code).name();
+        debug!(error, "a change of in-sync replicas is refused");
     }
-    match error {
-        ErrorCode::None => IsrAnswer::Committed {
-            leader_epoch: LeaderEpoch(partition.leader_epoch),
-            partition_epoch: PartitionEpoch(partition.partition_epoch),
-            isr: partition.isr.iter().copied().map(NodeId).collect(),
-        },
-        ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted => IsrAnswer::Refused,
-        ErrorCode::UnknownTopicOrPartition
-        | ErrorCode::UnknownTopicId
-        | ErrorCode::FencedLeaderEpoch
-        | ErrorCode::InvalidUpdateVersion
-        | ErrorCode::InvalidRequest
-        | ErrorCode::NewLeaderElected => IsrAnswer::Outdated,
-        _ => IsrAnswer::Unknown,
-    }
+    IsrAnswer::all_of(response)
 }

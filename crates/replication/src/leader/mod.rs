@@ -5,6 +5,7 @@
 
 mod isr;
 mod progress;
+mod request;
 
 use std::collections::BTreeMap;
 

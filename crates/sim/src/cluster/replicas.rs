@@ -2,15 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{
-    BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, PartitionEpoch, TopicId, TopicIdPartition,
-};
+use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, PartitionEpoch, TopicIdPartition};
 use controller::{ControllerReply, ControllerRequest};
 use metadata::{Image, LocalPartition, Update};
-use protocol::ErrorCode;
-use protocol::messages::alter_partition_request::{
-    AlterPartitionRequest, BrokerState, PartitionData, TopicData,
-};
 use replication::{Ask as Wish, Event, FollowerEvent, IsrAnswer, IsrProposal, Position, Refusal};
 
 use super::context::{Context, Timer};
@@ -231,46 +225,26 @@ impl Replicas {
         }
         let Some(own) = image.cluster.broker(cx.id) else { return };
         let Some(leader) = leader else { return };
-        let state = |(id, epoch): &(NodeId, BrokerEpoch)| BrokerState {
-            broker_id: id.get(),
-            broker_epoch: if *id == own.id { own.epoch.get() } else { epoch.get() },
-            ..Default::default()
-        };
-        let mut topics: BTreeMap<TopicId, Vec<PartitionData>> = BTreeMap::new();
-        let mut asked = Vec::new();
+        let (mut proposed, mut asked) = (Vec::new(), Vec::new());
         for (id, replica) in &mut self.by_id {
             let Some(proposal) = replica.proposals.pop() else { continue };
             replica.proposals.clear();
-            topics.entry(id.topic_id).or_default().push(PartitionData {
-                partition_index: id.partition.get(),
-                leader_epoch: proposal.leader_epoch.get(),
-                new_isr_with_epochs: proposal.isr.iter().map(state).collect(),
-                partition_epoch: proposal.partition_epoch.get(),
-                ..Default::default()
-            });
             asked.push((*id, proposal.leader_epoch, proposal.id));
             if cx.is(Tamper::ShrinksAlone)
                 && let Some(log) = logs.get_mut(id)
             {
                 replica.step(cx, log, image, taken_for_granted(&proposal));
             }
+            proposed.push((*id, proposal));
         }
         if asked.is_empty() {
             return;
         }
         self.altering = true;
-        let topics = topics.into_iter().map(|(topic_id, partitions)| TopicData {
-            topic_id,
-            partitions,
-            ..Default::default()
-        });
-        let request = AlterPartitionRequest {
-            broker_id: own.id.get(),
-            broker_epoch: own.epoch.get(),
-            topics: topics.collect(),
-            ..Default::default()
-        };
-        let ask = Ask::Controller(ControllerRequest::AlterPartition(request, 3));
+        let proposals = proposed.iter().map(|(id, proposal)| (*id, proposal));
+        let request = IsrProposal::request((own.id, own.epoch), proposals);
+        let request = ControllerRequest::AlterPartition(request, IsrProposal::VERSION);
+        let ask = Ask::Controller(request);
         cx.call(leader, Purpose::AlterPartition(asked), ask, ALTER_TIMEOUT_MS);
     }
 
@@ -283,7 +257,12 @@ impl Replicas {
         tell: &Tell,
     ) {
         self.altering = false;
-        let answers = isr_answers(tell);
+        let answers = match tell {
+            Tell::Controller(Some(ControllerReply::AlterPartition(response))) => {
+                IsrAnswer::all_of(response)
+            }
+            _ => BTreeMap::new(),
+        };
         for (id, epoch, proposal) in asked {
             let answer = answers.get(&id).cloned().unwrap_or(IsrAnswer::Unknown);
             if answer == IsrAnswer::Unknown {
@@ -324,34 +303,4 @@ fn taken_for_granted(proposal: &IsrProposal) -> Event {
         isr: proposal.isr.iter().map(|(id, _)| *id).collect(),
     };
     Event::IsrAnswered { id: proposal.id, answer }
-}
-
-fn isr_answers(tell: &Tell) -> BTreeMap<TopicIdPartition, IsrAnswer> {
-    let Tell::Controller(Some(ControllerReply::AlterPartition(response))) = tell else {
-        return BTreeMap::new();
-    };
-    let rows = response.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|data| {
-            let id = TopicIdPartition::new(topic.topic_id, data.partition_index);
-            let answer = match ErrorCode::from_code(data.error_code) {
-                ErrorCode::None => IsrAnswer::Committed {
-                    leader_epoch: LeaderEpoch(data.leader_epoch),
-                    partition_epoch: PartitionEpoch(data.partition_epoch),
-                    isr: data.isr.iter().copied().map(NodeId).collect(),
-                },
-                ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted => {
-                    IsrAnswer::Refused
-                }
-                ErrorCode::UnknownTopicOrPartition
-                | ErrorCode::UnknownTopicId
-                | ErrorCode::FencedLeaderEpoch
-                | ErrorCode::InvalidUpdateVersion
-                | ErrorCode::InvalidRequest
-                | ErrorCode::NewLeaderElected => IsrAnswer::Outdated,
-                _ => IsrAnswer::Unknown,
-            };
-            (id, answer)
-        })
-    });
-    rows.collect()
 }
