@@ -133,12 +133,10 @@ impl<M: Machine> Driver<M> {
                 return Ok(());
             }
         };
-        for chunk in chunks {
-            let Some(epoch) = self.active else { break };
-            self.propose(chunk, epoch)?;
-        }
+        let placed = self.propose_all(chunks)?;
         match waiter {
-            Some((answer, _permit)) if self.active.is_none() => {
+            // What is in the log of it already, the next leader commits or cuts off.
+            Some((answer, _permit)) if !placed || self.active.is_none() => {
                 let _ = answer.send(Err(SubmitError::NotController));
             }
             Some(waiter) => self.pending.add(self.raft.log().end, decision.reply, waiter),
@@ -150,11 +148,20 @@ impl<M: Machine> Driver<M> {
     pub(super) fn append_noop(&mut self) -> Result<(), QuorumError> {
         let version = self.machine.tip().features.metadata_version_or_minimum();
         let record = MetadataRecord::NoOp(NoOpRecord::default());
-        for chunk in batches::chunks(vec![record], true, version)? {
-            let Some(epoch) = self.active else { break };
-            self.propose(chunk, epoch)?;
-        }
+        // When this node steps down, there is nobody to keep alive.
+        let _placed = self.propose_all(batches::chunks(vec![record], true, version)?)?;
         Ok(())
+    }
+
+    /// Whether all of them got a place in the log; after the first that got none, none is tried.
+    fn propose_all(&mut self, chunks: Vec<Chunk>) -> Result<bool, QuorumError> {
+        for chunk in chunks {
+            let Some(epoch) = self.active else { return Ok(false) };
+            if !self.propose(chunk, epoch)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Consensus found the place of the proposed batch.

@@ -295,8 +295,7 @@ impl<M: Machine> Driver<M> {
             }
             Effect::Append { batch, base, epoch } => self.append_proposed(batch, base, epoch)?,
             Effect::Rejected { batch } => {
-                tracing::debug!(batch = batch.0, "consensus took no batch: not the leader");
-                self.proposed = None;
+                tracing::warn!(batch = batch.0, "consensus takes no records: this node steps down");
             }
             Effect::Flush { end } => self.flush_to = Some(end),
             Effect::CommitAdvanced { high_watermark } => self.commit(high_watermark)?,
@@ -361,11 +360,13 @@ impl<M: Machine> Driver<M> {
         self.update_status();
     }
 
-    pub(super) fn propose(&mut self, chunk: Chunk, epoch: i32) -> Result<(), QuorumError> {
+    /// Asks consensus for a place in the log. Whether there was one: a batch that is not taken is still here afterwards.
+    pub(super) fn propose(&mut self, chunk: Chunk, epoch: i32) -> Result<bool, QuorumError> {
         let batch = BatchId(self.fresh_id());
         let records = u32::try_from(chunk.values.len()).unwrap_or(u32::MAX);
         self.proposed = Some(chunk);
-        self.event(Event::Propose { batch, epoch, records })
+        self.event(Event::Propose { batch, epoch, records })?;
+        Ok(self.proposed.take().is_none())
     }
 
     fn close(&mut self) -> Result<(), QuorumError> {

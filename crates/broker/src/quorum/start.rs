@@ -186,3 +186,6 @@ fn old_bootstrap(
     };
     Ok(vec![MetadataRecord::FeatureLevel(level)])
 }
+
+#[cfg(test)]
+mod tests;
