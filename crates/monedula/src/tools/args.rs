@@ -85,6 +85,29 @@ impl Args {
         Ok(Self { table, given })
     }
 
+    /// [`Self::parse`] for a tool, which shows its options by itself when asked for help or for nothing. `None` when it was asked
+    /// for its version: then there is no more to do.
+    ///
+    /// # Errors
+    /// What `wrong` makes of words that make no sense, and `help` of `about`.
+    pub fn begin<F>(
+        table: &'static [Opt],
+        words: &[String],
+        about: &str,
+        wrong: fn(String) -> F,
+        help: fn(String) -> F,
+    ) -> Result<Option<Self>, F> {
+        let args = Self::parse(table, words).map_err(wrong)?;
+        if words.is_empty() || args.has("help") {
+            return Err(help(about.to_owned()));
+        }
+        if args.has("version") {
+            println!("{}", super::KAFKA_VERSION);
+            return Ok(None);
+        }
+        Ok(Some(args))
+    }
+
     pub fn has(&self, name: &str) -> bool {
         debug_assert!(self.table.iter().any(|opt| opt.name == name), "{name} is not in the table");
         self.given.iter().any(|(known, _)| *known == name)

@@ -7,8 +7,9 @@ use client::metadata::Node;
 use client::transport::ServerVersions;
 use protocol::{ApiKey, Listener};
 
-use super::args::{Args, HELP, Opt, VERSION, usage, value};
-use super::{KAFKA_VERSION, block_on, settings};
+use super::args::{Args, HELP, Opt, VERSION, value};
+use super::failure::{Failure, end};
+use super::{block_on, settings};
 
 pub const ABOUT: &str = "This tool helps to retrieve broker version information.";
 
@@ -19,35 +20,13 @@ const OPTIONS: &[Opt] = &[
     VERSION,
 ];
 
-enum Failure {
-    Usage(String),
-    Plain(String),
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
-
 pub fn run(words: &[String]) -> ExitCode {
-    match execute(words) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
-        Err(Failure::Plain(text)) => eprintln!("{text}"),
-    }
-    ExitCode::FAILURE
+    end(OPTIONS, execute(words))
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    let args = Args::parse(OPTIONS, words)?;
-    if words.is_empty() || args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Plain, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     args.check_required(&["bootstrap-server"]).map_err(Failure::Usage)?;
     let settings = settings::from_file_if(args.value("command-config")?)?;
     let servers = args.value("bootstrap-server")?.unwrap_or_default();

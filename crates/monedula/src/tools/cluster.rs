@@ -59,17 +59,7 @@ const PROGRAM: Program = Program {
 
 pub fn run(words: &[String]) -> ExitCode {
     // Kafka's tool ends with 1 even when its help was asked for.
-    let parsed = match PROGRAM.parse(words) {
-        Ok(parsed) => parsed,
-        Err(stop) => return PROGRAM.end(stop, ExitCode::FAILURE),
-    };
-    match execute(&parsed) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    PROGRAM.run(words, ExitCode::FAILURE, execute)
 }
 
 fn execute(parsed: &Parsed) -> Result<(), String> {

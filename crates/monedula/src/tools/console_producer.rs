@@ -10,10 +10,11 @@ use client::producer::{Delivery, ProducerOptions, ProducerRecord};
 use client::{Client, Producer};
 use tokio::sync::mpsc;
 
-use super::args::{Args, HELP, Opt, Takes, VERSION, flag, usage, value};
+use super::args::{Args, HELP, Opt, Takes, VERSION, flag, value};
+use super::failure::{Failure, end};
 use super::line_reader::LineReader;
 use super::settings::{self, Settings};
-use super::{KAFKA_VERSION, block_on, log};
+use super::{block_on, log};
 
 pub const ABOUT: &str = "This tool helps to read data from standard input and publish it to Kafka.";
 
@@ -75,44 +76,13 @@ const RENAMED: [(&str, &str); 3] = [
     ("producer.config", "command-config"),
 ];
 
-enum Failure {
-    Plain(String),
-    Usage(String),
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
-
-impl From<client::Error> for Failure {
-    fn from(error: client::Error) -> Self {
-        Self::Plain(error.to_string())
-    }
-}
-
 pub fn run(words: &[String]) -> ExitCode {
-    match execute(words) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Plain(text)) => eprintln!("{text}"),
-        Err(Failure::Usage(text)) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
-    }
-    ExitCode::FAILURE
+    end(OPTIONS, execute(words))
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    if words.is_empty() {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    let args = Args::parse(OPTIONS, words).map_err(Failure::Usage)?;
-    if args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Usage, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     args.check_required(&["topic"]).map_err(Failure::Usage)?;
     let servers = args.value("bootstrap-server")?.unwrap_or_default();
     settings::check_servers(servers).map_err(Failure::Usage)?;

@@ -8,9 +8,10 @@ use client::Admin;
 use client::admin::Election;
 use protocol::ErrorCode;
 
-use super::args::{Args, HELP, Opt, VERSION, flag, usage, value};
+use super::args::{Args, HELP, Opt, VERSION, flag, value};
+use super::failure::{Failure, end};
 use super::settings::{self, Bootstrap};
-use super::{KAFKA_VERSION, block_on, java_class, json};
+use super::{block_on, java_class, json};
 
 pub const ABOUT: &str = "This tool attempts to elect a new leader for a set of topic partitions. The type of elections \
                          supported are preferred replicas and unclean replicas.";
@@ -44,35 +45,13 @@ const OPTIONS: &[Opt] = &[
 
 const TIMEOUT_MS: u32 = 30_000;
 
-enum Failure {
-    Usage(String),
-    Plain(String),
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
-
 pub fn run(words: &[String]) -> ExitCode {
-    match execute(words) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
-        Err(Failure::Plain(text)) => eprintln!("{text}"),
-    }
-    ExitCode::FAILURE
+    end(OPTIONS, execute(words))
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    let args = Args::parse(OPTIONS, words)?;
-    if words.is_empty() || args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Plain, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     check(&args)?;
     let election = match args.value("election-type")? {
         Some(text) if text.eq_ignore_ascii_case("preferred") => Election::Preferred,

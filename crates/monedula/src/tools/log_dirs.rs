@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use base::NodeId;
 use client::admin::{LogDir, LogDirPartition};
 
-use super::args::{Args, HELP, Opt, VERSION, flag, usage, value};
+use super::args::{Args, HELP, Opt, VERSION, flag, value};
+use super::failure::{Failure, end};
 use super::json::quoted;
 use super::settings::{self, Bootstrap};
-use super::{KAFKA_VERSION, block_on, java_class_of};
+use super::{block_on, java_class_of};
 
 pub const ABOUT: &str = "This tool helps to query log directory usage on the specified brokers.";
 
@@ -23,35 +24,13 @@ const OPTIONS: &[Opt] = &[
     VERSION,
 ];
 
-enum Failure {
-    Usage(String),
-    Plain(String),
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
-
 pub fn run(words: &[String]) -> ExitCode {
-    match execute(words) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
-        Err(Failure::Plain(text)) => eprintln!("{text}"),
-    }
-    ExitCode::FAILURE
+    end(OPTIONS, execute(words))
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    let args = Args::parse(OPTIONS, words)?;
-    if words.is_empty() || args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Plain, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     args.check_required(&["bootstrap-server", "describe"]).map_err(Failure::Usage)?;
     let settings = settings::from_file_if(args.value("command-config")?)?;
     let servers = args.value("bootstrap-server")?.unwrap_or_default();

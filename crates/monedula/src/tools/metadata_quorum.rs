@@ -61,17 +61,7 @@ const PROGRAM: Program = Program {
 };
 
 pub fn run(words: &[String]) -> ExitCode {
-    let parsed = match PROGRAM.parse(words) {
-        Ok(parsed) => parsed,
-        Err(stop) => return PROGRAM.end(stop, ExitCode::SUCCESS),
-    };
-    match execute(&parsed) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    PROGRAM.run(words, ExitCode::SUCCESS, execute)
 }
 
 fn execute(parsed: &Parsed) -> Result<(), String> {

@@ -16,6 +16,7 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod failure;
 mod features;
 mod filter;
 mod formatter;

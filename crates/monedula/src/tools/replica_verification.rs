@@ -17,9 +17,10 @@ use protocol::messages::fetch_response::FetchResponse;
 use regex::Regex;
 use tokio::task::JoinSet;
 
-use super::args::{Args, HELP, Opt, VERSION, usage, value};
+use super::args::{Args, HELP, Opt, VERSION, value};
+use super::failure::{Failure, end};
 use super::filter::TopicFilter;
-use super::{KAFKA_VERSION, block_on, log, settings};
+use super::{block_on, log, settings};
 use rounds::{Answer, Finding, Rounds};
 
 pub const ABOUT: &str = "Validate that all replicas for a set of topics have the same data.";
@@ -43,48 +44,17 @@ const PARTITIONS_PER_ANSWER: i32 = 2000;
 /// What a request may take beyond its own wait.
 const PATIENCE_MS: u64 = 30_000;
 
-enum Failure {
-    Usage(String),
-    Plain(String),
-    /// It was said already.
-    Told,
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Plain(text)
-    }
-}
-
-impl From<client::Error> for Failure {
-    fn from(error: client::Error) -> Self {
-        Self::Plain(error.to_string())
-    }
-}
-
 pub fn run(words: &[String]) -> ExitCode {
     log::warn(
         "This tool is deprecated and may be removed in a future major release. \
          (org.apache.kafka.tools.ReplicaVerificationTool)",
     );
-    match execute(words) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(text)) => eprintln!("{text}\n{}", usage(OPTIONS).trim_end()),
-        Err(Failure::Plain(text)) => eprintln!("{text}"),
-        Err(Failure::Told) => {}
-    }
-    ExitCode::FAILURE
+    end(OPTIONS, execute(words))
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    let args = Args::parse(OPTIONS, words)?;
-    if words.is_empty() || args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Plain, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     args.check_required(&["broker-list"]).map_err(Failure::Usage)?;
     let servers = args.value("broker-list")?.unwrap_or_default();
     settings::check_servers(servers).map_err(Failure::Usage)?;

@@ -157,8 +157,28 @@ impl Program {
         Ok(Parsed { command: command.name, given })
     }
 
-    /// Says why there is nothing to do; after help the tool ends with `help_code`.
-    pub fn end(&self, stop: Stop, help_code: ExitCode) -> ExitCode {
+    /// A whole tool: does what the words say, or says why not. After help it ends with `help_code`.
+    pub fn run(
+        &self,
+        words: &[String],
+        help_code: ExitCode,
+        execute: impl FnOnce(&Parsed) -> Result<(), String>,
+    ) -> ExitCode {
+        let parsed = match self.parse(words) {
+            Ok(parsed) => parsed,
+            Err(stop) => return self.end(stop, help_code),
+        };
+        match execute(&parsed) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// Says why there is nothing to do.
+    fn end(&self, stop: Stop, help_code: ExitCode) -> ExitCode {
         match stop {
             Stop::Help(text) => {
                 print!("{text}");

@@ -10,7 +10,7 @@ use client::admin::{AlterConfig, AlterOperation, ConfigEntry, ConfigResource, Co
 use client::{Admin, Error};
 
 use super::args::{Args, usage};
-use super::{KAFKA_VERSION, block_on, settings};
+use super::{block_on, settings};
 use options::{Entity, Kind, OPTIONS};
 
 pub const ABOUT: &str = "This tool helps to manipulate and describe entity config for a topic, client, user, broker, \
@@ -52,17 +52,8 @@ pub fn run(words: &[String]) -> ExitCode {
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    if words.is_empty() {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    let args = Args::parse(OPTIONS, words)?;
-    if args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Plain, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     options::check_actions(&args).map_err(Failure::Usage)?;
     let entity = options::entity(&args)?;
     let settings = match args.value("command-config")? {

@@ -16,7 +16,7 @@ use regex::Regex;
 use super::args::{Args, HELP, Opt, VERSION, flag, usage, value};
 use super::formatter::Formatter;
 use super::settings::{self, Settings};
-use super::{KAFKA_VERSION, block_on_threads, log};
+use super::{block_on_threads, log};
 
 pub const ABOUT: &str =
     "This tool helps to read data from Kafka topics and outputs it to standard output.";
@@ -118,17 +118,8 @@ pub fn run(words: &[String]) -> ExitCode {
 }
 
 fn execute(words: &[String]) -> Result<ExitCode, Failure> {
-    if words.is_empty() {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    let args = Args::parse(OPTIONS, words).map_err(Failure::Usage)?;
-    if args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(ExitCode::SUCCESS);
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Usage, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(ExitCode::SUCCESS) };
     check(&args)?;
     let plan = plan(&args)?;
     let servers = args.value("bootstrap-server")?.unwrap_or_default().to_owned();

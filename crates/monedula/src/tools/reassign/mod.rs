@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use super::args::{Args, HELP, Opt, Takes, VERSION, flag, usage, value};
 use super::settings::{self, Bootstrap};
-use super::{KAFKA_VERSION, block_on, json};
+use super::{block_on, json};
 use actions::Execution;
 
 pub const ABOUT: &str = "This tool helps to move topic partitions between replicas.";
@@ -165,14 +165,8 @@ pub fn run(words: &[String]) -> ExitCode {
 }
 
 fn execute(words: &[String]) -> Result<()> {
-    let args = Args::parse(OPTIONS, words).map_err(Failure::Arguments)?;
-    if words.is_empty() || args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Arguments, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     let action = check(&args)?;
     let settings = settings::from_file_if(args.value("command-config")?)?;
     let bootstrap = match args.value("bootstrap-controller")? {

@@ -12,7 +12,7 @@ use client::{Admin, Error};
 
 use super::args::{Args, usage};
 use super::filter::{TopicFilter, is_internal};
-use super::{KAFKA_VERSION, block_on, settings};
+use super::{block_on, settings};
 use options::{OPTIONS, Refused};
 
 pub const ABOUT: &str = "Create, delete, describe, or change a topic.";
@@ -65,17 +65,8 @@ pub fn run(words: &[String]) -> ExitCode {
 }
 
 fn execute(words: &[String]) -> Result<(), Failure> {
-    if words.is_empty() {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    let args = Args::parse(OPTIONS, words).map_err(Failure::Usage)?;
-    if args.has("help") {
-        return Err(Failure::Usage(ABOUT.to_owned()));
-    }
-    if args.has("version") {
-        println!("{KAFKA_VERSION}");
-        return Ok(());
-    }
+    let begun = Args::begin(OPTIONS, words, ABOUT, Failure::Usage, Failure::Usage)?;
+    let Some(args) = begun else { return Ok(()) };
     options::check(&args)?;
     let settings = match args.value("command-config")? {
         Some(path) => settings::from_file(path).map_err(Failure::Plain)?,
