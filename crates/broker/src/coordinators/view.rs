@@ -40,20 +40,10 @@ fn record_bytes_max(config: &BrokerConfig, image: &Image) -> usize {
     usize::try_from(own.unwrap_or(config.log.message_max_bytes)).unwrap_or(0)
 }
 
-/// By its name, or as Kafka's class.
-fn assignor(name: &str) -> Option<Assignor> {
-    match name.strip_prefix("org.apache.kafka.coordinator.group.assignor.") {
-        Some("UniformAssignor") => Some(Assignor::Uniform),
-        Some("RangeAssignor") => Some(Assignor::Range),
-        Some(_) => None,
-        None => Assignor::from_name(name),
-    }
-}
-
 /// What the configuration says of consumer groups.
 pub fn consumer_groups(config: &BrokerConfig) -> consumer::Config {
+    let named = config.consumer_assignors().filter_map(Assignor::from_name);
     let config = &config.consumer_group;
-    let named = config.assignors.iter().filter_map(|name| assignor(name));
     consumer::Config {
         session_timeout_ms: config.session_timeout_ms,
         session_timeout_limits_ms: (config.min_session_timeout_ms, config.max_session_timeout_ms),

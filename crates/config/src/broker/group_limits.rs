@@ -1,5 +1,6 @@
 //! How the settings of groups bound each other.
 
+use super::BrokerConfig;
 use crate::error::ConfigError;
 use crate::values::Values;
 
@@ -65,12 +66,33 @@ const RELATIONS: &[(&str, Relation, &str)] = &[
     ("group.share.max.share.sessions", AtLeast, "group.share.max.size"),
 ];
 
+const CONSUMER_ASSIGNORS: &str = "group.consumer.assignors";
+
 /// The ways of assigning that Monedula and Kafka have built in; others would be Java classes.
 const ASSIGNORS: &[(&str, &[&str])] = &[
-    ("group.consumer.assignors", &["uniform", "range"]),
+    (CONSUMER_ASSIGNORS, &["uniform", "range"]),
     ("group.share.assignors", &["simple"]),
     ("group.streams.assignors", &["sticky"]),
 ];
+
+/// Kafka's own classes may be named, too.
+const CONSUMER_ASSIGNOR_CLASSES: &[(&str, &str)] = &[
+    ("org.apache.kafka.coordinator.group.assignor.UniformAssignor", "uniform"),
+    ("org.apache.kafka.coordinator.group.assignor.RangeAssignor", "range"),
+];
+
+/// The name, when it is given by its class.
+fn named(given: &str) -> &str {
+    let of_class = CONSUMER_ASSIGNOR_CLASSES.iter().find(|(class, _)| *class == given);
+    of_class.map_or(given, |(_, name)| name)
+}
+
+impl BrokerConfig {
+    /// The names of the ways of assigning in consumer groups, the default first.
+    pub fn consumer_assignors(&self) -> impl Iterator<Item = &str> {
+        self.consumer_group.assignors.iter().map(|given| named(given))
+    }
+}
 
 #[derive(Clone, Copy)]
 enum Relation {
@@ -83,11 +105,7 @@ use Relation::{AtLeast, AtMost, Below};
 
 pub(super) fn check(values: &Values) -> Result<(), ConfigError> {
     for (key, known) in ASSIGNORS {
-        for name in values.list(key) {
-            if !known.contains(&name.as_str()) {
-                return Err(ConfigError::invalid(*key, name, "Class cannot be found"));
-            }
-        }
+        check_assignors(key, known, &values.list(key))?;
     }
     for (left, relation, right) in RELATIONS {
         let (a, b) = (values.int(left), values.int(right));
@@ -99,6 +117,25 @@ pub(super) fn check(values: &Values) -> Result<(), ConfigError> {
         if !holds {
             return Err(ConfigError::message(*left, format!("{left} must be {words} {right}")));
         }
+    }
+    Ok(())
+}
+
+fn check_assignors(key: &str, known: &[&str], list: &[String]) -> Result<(), ConfigError> {
+    let mut before = Vec::new();
+    for given in list {
+        let name = if key == CONSUMER_ASSIGNORS { named(given) } else { given };
+        if !known.contains(&name) {
+            return Err(ConfigError::invalid(key, given.as_str(), "Class cannot be found"));
+        }
+        if before.contains(&name) {
+            let why = format!(
+                "Assignor name '{name}' is already registered by another configured assignor. Assignor names, whether \
+                 built-in or custom, must be unique"
+            );
+            return Err(ConfigError::invalid(key, given.as_str(), why));
+        }
+        before.push(name);
     }
     Ok(())
 }
