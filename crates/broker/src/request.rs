@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 use net::{Chunk, Connection, Frame, Handled, Response, Service};
 use protocol::messages::request_header::RequestHeader;
 use protocol::messages::response_header::ResponseHeader;
-use protocol::{ApiKey, Decode, Encode, ErrorCode, Listener, Part, Reader, Writer};
+use protocol::{
+    ApiKey, Decode, Encode, EncodeError, ErrorCode, Listener, Part, Reader, ResponseMessage, Writer,
+};
 use tracing::{debug, info, warn};
 
 use crate::authorizer::{Operation, Principal, Resource};
@@ -163,46 +165,81 @@ impl RequestContext {
         })
     }
 
-    pub fn respond<T: Encode>(&self, body: &T) -> Handled {
+    pub fn respond<T: ResponseMessage>(&self, body: &T) -> Handled {
         match self.encode(body, &mut Vec::new()) {
             Some(response) => Handled::Now(Some(response)),
             None => Handled::Close,
         }
     }
 
-    /// The response; `regions` are what the body's external records stand for, by slot. `None` when it cannot be written in the
-    /// request's version, which is a mistake of ours and is logged.
-    pub fn encode<T: Encode>(&self, body: &T, regions: &mut [Option<Chunk>]) -> Option<Response> {
+    /// The response; `regions` are what the body's external records stand for, by slot. What cannot be written in the request's
+    /// version is a mistake of ours: it is logged, and the client is told of it, as Kafka tells. `None` where the answer has no place
+    /// for that.
+    pub fn encode<T: ResponseMessage>(
+        &self,
+        body: &T,
+        regions: &mut [Option<Chunk>],
+    ) -> Option<Response> {
         self.encode_version(body, self.version, regions)
     }
 
-    pub(crate) fn encode_version<T: Encode>(
+    pub(crate) fn encode_version<T: ResponseMessage>(
         &self,
         body: &T,
         version: i16,
         regions: &mut [Option<Chunk>],
     ) -> Option<Response> {
-        let header = ResponseHeader { correlation_id: self.correlation_id, ..Default::default() };
-        let mut writer = Writer::with_capacity(256);
-        let written = header
-            .encode(&mut writer, self.api.response_header_version(version))
-            .and_then(|()| body.encode(&mut writer, version));
-        if let Err(error) = written {
-            warn!(api = self.api.name(), version, "a response cannot be written: {error}");
-            return None;
+        match written(self.api, self.correlation_id, body, version, regions) {
+            Ok(response) => Some(response),
+            Err(error) => {
+                warn!(api = self.api.name(), version, "a response cannot be written: {error}");
+                mistaken::<T>(self.api, self.correlation_id, error, version)
+            }
         }
-        let mut chunks = Vec::new();
-        for part in writer.into_parts() {
-            chunks.push(match part {
-                Part::Bytes(bytes) => Chunk::Bytes(bytes),
-                Part::External { slot, len } => {
-                    let region = regions.get_mut(slot as usize).and_then(Option::take);
-                    region.filter(|region| region.len() == len as usize)?
-                }
-            });
-        }
-        Some(Response { chunks })
     }
+}
+
+/// A response with its header.
+fn written<T: Encode>(
+    api: ApiKey,
+    correlation_id: i32,
+    body: &T,
+    version: i16,
+    regions: &mut [Option<Chunk>],
+) -> Result<Response, EncodeError> {
+    let header = ResponseHeader { correlation_id, ..Default::default() };
+    let mut writer = Writer::with_capacity(256);
+    header.encode(&mut writer, api.response_header_version(version))?;
+    body.encode(&mut writer, version)?;
+    let mut chunks = Vec::new();
+    for part in writer.into_parts() {
+        chunks.push(match part {
+            Part::Bytes(bytes) => Chunk::Bytes(bytes),
+            Part::External { slot, len } => {
+                let region = regions.get_mut(slot as usize).and_then(Option::take);
+                let region = region.filter(|region| region.len() == len as usize);
+                region.ok_or(EncodeError::ExternalRecords)?
+            }
+        });
+    }
+    Ok(Response { chunks })
+}
+
+/// The answer in place of one that could not be written, by Kafka's codes for its exceptions.
+fn mistaken<T: ResponseMessage>(
+    api: ApiKey,
+    correlation_id: i32,
+    error: EncodeError,
+    version: i16,
+) -> Option<Response> {
+    let code = match error {
+        EncodeError::UnsupportedVersion { .. } | EncodeError::UnsupportedField { .. } => {
+            ErrorCode::UnsupportedVersion
+        }
+        _ => ErrorCode::UnknownServerError,
+    };
+    let body = T::of_error(code, version)?;
+    written(api, correlation_id, &body, version, &mut []).ok()
 }
 
 /// The service behind the listeners of one side.
@@ -252,3 +289,6 @@ impl Service for NodeService {
         (handler.run)(context, frame).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,31 @@ fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {{ enc
         high = m.versions.high,
         flexible = m.flexible,
     );
+    if m.kind == "response" {
+        emit_response(m, out, anonymous);
+    }
+}
+
+fn emit_response(m: &Message, out: &mut String, anonymous: &str) {
+    let fields = &m.structure(&m.name).fields;
+    let error = fields.iter().find(|f| f.name == "ErrorCode" && f.ty == Type::Int16);
+    let (parameters, value) = match error {
+        None => ("_: ErrorCode, _: i16", String::from("None")),
+        Some(error) => {
+            let since = error.versions.and(m.versions);
+            let (low, high) = (since.low, since.high);
+            let message = "Self { error_code: error.code(), ..Self::default() }";
+            let value = format!("({low}..={high}).contains(&version).then(|| {message})");
+            ("error: ErrorCode, version: i16", value)
+        }
+    };
+    let name = &m.name;
+    let _ = writeln!(
+        out,
+        "impl ResponseMessage for {name}{anonymous} {{
+fn of_error({parameters}) -> Option<Self> {{ {value} }}
+}}"
+    );
 }
 
 fn emit_into_owned(m: &Message, s: &Structure, out: &mut String) {

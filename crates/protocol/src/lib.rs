@@ -19,7 +19,8 @@ pub use api_key::{ApiKey, Listener};
 pub use error::{DecodeError, EncodeError};
 pub use error_code::ErrorCode;
 pub use message::{
-    Decode, Encode, Message, decode_exact, encode_frame, encode_to_parts, encode_to_vec,
+    Decode, Encode, Message, ResponseMessage, decode_exact, encode_frame, encode_to_parts,
+    encode_to_vec,
 };
 pub use reader::Reader;
 pub use records::Records;
@@ -59,9 +60,11 @@ mod generated {
 
     pub(crate) use crate::error::{null, unsupported};
     pub(crate) use crate::message::{
-        Decode, Encode, Message, check_decodable, encode, encoded_len,
+        Decode, Encode, Message, ResponseMessage, check_decodable, encode, encoded_len,
     };
     pub(crate) use crate::to_static::ToStatic;
     pub(crate) use crate::writer::{Put, Sink};
-    pub(crate) use crate::{DecodeError, EncodeError, Reader, Records, UnknownTags, Writer};
+    pub(crate) use crate::{
+        DecodeError, EncodeError, ErrorCode, Reader, Records, UnknownTags, Writer,
+    };
 }

@@ -1,7 +1,7 @@
 //! What every message can do.
 
 use crate::writer::{Counter, Put};
-use crate::{DecodeError, EncodeError, Part, Reader, Writer};
+use crate::{DecodeError, EncodeError, ErrorCode, Part, Reader, Writer};
 
 /// A message of the schemas.
 pub trait Message {
@@ -28,6 +28,13 @@ pub trait Encode {
     fn encoded_len(&self, version: i16) -> Result<usize, EncodeError>;
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
+}
+
+/// What answers a request.
+pub trait ResponseMessage: Message + Encode + Sized {
+    /// The answer that says only that the request as a whole failed. `None` where the answer has no place for that in this version,
+    /// and would be taken for one that something is in.
+    fn of_error(error: ErrorCode, version: i16) -> Option<Self>;
 }
 
 pub(crate) fn check_decodable<M: Message>(version: i16) -> Result<(), DecodeError> {
