@@ -9,8 +9,10 @@ use bytes::Bytes;
 use controller::{ControllerReply, ControllerRequest};
 use net::{Frame, Handled, Response};
 use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use protocol::messages::alter_configs_response::AlterConfigsResponse;
 use protocol::messages::create_topics_request::CreateTopicsRequest;
 use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use protocol::messages::request_header::RequestHeader;
 use protocol::messages::response_header::ResponseHeader;
 use protocol::{ApiKey, Decode, Encode, ErrorCode, Listener, Message, Reader, Writer};
@@ -19,7 +21,7 @@ use tracing::info;
 use crate::peers::Channel;
 use crate::producer_ids::Block;
 use crate::quorum::SubmitError;
-use crate::request::{Handler, RequestContext};
+use crate::request::{Reading, RequestContext};
 use crate::road::{Envelope, ForwardError};
 
 /// Whether a broker passes a client's request on unread. Changes of configurations are looked at first: what they mean for
@@ -30,11 +32,10 @@ pub fn passes_unread(side: Listener, api: ApiKey) -> bool {
 }
 
 /// A client's request for the active controller, wherever that is.
-pub async fn pass(context: Arc<RequestContext>, frame: Frame, handler: &Handler) -> Handled {
+pub async fn pass(context: Arc<RequestContext>, frame: Arc<Frame>, run: Reading) -> Handled {
     loop {
         if context.node.controller.is_here() {
-            let copy = Frame { bytes: frame.bytes.clone(), permit: Default::default() };
-            let handled = (handler.run)(Arc::clone(&context), copy).await;
+            let handled = run(Arc::clone(&context), Arc::clone(&frame)).await;
             if !context.take_not_controller() {
                 return handled;
             }
@@ -52,7 +53,7 @@ pub async fn pass(context: Arc<RequestContext>, frame: Frame, handler: &Handler)
             Err(ForwardError::Failed(error)) => {
                 // The handler knows how its API says so.
                 context.fail_submit(error);
-                return (handler.run)(context, frame).await;
+                return run(context, frame).await;
             }
         }
     }
@@ -78,74 +79,68 @@ pub async fn submit(
     if let Some(error) = context.submit_failure() {
         return Err(error);
     }
-    let kept = match (context.side, &request) {
-        (Listener::Controller, _) => None,
-        (Listener::Broker, request) => Travelling::of(request),
-    };
-    if kept.is_none() || context.node.controller.is_here() {
-        match context.node.quorum.submit(request).await {
-            Ok(reply) => return Ok(reply),
-            Err(SubmitError::NotController) if kept.is_some() => {}
-            Err(SubmitError::NotController) => {
-                context.note_not_controller();
-                return Err(ErrorCode::NotController);
-            }
-            Err(SubmitError::Refused(_)) => return Err(ErrorCode::UnknownServerError),
-            Err(SubmitError::NoAnswer(_)) => return Err(ErrorCode::RequestTimedOut),
-            Err(SubmitError::Stopped) => return Err(ErrorCode::BrokerNotAvailable),
+    let sent_again =
+        context.side == Listener::Controller || passes_unread(context.side, context.api);
+    if sent_again || !travels(&request) {
+        // Whoever called this tries elsewhere, with the request as it came.
+        return submit_here(context, request).await;
+    }
+    if context.node.controller.is_here() {
+        let answered = submit_here(context, request.clone()).await;
+        if !context.take_not_controller() {
+            return answered;
         }
     }
-    match kept {
-        Some(request) => request.travel(context).await,
-        None => Err(ErrorCode::NotController),
-    }
+    travel(context, request).await
 }
 
-/// The requests that a broker's handler makes, or changes, before they go to the controller.
-enum Travelling {
-    AlterConfigs(protocol::messages::alter_configs_request::AlterConfigsRequest<'static>),
-    IncrementalAlterConfigs(
-        protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest<
-            'static,
-        >,
-    ),
-    CreateTopics(CreateTopicsRequest<'static>),
-}
-
-impl Travelling {
-    fn of(request: &ControllerRequest) -> Option<Self> {
-        match request {
-            ControllerRequest::AlterConfigs(request) => Some(Self::AlterConfigs(request.clone())),
-            ControllerRequest::IncrementalAlterConfigs(request) => {
-                Some(Self::IncrementalAlterConfigs(request.clone()))
-            }
-            ControllerRequest::CreateTopics(request) => Some(Self::CreateTopics(request.clone())),
-            _ => None,
+/// Asks this node's own controller.
+async fn submit_here(
+    context: &RequestContext,
+    request: ControllerRequest,
+) -> Result<ControllerReply, ErrorCode> {
+    context.node.quorum.submit(request).await.map_err(|error| match error {
+        SubmitError::NotController => {
+            context.note_not_controller();
+            ErrorCode::NotController
         }
-    }
+        SubmitError::Refused(_) => ErrorCode::UnknownServerError,
+        SubmitError::NoAnswer(_) => ErrorCode::RequestTimedOut,
+        SubmitError::Stopped => ErrorCode::BrokerNotAvailable,
+    })
+}
 
-    async fn travel(self, context: &RequestContext) -> Result<ControllerReply, ErrorCode> {
-        use protocol::messages as m;
-        Ok(match self {
-            Self::AlterConfigs(request) => {
-                let answer = travel(context, &request).await?;
-                let reply: m::alter_configs_response::AlterConfigsResponse<'_> = answer.read()?;
-                ControllerReply::AlterConfigs(reply.into_owned())
-            }
-            Self::IncrementalAlterConfigs(request) => {
-                let answer = travel(context, &request).await?;
-                let reply: m::incremental_alter_configs_response::IncrementalAlterConfigsResponse<
-                    '_,
-                > = answer.read()?;
-                ControllerReply::IncrementalAlterConfigs(reply.into_owned())
-            }
-            Self::CreateTopics(request) => {
-                let answer = travel(context, &request).await?;
-                let reply: CreateTopicsResponse<'_> = answer.read()?;
-                ControllerReply::CreateTopics(reply.into_owned())
-            }
-        })
-    }
+/// Whether a broker's handler makes such requests, or changes them, before they go to the controller.
+fn travels(request: &ControllerRequest) -> bool {
+    matches!(
+        request,
+        ControllerRequest::AlterConfigs(_)
+            | ControllerRequest::IncrementalAlterConfigs(_)
+            | ControllerRequest::CreateTopics(_)
+    )
+}
+
+/// Sends such a request to the active controller, in the client's name.
+async fn travel(
+    context: &RequestContext,
+    request: ControllerRequest,
+) -> Result<ControllerReply, ErrorCode> {
+    Ok(match request {
+        ControllerRequest::AlterConfigs(request) => {
+            let answer = sent(context, &request).await?;
+            ControllerReply::AlterConfigs(answer.read::<AlterConfigsResponse<'_>>()?.into_owned())
+        }
+        ControllerRequest::IncrementalAlterConfigs(request) => {
+            let answer = sent(context, &request).await?;
+            let reply: IncrementalAlterConfigsResponse<'_> = answer.read()?;
+            ControllerReply::IncrementalAlterConfigs(reply.into_owned())
+        }
+        ControllerRequest::CreateTopics(request) => {
+            let answer = sent(context, &request).await?;
+            ControllerReply::CreateTopics(answer.read::<CreateTopicsResponse<'_>>()?.into_owned())
+        }
+        _ => return Err(ErrorCode::NotController),
+    })
 }
 
 /// An answer to a request that this node wrote in a client's name.
@@ -164,7 +159,7 @@ impl Travelled {
     }
 }
 
-async fn travel<R: Message + Encode>(
+async fn sent<R: Message + Encode>(
     context: &RequestContext,
     request: &R,
 ) -> Result<Travelled, ErrorCode> {

@@ -46,10 +46,28 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
 /// One API: what is announced, and the function behind it.
 pub struct Handler {
     pub api: ApiKey,
-    pub run: fn(Arc<RequestContext>, Frame) -> HandlerFuture,
+    pub run: Run,
 }
 
+/// A function behind an API, by what it does with the bytes of a request.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Takes them over: they are written as they are, or given back before a long wait.
+    Takes(fn(Arc<RequestContext>, Frame) -> HandlerFuture),
+    Reads(Reading),
+}
+
+/// Only reads them: whoever calls may need them again.
+pub type Reading = fn(Arc<RequestContext>, Arc<Frame>) -> HandlerFuture;
+
 impl Handler {
+    pub fn run(&self, context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
+        match self.run {
+            Run::Takes(run) => run(context, frame),
+            Run::Reads(run) => run(context, Arc::new(frame)),
+        }
+    }
+
     /// The versions served: all stable ones of Kafka 4.4; the unstable, too, with `unstable.api.versions.enable`.
     pub fn versions(&self, unstable: bool) -> RangeInclusive<i16> {
         if unstable { self.api.versions() } else { self.api.stable_versions() }
@@ -62,7 +80,7 @@ macro_rules! handler {
     ($api:ident, $request:ty, $handle:path) => {
         pub const HANDLER: $crate::request::Handler = $crate::request::Handler {
             api: protocol::ApiKey::$api,
-            run: |context, frame| {
+            run: $crate::request::Run::Reads(|context, frame| {
                 Box::pin(async move {
                     let request: $request = match context.decode(&frame) {
                         Ok(request) => request,
@@ -71,7 +89,7 @@ macro_rules! handler {
                     let response = $handle(&context, request).await;
                     context.respond(&response)
                 })
-            },
+            }),
         };
     };
 }
@@ -283,10 +301,12 @@ impl Service for NodeService {
             );
             return Handled::Close;
         }
-        if forward::passes_unread(self.side, context.api) {
-            return forward::pass(context, frame, handler).await;
+        match handler.run {
+            Run::Reads(run) if forward::passes_unread(self.side, context.api) => {
+                forward::pass(context, Arc::new(frame), run).await
+            }
+            _ => handler.run(context, frame).await,
         }
-        (handler.run)(context, frame).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! sends nothing costs [`GROWTH_BYTES_MIN`].
 
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -25,6 +26,23 @@ const BUDGET_WAIT_MAX: Duration = Duration::from_secs(10);
 pub struct Frame {
     pub bytes: BytesMut,
     pub permit: BudgetPermit,
+}
+
+impl Frame {
+    /// Where `part` lies in this frame, if it is a slice of it.
+    pub fn place_of(&self, part: &[u8]) -> Option<Range<usize>> {
+        let start = (part.as_ptr() as usize).checked_sub(self.bytes.as_ptr() as usize)?;
+        let place = start..start.checked_add(part.len())?;
+        (place.end <= self.bytes.len()).then_some(place)
+    }
+
+    /// Leaves only the bytes of `place`, without moving them.
+    #[must_use]
+    pub fn cut(mut self, place: Range<usize>) -> Self {
+        self.bytes.truncate(place.end);
+        self.bytes.advance(place.start.min(self.bytes.len()));
+        self
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -127,5 +145,26 @@ impl FrameReader {
         bytes.advance(4);
         self.charged_bytes = 0;
         Frame { bytes, permit: std::mem::take(&mut self.permit) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_within_a_frame_is_cut_out_without_a_copy() {
+        let frame =
+            Frame { bytes: BytesMut::from(&b"headbodytail"[..]), permit: Default::default() };
+        let address = frame.bytes.as_ptr() as usize;
+        let place = frame.place_of(&frame.bytes[4..8]).expect("it lies within");
+        assert_eq!(place, 4..8);
+        let elsewhere = *b"body";
+        assert_eq!(frame.place_of(&elsewhere), None);
+        assert_eq!(frame.place_of(&frame.bytes[..0]), Some(0..0));
+        let body = frame.cut(place);
+        assert_eq!(&body.bytes[..], b"body");
+        assert_eq!(body.bytes.as_ptr() as usize, address + 4);
+        assert!(body.cut(9..12).bytes.is_empty());
     }
 }

@@ -25,10 +25,10 @@ use tracing::{debug, warn};
 use crate::authorizer::{Operation, Resource};
 use crate::leaders::produce::{current_leader, node_endpoints};
 use crate::partitions::{AppendFailure, Appended, Written};
-use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 use crate::topics::is_internal;
 
-pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run };
+pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run: Run::Takes(run) };
 
 /// Only a client of this name may write to the coordinators' topics (Kafka's `AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -67,7 +67,6 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     let acks = request.acks;
     let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
     let transactional_id = request.transactional_id.map(|id| id.into_owned());
-    let start = frame.bytes.as_ptr() as usize;
     let topics: Vec<TopicPart> = request
         .topic_data
         .into_iter()
@@ -80,10 +79,8 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
                 .map(|data| {
                     let records = data.records.as_ref().and_then(protocol::Records::bytes);
                     // Records are a slice of the frame: their place in it is what is kept.
-                    let range = records.and_then(|r| {
-                        let at = (r.as_ptr() as usize).checked_sub(start)?;
-                        (at + r.len() <= frame.bytes.len()).then_some((at, r.len()))
-                    });
+                    let place = records.and_then(|records| frame.place_of(records));
+                    let range = place.map(|place| (place.start, place.len()));
                     Part { index: data.index, range }
                 })
                 .collect(),

@@ -24,9 +24,9 @@ use crate::fetch::wait::Waiting;
 use crate::fetch::{SessionGuard, Source};
 use crate::partitions::{Client, RACK_AWARE, Reader};
 use crate::quorum::{QuorumRequest, QuorumResponse};
-use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 
-pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Fetch, run };
+pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Fetch, run: Run::Takes(run) };
 
 /// The first version in which consumers tell their rack; who does may be answered by followers (KIP-392).
 const RACK_FROM_VERSION: i16 = 11;

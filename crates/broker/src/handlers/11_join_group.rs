@@ -13,9 +13,9 @@ use protocol::{ApiKey, ErrorCode};
 
 use crate::authorizer::{Operation, Resource};
 use crate::coordinators::Coordinators;
-use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 
-pub const HANDLER: Handler = Handler { api: ApiKey::JoinGroup, run };
+pub const HANDLER: Handler = Handler { api: ApiKey::JoinGroup, run: Run::Takes(run) };
 
 /// From this version on the protocol's name may be missing.
 const VERSION_OF_NO_PROTOCOL_NAME: i16 = 7;

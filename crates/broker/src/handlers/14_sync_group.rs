@@ -12,9 +12,9 @@ use protocol::{ApiKey, ErrorCode};
 
 use crate::authorizer::{Operation, Resource};
 use crate::coordinators::Coordinators;
-use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 
-pub const HANDLER: Handler = Handler { api: ApiKey::SyncGroup, run };
+pub const HANDLER: Handler = Handler { api: ApiKey::SyncGroup, run: Run::Takes(run) };
 
 /// From this version on members must name the protocol.
 const VERSION_OF_PROTOCOL: i16 = 5;

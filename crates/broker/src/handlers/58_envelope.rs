@@ -7,7 +7,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use bytes::BytesMut;
 use net::{Chunk, Connection, Frame, Handled, Response};
 use protocol::messages::envelope_request::EnvelopeRequest;
 use protocol::messages::envelope_response::EnvelopeResponse;
@@ -15,10 +14,10 @@ use protocol::{ApiKey, ErrorCode};
 use tracing::debug;
 
 use crate::authorizer::{Operation, Resource};
-use crate::request::{Handler, HandlerFuture, RequestContext};
+use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 use crate::road::read_principal;
 
-pub const HANDLER: Handler = Handler { api: ApiKey::Envelope, run };
+pub const HANDLER: Handler = Handler { api: ApiKey::Envelope, run: Run::Takes(run) };
 
 fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
     Box::pin(async move {
@@ -26,21 +25,24 @@ fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
             Ok(request) => request,
             Err(closing) => return closing,
         };
-        match open(&context, &request) {
+        let opened = open(&context, &request);
+        let place = frame.place_of(&request.request_data).unwrap_or_default();
+        drop(request);
+        match opened {
             Err((error, reason)) => {
                 debug!(peer = %context.connection.peer, "an envelope is refused: {reason}");
                 refuse(&context, error)
             }
             // The next envelope of this broker is somebody else's: it need not wait for this one.
-            Ok((inside, frame, handler)) => Handled::Later(Box::pin(async move {
-                let handled = (handler.run)(Arc::clone(&inside), frame).await;
+            Ok((inside, handler)) => Handled::Later(Box::pin(async move {
+                let handled = handler.run(Arc::clone(&inside), frame.cut(place)).await;
                 answer(&context, &inside, handled).await
             })),
         }
     })
 }
 
-type Opened = (Arc<RequestContext>, Frame, &'static Handler);
+type Opened = (Arc<RequestContext>, &'static Handler);
 
 /// The request inside, in the order in which Kafka looks at its parts.
 fn open(
@@ -77,8 +79,7 @@ fn open(
     let handler = super::find(inside.api, context.side)
         .filter(|handler| handler.versions(unstable).contains(&inside.version))
         .ok_or((ErrorCode::UnsupportedVersion, format!("{} is not served", inside.api.name())))?;
-    let frame = Frame { bytes: BytesMut::from(&*request.request_data), permit: Default::default() };
-    Ok((Arc::new(inside), frame, handler))
+    Ok((Arc::new(inside), handler))
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -187,3 +187,22 @@ pub fn served_apis() -> Vec<(ApiKey, std::ops::RangeInclusive<i16>)> {
     apis.sort_by_key(|(api, _)| api.code());
     apis
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::passes_unread;
+    use crate::request::Run;
+
+    #[test]
+    fn what_is_passed_on_unread_can_be_sent_again() {
+        let passed: Vec<_> = HANDLERS
+            .iter()
+            .filter(|handler| passes_unread(Listener::Broker, handler.api))
+            .collect();
+        assert!(passed.iter().any(|handler| handler.api == ApiKey::CreateTopics));
+        for handler in passed {
+            assert!(matches!(handler.run, Run::Reads(_)), "{}", handler.api.name());
+        }
+    }
+}

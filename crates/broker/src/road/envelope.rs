@@ -1,5 +1,6 @@
 //! Requests of clients on their way to the active controller: the bytes as they came, with who sent them (KIP-590).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -90,7 +91,9 @@ impl ControllerRoad {
             (ErrorCode::UnsupportedVersion, _) => {
                 Outcome::Done(Err(ForwardError::UnsupportedVersion))
             }
-            (ErrorCode::None, Some(data)) => Outcome::Done(Ok(Bytes::copy_from_slice(data))),
+            (ErrorCode::None, Some(Cow::Borrowed(data))) => {
+                Outcome::Done(Ok(answered.body().slice_ref(data)))
+            }
             _ => failed(ErrorCode::UnknownServerError),
         }
     }
