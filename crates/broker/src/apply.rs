@@ -91,6 +91,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
             node.logs.set_producer_config(producers);
             node.config.store(Arc::new(config));
             info!("dynamic configuration of the broker changed");
+            node.replicas.resize(node);
             for partition in node.partitions.all() {
                 refresh(node, &update.after, &partition);
                 partition.with_log(|log| log.set_producer_config(producers));

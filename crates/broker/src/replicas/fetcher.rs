@@ -31,7 +31,7 @@ const YIELD_AFTER_BYTES: usize = 1 << 20;
 
 pub async fn run(node: WeakNode, id: FetcherId, shared: Arc<Shared>) {
     let mut fetcher = Fetcher::new(id, shared);
-    debug!(leader = %id.0, fetcher = id.1, "fetching begins");
+    info!(leader = %id.0, fetcher = id.1, "fetching begins");
     loop {
         let Some(node) = node.upgrade() else { return };
         fetcher.round(node).await;

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tracing::info;
 
 use crate::node::Node;
 use crate::partitions::Partition;
@@ -86,9 +87,7 @@ impl Replicas {
     /// The partition follows `leader` in a new epoch.
     pub fn follow(&self, node: &Arc<Node>, partition: &Arc<Partition>, leader: NodeId) {
         let id = partition.id();
-        let count = u64::try_from(node.config().replication.num_replica_fetchers).unwrap_or(1);
-        let number = u16::try_from(hash(id) % count.max(1)).unwrap_or(0);
-        let fetcher_id = (leader, number);
+        let fetcher_id = (leader, number(id, fetchers_per_leader(node)));
         let before = self.leaders.lock().insert(id, fetcher_id);
         if let Some(before) = before.filter(|before| *before != fetcher_id) {
             self.leave(before, id);
@@ -100,6 +99,25 @@ impl Replicas {
             Fetcher { shared, task: self.runtime.spawn(run) }
         });
         fetcher.shared.tell(Change::Follow(Arc::clone(partition)));
+    }
+
+    /// `num.replica.fetchers` may have changed: partitions move to the fetchers that are theirs now, fetchers that are too many end.
+    pub fn resize(&self, node: &Arc<Node>) {
+        let count = fetchers_per_leader(node);
+        let misplaced: Vec<(TopicIdPartition, NodeId)> = {
+            let leaders = self.leaders.lock();
+            let misplaced = leaders.iter().filter(|(id, fetcher)| number(**id, count) != fetcher.1);
+            misplaced.map(|(id, (leader, _))| (*id, *leader)).collect()
+        };
+        for (id, leader) in misplaced {
+            if let Some(partition) = node.partitions.get(id.topic_id, id.partition) {
+                self.follow(node, &partition, leader);
+            }
+        }
+        for (id, fetcher) in self.fetchers.lock().extract_if(|(_, number), _| *number >= count) {
+            fetcher.task.abort();
+            info!(leader = %id.0, fetcher = id.1, "fetching ends");
+        }
     }
 
     /// The partition follows nobody.
@@ -131,6 +149,17 @@ impl Default for Replicas {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// `num.replica.fetchers`
+fn fetchers_per_leader(node: &Node) -> u16 {
+    let count = node.config().replication.num_replica_fetchers.max(1);
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Which of a leader's fetchers a partition belongs to.
+fn number(id: TopicIdPartition, count: u16) -> u16 {
+    u16::try_from(hash(id) % u64::from(count.max(1))).unwrap_or(0)
 }
 
 fn hash(id: TopicIdPartition) -> u64 {

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod envelope;
+mod fetchers;
 mod forwarded;
 mod replication;
 mod roles;

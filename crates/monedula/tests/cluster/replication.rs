@@ -19,14 +19,14 @@ use protocol::messages::metadata_response::MetadataResponse;
 use crate::common::cluster::{Cluster, until};
 use crate::common::{batch, decoded};
 
-const SETTINGS: [(&str, &str); 4] = [
+pub const SETTINGS: [(&str, &str); 4] = [
     ("broker.session.timeout.ms", "2000"),
     ("broker.heartbeat.interval.ms", "200"),
     ("replica.lag.time.max.ms", "1500"),
     ("replica.fetch.backoff.ms", "100"),
 ];
 
-fn create(cluster: &Cluster, name: &str, replicas: i16, min_in_sync: i16) {
+pub fn create(cluster: &Cluster, name: &str, replicas: i16, min_in_sync: i16) {
     let config = CreatableTopicConfig {
         name: "min.insync.replicas".into(),
         value: Some(min_in_sync.to_string().into()),
@@ -54,7 +54,7 @@ fn state(metadata: &MetadataResponse<'_>, topic: &str) -> Option<(i32, Vec<i32>)
     Some((partition.leader_id, isr))
 }
 
-fn until_isr(cluster: &Cluster, topic: &str, wanted: &[i32]) {
+pub fn until_isr(cluster: &Cluster, topic: &str, wanted: &[i32]) {
     cluster.until_all(&format!("{wanted:?} in sync"), |metadata| {
         state(metadata, topic).is_some_and(|(_, isr)| isr == wanted)
     });
@@ -73,7 +73,7 @@ fn leader(cluster: &Cluster, topic: &str) -> i32 {
 }
 
 /// Writes `values` one by one with acks=all.
-fn produce(cluster: &Cluster, topic: &str, values: std::ops::Range<i64>) {
+pub fn produce(cluster: &Cluster, topic: &str, values: std::ops::Range<i64>) {
     for value in values {
         let records = batch(&[value.to_string().as_bytes()]);
         until("it is acknowledged", || {
@@ -86,7 +86,7 @@ fn log(cluster: &Cluster, broker: i32, topic: &str) -> PathBuf {
     cluster.data(broker).join(format!("{topic}-0/00000000000000000000.log"))
 }
 
-fn until_equal(cluster: &Cluster, topic: &str, brokers: &[i32]) -> Vec<u8> {
+pub fn until_equal(cluster: &Cluster, topic: &str, brokers: &[i32]) -> Vec<u8> {
     let mut logs = Vec::new();
     until("equal logs", || {
         logs = brokers.iter().map(|id| std::fs::read(log(cluster, *id, topic)).unwrap()).collect();
