@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -21,7 +20,7 @@ import (
 type faultClient struct {
 	bootstrap, topic, tag, acks, flag string
 	partitions                        int32
-	out                               sync.Mutex
+	events
 }
 
 const (
@@ -49,21 +48,6 @@ func runFaults(args []string) int {
 	}
 	all.Wait()
 	return 0
-}
-
-func nowMs() float64 {
-	return float64(monotonicNs()/100_000) / 10
-}
-
-func (f *faultClient) log(event string, more map[string]any) {
-	line := map[string]any{"t": nowMs(), "ev": event}
-	for key, value := range more {
-		line[key] = value
-	}
-	text, _ := json.Marshal(line)
-	f.out.Lock()
-	defer f.out.Unlock()
-	os.Stdout.Write(append(text, '\n'))
 }
 
 func (f *faultClient) options(name string, more ...kgo.Opt) []kgo.Opt {

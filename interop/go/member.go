@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,7 +22,7 @@ import (
 type member struct {
 	bootstrap, group, protocol, assignor, topics, name string
 	session                                            time.Duration
-	write                                              sync.Mutex
+	events
 }
 
 type part struct {
@@ -43,6 +40,7 @@ func runMember(args []string) int {
 	session, _ := strconv.Atoi(args[7])
 	m := &member{bootstrap: args[1], group: args[2], protocol: args[3], assignor: args[4], topics: args[5], name: args[6],
 		session: time.Duration(session) * time.Millisecond}
+	m.always = map[string]any{"member": m.name, "group": m.group}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	m.log("start", nil)
@@ -53,25 +51,6 @@ func runMember(args []string) int {
 	}
 	m.log("closed", nil)
 	return 0
-}
-
-// monotonicNs is the host's monotonic clock, which Go's time package does not show.
-func monotonicNs() int64 {
-	var ts syscall.Timespec
-	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&ts)), 0)
-	return ts.Nano()
-}
-
-// log writes one line with the time.
-func (m *member) log(event string, more map[string]any) {
-	row := map[string]any{"t": float64(monotonicNs()) / 1e6, "ev": event, "member": m.name, "group": m.group}
-	for key, value := range more {
-		row[key] = value
-	}
-	line, _ := json.Marshal(row)
-	m.write.Lock()
-	defer m.write.Unlock()
-	os.Stdout.Write(append(line, '\n'))
 }
 
 // consumed writes down which offsets were read, before anything of it is committed.

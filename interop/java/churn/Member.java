@@ -86,15 +86,15 @@ public final class Member implements ConsumerRebalanceListener {
 
     private void run() {
         log("start", "");
-        double last = now();
+        double last = Events.nowMs();
         while (!stopping) {
             try {
                 ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(100));
                 for (TopicPartition partition : records.partitions()) {
                     note(partition, records.records(partition));
                 }
-                if (now() - last >= COMMIT_EVERY_MS) {
-                    last = now();
+                if (Events.nowMs() - last >= COMMIT_EVERY_MS) {
+                    last = Events.nowMs();
                     commit();
                 }
             } catch (WakeupException e) {
@@ -181,12 +181,7 @@ public final class Member implements ConsumerRebalanceListener {
             + "\",\"parts\":[" + String.join(",", each) + "]");
     }
 
-    private static double now() {
-        return System.nanoTime() / 1e6;
-    }
-
     private void log(String event, String more) {
-        System.out.println("{\"t\":" + String.format("%.3f", now()) + ",\"ev\":\"" + event + "\",\"member\":\"" + name
-            + "\",\"group\":\"" + group + "\"" + more + "}");
+        Events.log(event, Events.field("member", name) + Events.field("group", group) + more);
     }
 }

@@ -1,5 +1,3 @@
-import java.io.FileOutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -32,7 +30,6 @@ public final class Client {
     private static final int EVERY_MS = 100;
     private static final int COMMIT_EVERY_MS = 300;
     private static final String PADDING = ".".repeat(60);
-    private static final FileOutputStream OUT = new FileOutputStream(java.io.FileDescriptor.out);
 
     private static String bootstrap;
     private static String topic;
@@ -41,26 +38,6 @@ public final class Client {
     private static String acks;
     private static Path flag;
     private static volatile boolean stopping;
-
-    private static double nowMs() {
-        // The host's monotonic clock, on Linux.
-        return System.nanoTime() / 100_000 / 10.0;
-    }
-
-    private static void log(String event, String rest) {
-        String line = "{\"t\":" + nowMs() + ",\"ev\":\"" + event + "\"" + rest + "}\n";
-        synchronized (OUT) {
-            try {
-                OUT.write(line.getBytes(StandardCharsets.UTF_8));
-            } catch (java.io.IOException e) {
-                Runtime.getRuntime().halt(3);
-            }
-        }
-    }
-
-    private static String field(String key, Object value) {
-        return ",\"" + key + "\":" + (value instanceof String ? "\"" + value + "\"" : value);
-    }
 
     private static Properties common(String name) {
         Properties config = new Properties();
@@ -99,23 +76,23 @@ public final class Client {
             }
             producer.flush();
         }
-        log("written", field("w", name));
+        Events.log("written", Events.field("w", name));
     }
 
     private static void send(KafkaProducer<String, String> producer, String name, int partition, int number) {
-        double sent = nowMs();
-        String who = field("w", name) + field("p", partition) + field("n", number) + field("s", sent);
+        double sent = Events.nowMs();
+        String who = Events.field("w", name) + Events.field("p", partition) + Events.field("n", number) + Events.field("s", sent);
         String value = name + ":" + partition + ":" + number + ":" + PADDING;
         try {
             producer.send(new ProducerRecord<>(topic, partition, null, value), (metadata, error) -> {
                 if (error == null) {
-                    log("ack", who + field("o", metadata.offset()));
+                    Events.log("ack", who + Events.field("o", metadata.offset()));
                 } else {
-                    log("fail", who + field("error", error.getClass().getSimpleName()));
+                    Events.log("fail", who + Events.field("error", error.getClass().getSimpleName()));
                 }
             });
         } catch (KafkaException | IllegalStateException e) {
-            log("fail", who + field("error", e.getClass().getSimpleName()));
+            Events.log("fail", who + Events.field("error", e.getClass().getSimpleName()));
         }
     }
 
@@ -148,11 +125,11 @@ public final class Client {
                             commit(consumer);
                         }
                     } catch (KafkaException e) {
-                        log("error", field("r", name) + field("error", e.getClass().getSimpleName()));
+                        Events.log("error", Events.field("r", name) + Events.field("error", e.getClass().getSimpleName()));
                     }
                 }
             }
-            log("closed", field("r", name));
+            Events.log("closed", Events.field("r", name));
         }
 
         private void take(KafkaConsumer<String, String> consumer) {
@@ -164,24 +141,24 @@ public final class Client {
                     found.add("[" + record.offset() + ",\"" + value + "\"]");
                     read.put(tp, new OffsetAndMetadata(record.offset() + 1));
                 }
-                log("read", field("r", name) + field("g", group) + field("p", tp.partition())
+                Events.log("read", Events.field("r", name) + Events.field("g", group) + Events.field("p", tp.partition())
                     + ",\"recs\":[" + String.join(",", found) + "]");
             }
         }
 
         private void commit(KafkaConsumer<String, String> consumer) {
-            double sent = nowMs();
+            double sent = Events.nowMs();
             consumer.commitSync(read);
             Map<Integer, Long> offsets = new TreeMap<>();
             read.forEach((tp, offset) -> offsets.put(tp.partition(), offset.offset()));
             String text = offsets.entrySet().stream().map(e -> "\"" + e.getKey() + "\":" + e.getValue()).collect(Collectors.joining(","));
-            log("commit", field("r", name) + field("g", group) + field("s", sent) + ",\"offs\":{" + text + "}");
+            Events.log("commit", Events.field("r", name) + Events.field("g", group) + Events.field("s", sent) + ",\"offs\":{" + text + "}");
             read.clear();
         }
 
         private void parts(String event, Collection<TopicPartition> parts) {
             String list = parts.stream().map(tp -> String.valueOf(tp.partition())).collect(Collectors.joining(","));
-            log(event, field("r", name) + ",\"parts\":[" + list + "]");
+            Events.log(event, Events.field("r", name) + ",\"parts\":[" + list + "]");
         }
 
         @Override
@@ -209,7 +186,7 @@ public final class Client {
             try {
                 write(run + "i");
             } catch (InterruptedException e) {
-                log("error", field("w", run + "i") + field("error", "interrupted"));
+                Events.log("error", Events.field("w", run + "i") + Events.field("error", "interrupted"));
             }
         }));
         for (int n = 0; n < 2; n++) {
