@@ -18,9 +18,10 @@ use protocol::messages::response_header::ResponseHeader;
 use protocol::{ApiKey, Decode, Encode, ErrorCode, Listener, Message, Reader, Writer};
 use tracing::info;
 
+use crate::authorizer::{Operation, Resource};
 use crate::peers::Channel;
 use crate::producer_ids::Block;
-use crate::quorum::SubmitError;
+use crate::quorum::{QuorumRequest, QuorumResponse, SubmitError};
 use crate::request::{Reading, RequestContext};
 use crate::road::{Envelope, ForwardError};
 
@@ -214,6 +215,22 @@ macro_rules! ask {
             Err(error) => Err(error),
         }
     }};
+}
+
+/// Asks this node's quorum what clients may ask of it.
+pub async fn ask_quorum(
+    context: &RequestContext,
+    operation: Operation,
+    request: QuorumRequest,
+) -> Result<QuorumResponse, ErrorCode> {
+    if !context.allows(operation, Resource::Cluster) {
+        return Err(ErrorCode::ClusterAuthorizationFailed);
+    }
+    if let Some(error) = context.submit_failure() {
+        return Err(error);
+    }
+    let answered = context.node.quorum.ask(request, context.asker()).await;
+    answered.map_err(|_| ErrorCode::UnknownServerError)
 }
 
 pub async fn create_topics(

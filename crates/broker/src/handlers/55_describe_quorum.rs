@@ -4,7 +4,8 @@ use protocol::ErrorCode;
 use protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 
-use crate::authorizer::{Operation, Resource};
+use crate::authorizer::Operation;
+use crate::forward;
 use crate::quorum::{QuorumRequest, QuorumResponse};
 use crate::request::RequestContext;
 
@@ -19,15 +20,10 @@ async fn handle(
         error_message: (context.version >= 2).then(|| error.message().into()),
         ..Default::default()
     };
-    if !context.allows(Operation::Describe, Resource::Cluster) {
-        return failed(ErrorCode::ClusterAuthorizationFailed);
-    }
-    if let Some(error) = context.submit_failure() {
-        return failed(error);
-    }
     let asked = QuorumRequest::DescribeQuorum(request.into_owned());
-    match context.node.quorum.ask(asked, context.asker()).await {
+    match forward::ask_quorum(context, Operation::Describe, asked).await {
         Ok(QuorumResponse::DescribeQuorum(response)) => response,
-        _ => failed(ErrorCode::UnknownServerError),
+        Ok(_) => failed(ErrorCode::UnknownServerError),
+        Err(error) => failed(error),
     }
 }

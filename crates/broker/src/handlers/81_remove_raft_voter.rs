@@ -4,7 +4,8 @@ use protocol::ErrorCode;
 use protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
 
-use crate::authorizer::{Operation, Resource};
+use crate::authorizer::Operation;
+use crate::forward;
 use crate::quorum::{QuorumRequest, QuorumResponse};
 use crate::request::RequestContext;
 
@@ -19,15 +20,10 @@ async fn handle(
         error_message: Some(error.message().into()),
         ..Default::default()
     };
-    if !context.allows(Operation::Alter, Resource::Cluster) {
-        return failed(ErrorCode::ClusterAuthorizationFailed);
-    }
-    if let Some(error) = context.submit_failure() {
-        return failed(error);
-    }
     let asked = QuorumRequest::RemoveRaftVoter(request.into_owned());
-    match context.node.quorum.ask(asked, context.asker()).await {
+    match forward::ask_quorum(context, Operation::Alter, asked).await {
         Ok(QuorumResponse::RemoveRaftVoter(response)) => response,
-        _ => failed(ErrorCode::UnknownServerError),
+        Ok(_) => failed(ErrorCode::UnknownServerError),
+        Err(error) => failed(error),
     }
 }

@@ -9,8 +9,8 @@ use crate::connections::Peer;
 use crate::state::{Addition, Change, Removal, State};
 use crate::{
     AddVoterRequest, ControlRecord, Destination, Effect, Effects, Endpoint, KRaftVersion,
-    LeaderAnswer, Raft, RaftError, Refusal, RemoveVoterRequest, Reply, Request, UpdateVoterRequest,
-    VoterSet,
+    LeaderAnswer, Raft, RaftError, Refusal, RemoveVoterRequest, ReplicaKey, Reply, Request,
+    UpdateVoterRequest, VoterSet,
 };
 
 fn refuse(error: RaftError, message: impl Into<String>) -> Refusal {
@@ -38,14 +38,8 @@ impl Raft {
         request: AddVoterRequest,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        self.check_change(now, request.cluster_id.as_deref(), effects)?;
         let key = request.voter;
-        if !key.id.is_some() || key.directory_id.is_none() {
-            return Err(refuse(
-                RaftError::InvalidRequest,
-                "Add voter request didn't include a valid voter",
-            ));
-        }
+        self.check_change(now, "Add", request.cluster_id.as_deref(), key, effects)?;
         if !self.has_default_listener(&request.endpoints) {
             return Err(refuse(
                 RaftError::InvalidRequest,
@@ -117,14 +111,8 @@ impl Raft {
         request: &RemoveVoterRequest,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        self.check_change(now, request.cluster_id.as_deref(), effects)?;
         let key = request.voter;
-        if !key.id.is_some() || key.directory_id.is_none() {
-            return Err(refuse(
-                RaftError::InvalidRequest,
-                "Remove voter request didn't include a valid voter",
-            ));
-        }
+        self.check_change(now, "Remove", request.cluster_id.as_deref(), key, effects)?;
         let voters = self.stable_voters("removing")?;
         let Some(set) = voters.without(key) else {
             let text =
@@ -262,11 +250,13 @@ impl Raft {
         Ok(vec![ControlRecord::KRaftVersion(to), ControlRecord::Voters(voters.clone())])
     }
 
-    /// What every change of the voters needs: this cluster, its leader, and no other change under way.
+    /// What an administrator's change of the voters needs: this cluster, its leader, no other change under way, and a voter.
     fn check_change(
         &mut self,
         now: Now,
+        what: &str,
         cluster_id: Option<&str>,
+        voter: ReplicaKey,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
         if !self.knows_cluster(cluster_id) {
@@ -276,7 +266,12 @@ impl Raft {
         }
         self.check_leader_request(self.epoch())
             .map_err(|error| Refusal { error, message: None })?;
-        self.check_no_change(now, effects)
+        self.check_no_change(now, effects)?;
+        if !voter.id.is_some() || voter.directory_id.is_none() {
+            let text = format!("{what} voter request didn't include a valid voter");
+            return Err(refuse(RaftError::InvalidRequest, text));
+        }
+        Ok(())
     }
 
     fn check_no_change(&mut self, now: Now, effects: &mut Effects) -> Result<(), Refusal> {
