@@ -20,9 +20,6 @@ use tokio::time::Instant;
 
 use crate::budget::{Budget, BudgetPermit};
 
-/// Where the correlation id stands in a request: after the size, the key and the version.
-const CORRELATION_AT: std::ops::Range<usize> = 8..12;
-
 /// What an outbound connection may take.
 #[derive(Clone, Debug)]
 pub struct LinkLimits {
@@ -158,15 +155,4 @@ impl Link {
             }
         }
     }
-}
-
-fn set_correlation_id(frame: &mut [u8], id: i32) {
-    if let Some(place) = frame.get_mut(CORRELATION_AT) {
-        place.copy_from_slice(&id.to_be_bytes());
-    }
-}
-
-/// The correlation id of an answer: its first four bytes.
-fn correlation_id(answer: &[u8]) -> Option<i32> {
-    answer.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes))
 }

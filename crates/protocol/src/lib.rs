@@ -6,8 +6,10 @@ mod api_key;
 pub mod coordinator_records;
 mod error;
 mod error_code;
+mod exchange;
 mod message;
 pub mod metadata_records;
+mod offered_versions;
 mod reader;
 mod records;
 mod tags;
@@ -18,10 +20,12 @@ mod writer;
 pub use api_key::{ApiKey, Listener};
 pub use error::{DecodeError, EncodeError};
 pub use error_code::ErrorCode;
+pub use exchange::{correlation_id, encode_request, set_correlation_id};
 pub use message::{
     Decode, Encode, Message, ResponseMessage, decode_exact, encode_frame, encode_to_parts,
     encode_to_vec,
 };
+pub use offered_versions::{Offer, OfferedVersions};
 pub use reader::Reader;
 pub use records::Records;
 pub use tags::UnknownTags;

@@ -14,10 +14,10 @@ use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use protocol::{ApiKey, ErrorCode, Listener};
+use protocol::{ApiKey, ErrorCode, Listener, OfferedVersions};
 
 use super::served;
-use crate::peers::{Channel, PeerVersions};
+use crate::peers::Channel;
 use crate::request::RequestContext;
 
 /// Kafka announces versions of Produce that it no longer serves: old librdkafka derives from them that compression works
@@ -108,7 +108,7 @@ fn api_keys(context: &RequestContext) -> Vec<ApiVersion> {
 }
 
 /// What the active controller serves, as far as this broker has asked it something for a client already.
-fn controller_versions(context: &RequestContext) -> Option<Arc<PeerVersions>> {
+fn controller_versions(context: &RequestContext) -> Option<Arc<OfferedVersions>> {
     if context.side == Listener::Controller {
         return None;
     }

@@ -20,11 +20,10 @@ use bytes::Bytes;
 use config::BrokerConfig;
 use net::{Budget, BudgetPermit, LinkLimits};
 use parking_lot::Mutex;
-use protocol::{Decode, Encode, Message};
+use protocol::{Decode, Encode, Message, OfferedVersions};
 use tokio::time::Instant;
 
 pub use error::PeerError;
-pub use open::PeerVersions;
 use slot::Slot;
 
 /// Requests that one connection may have under way.
@@ -195,13 +194,13 @@ impl Peers {
         to: &Address,
         channel: Channel,
         within: Duration,
-    ) -> Result<Arc<PeerVersions>, PeerError> {
+    ) -> Result<Arc<OfferedVersions>, PeerError> {
         let deadline = Instant::now() + within;
         self.slot(to, channel).versions(&self.inner.config, deadline).await
     }
 
     /// As [`Self::versions`], as far as an open connection of that channel knows.
-    pub fn known_versions(&self, to: &Address, channel: Channel) -> Option<Arc<PeerVersions>> {
+    pub fn known_versions(&self, to: &Address, channel: Channel) -> Option<Arc<OfferedVersions>> {
         let slots = self.inner.slots.lock();
         slots.get(&(to.clone(), channel))?.known_versions()
     }

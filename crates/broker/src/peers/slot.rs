@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::ApiKey;
+use protocol::{ApiKey, OfferedVersions};
 use tokio::time::Instant;
 
 use super::open::{self, OpenPeer};
-use super::{Address, Answered, OutRequest, PeerError, PeerVersions, PeersConfig};
+use super::{Address, Answered, OutRequest, PeerError, PeersConfig};
 
 /// The pause after the first failed try, and the longest. Kafka's connections between nodes wait 50 ms, those of the quorum 500.
 const BACKOFF_MS_MIN: u64 = 50;
@@ -48,7 +48,7 @@ impl Slot {
         self.state.try_lock().is_ok_and(|state| state.open().is_some())
     }
 
-    pub(super) fn known_versions(&self) -> Option<Arc<PeerVersions>> {
+    pub(super) fn known_versions(&self) -> Option<Arc<OfferedVersions>> {
         let state = self.state.try_lock().ok()?;
         state.open().map(|open| Arc::clone(&open.versions))
     }
@@ -57,7 +57,7 @@ impl Slot {
         &self,
         config: &PeersConfig,
         deadline: Instant,
-    ) -> Result<Arc<PeerVersions>, PeerError> {
+    ) -> Result<Arc<OfferedVersions>, PeerError> {
         Ok(self.get(config, deadline).await?.versions)
     }
 

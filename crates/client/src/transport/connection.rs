@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
-use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::ApiVersionsResponse;
-use protocol::{ApiKey, Decode, Encode, ErrorCode, Message, Reader};
+use protocol::{
+    ApiKey, Decode, DecodeError, Encode, EncodeError, Message, Offer, OfferedVersions, Reader,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::frame;
-use super::versions::ServerVersions;
 use crate::error::{Error, Result};
 use crate::options::{Address, ClientOptions};
 
@@ -35,11 +34,12 @@ pub struct Reply {
 impl Reply {
     /// The message; bytes that are left over are an error.
     pub fn decode<'a, M: Message + Decode<'a>>(&'a self) -> Result<M> {
-        protocol::decode_exact(&self.body, self.version).map_err(|source| Error::Decode {
-            what: M::NAME,
-            address: self.address.to_string(),
-            source,
-        })
+        protocol::decode_exact(&self.body, self.version)
+            .map_err(|source| self.unreadable(M::NAME, source))
+    }
+
+    fn unreadable(&self, what: &'static str, source: DecodeError) -> Error {
+        Error::Decode { what, address: self.address.to_string(), source }
     }
 
     /// The whole body, of which slices can be shared.
@@ -103,7 +103,7 @@ impl Shared {
 pub struct Connection {
     shared: Arc<Shared>,
     outgoing: mpsc::Sender<Outgoing>,
-    versions: Arc<ServerVersions>,
+    versions: Arc<OfferedVersions>,
     client_id: Arc<str>,
     request_timeout_ms: u64,
 }
@@ -152,7 +152,7 @@ impl Connection {
         Ok(connection)
     }
 
-    pub fn versions(&self) -> &ServerVersions {
+    pub fn versions(&self) -> &OfferedVersions {
         &self.versions
     }
 
@@ -182,13 +182,27 @@ impl Connection {
         timeout_ms: u64,
     ) -> Result<Reply> {
         let api = api_of::<R>()?;
-        let version = self.versions.choose::<R>(api, cap, self.address())?;
+        let version = self.choose::<R>(api, cap)?;
         self.start(request, api, version, timeout_ms).await?.answer().await
     }
 
     /// The version that [`Self::call`] would choose.
     pub fn version_for<R: Message>(&self) -> Result<i16> {
-        self.versions.choose::<R>(api_of::<R>()?, i16::MAX, self.address())
+        self.choose::<R>(api_of::<R>()?, i16::MAX)
+    }
+
+    /// The highest version that both sides speak, at most `cap`.
+    fn choose<R: Message>(&self, api: ApiKey, cap: i16) -> Result<i16> {
+        self.versions.choose(api, cap, true).ok_or_else(|| {
+            let theirs = self.versions.range(api);
+            Error::UnsupportedVersion {
+                address: self.address().to_owned(),
+                api: api.name(),
+                ours_min: R::MIN_VERSION,
+                ours_max: R::MAX_VERSION.min(cap),
+                theirs: theirs.map_or(String::from("none"), |(min, max)| format!("{min} to {max}")),
+            }
+        })
     }
 
     /// Puts the request in line; requests leave in the order of these calls.
@@ -199,7 +213,7 @@ impl Connection {
         version: i16,
         timeout_ms: u64,
     ) -> Result<InFlight> {
-        let frame = frame::encode(api, request, version, &self.client_id)?;
+        let frame = encode(api, request, version, &self.client_id)?;
         let (reply, answer) = oneshot::channel();
         self.put(Outgoing { frame, reply: Some(reply) }).await?;
         Ok(InFlight {
@@ -219,7 +233,7 @@ impl Connection {
         api: ApiKey,
         version: i16,
     ) -> Result<()> {
-        let frame = frame::encode(api, request, version, &self.client_id)?;
+        let frame = encode(api, request, version, &self.client_id)?;
         self.put(Outgoing { frame, reply: None }).await
     }
 
@@ -230,30 +244,20 @@ impl Connection {
         self.outgoing.send(outgoing).await.map_err(|_| self.shared.error())
     }
 
-    /// Offers the newest version first; a server that does not know it answers in version 0 with its own range.
-    async fn ask_versions(&self) -> Result<ServerVersions> {
+    /// Offers the newest version first.
+    async fn ask_versions(&self) -> Result<OfferedVersions> {
         let api = ApiKey::ApiVersions;
-        let request = ApiVersionsRequest {
-            client_software_name: "monedula".into(),
-            client_software_version: env!("CARGO_PKG_VERSION").into(),
-            ..Default::default()
-        };
-        let mut version = ApiVersionsRequest::MAX_VERSION;
+        let request = OfferedVersions::request();
+        let mut version = *api.versions().end();
         loop {
-            let reply =
-                self.start(&request, api, version, self.request_timeout_ms).await?.answer().await?;
-            // The code stands first in every version.
-            let code = reply.body.get(..2).map_or(-1, |b| i16::from_be_bytes([b[0], b[1]]));
-            if code == ErrorCode::UnsupportedVersion.code() && version > 0 {
-                let oldest = Reply { version: 0, ..reply };
-                let offered =
-                    ServerVersions::from_response(&oldest.decode::<ApiVersionsResponse<'_>>()?);
-                let (_, theirs) = offered.range(api).unwrap_or((0, 0));
-                version = if theirs < version { theirs.max(0) } else { 0 };
-                continue;
+            let asked = self.start(&request, api, version, self.request_timeout_ms).await?;
+            let reply = asked.answer().await?;
+            let offer = Offer::read(&reply.body, version);
+            match offer.map_err(|source| reply.unreadable(ApiVersionsResponse::NAME, source))? {
+                Offer::Versions(offered) => return Ok(offered),
+                Offer::Again(older) => version = older,
+                Offer::Refused(code) => Error::check(code, None)?,
             }
-            Error::check(code, None)?;
-            return Ok(ServerVersions::from_response(&reply.decode::<ApiVersionsResponse<'_>>()?));
         }
     }
 }
@@ -304,6 +308,21 @@ fn api_of<R: Message>() -> Result<ApiKey> {
     })
 }
 
+fn encode<R: Message + Encode>(
+    api: ApiKey,
+    request: &R,
+    version: i16,
+    client_id: &str,
+) -> Result<Vec<u8>> {
+    protocol::encode_request(api, version, client_id, request).map_err(|source| match source {
+        EncodeError::TooLong { len } => {
+            let key = "the size of a frame";
+            Error::RecordTooLarge { bytes: len, limit: i32::MAX as usize, key }
+        }
+        source => Error::Encode { what: R::NAME, source },
+    })
+}
+
 async fn write_requests(
     mut socket: OwnedWriteHalf,
     mut queue: mpsc::Receiver<Outgoing>,
@@ -318,7 +337,7 @@ async fn write_requests(
         let Some(Outgoing { mut frame, reply }) = outgoing else { break };
         let correlation_id = next_id;
         next_id = next_id.wrapping_add(1) & i32::MAX;
-        frame::set_correlation_id(&mut frame, correlation_id);
+        protocol::set_correlation_id(&mut frame, correlation_id);
         if let Some(reply) = reply {
             let mut pending = shared.pending.lock();
             if *shared.closed.borrow() {
@@ -361,7 +380,7 @@ async fn read_responses(mut socket: OwnedReadHalf, shared: Arc<Shared>, limit: u
             }
         };
         let expected = shared.pending.lock().pop_front();
-        let correlation_id = frame::correlation_id(&frame);
+        let correlation_id = protocol::correlation_id(&frame);
         match expected {
             Some(pending) if Some(pending.correlation_id) == correlation_id => {
                 // The caller may have given up; the answer is then for nobody.

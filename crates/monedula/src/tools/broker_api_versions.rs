@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use client::cluster::{Target, Topics};
 use client::metadata::Node;
-use client::transport::ServerVersions;
-use protocol::{ApiKey, Listener};
+use protocol::{ApiKey, Listener, OfferedVersions};
 
 use super::args::{Args, HELP, Opt, VERSION, value};
 use super::failure::{Failure, end};
@@ -55,7 +54,7 @@ fn shown(node: &Node) -> String {
 }
 
 /// A line per API: those that are offered, and those of brokers that are not.
-fn table(versions: &ServerVersions) -> String {
+fn table(versions: &OfferedVersions) -> String {
     let missing = ApiKey::all().filter(|api| {
         api.listeners().contains(&Listener::Broker) && versions.range(*api).is_none()
     });

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::{correlation_id, set_correlation_id};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-use super::{Answer, LinkLimits, Outgoing, Pending, Shared, correlation_id, set_correlation_id};
+use super::{Answer, LinkLimits, Outgoing, Pending, Shared};
 use crate::frame::FrameReader;
 
 pub(super) async fn write_requests(
