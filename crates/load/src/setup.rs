@@ -85,7 +85,8 @@ impl Setup {
             bootstrap_servers: vec![self.address.clone()],
             client_id: String::from("load"),
             request_timeout_ms: self.limit_ms,
-            max_in_flight: 1_000,
+            // What many members wait for at a time.
+            max_in_flight: 100_000,
             ..Default::default()
         }
     }

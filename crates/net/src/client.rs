@@ -64,8 +64,14 @@ struct Pending {
 
 struct Outgoing {
     frame: Vec<u8>,
-    answer: oneshot::Sender<Outcome>,
-    place: OwnedSemaphorePermit,
+    /// Who waits for the answer, with its place among those under way; `None` for a request that gets none.
+    answer: Option<(oneshot::Sender<Outcome>, OwnedSemaphorePermit)>,
+}
+
+/// An answer that is under way.
+pub struct Awaited {
+    link: Link,
+    answer: oneshot::Receiver<Outcome>,
 }
 
 /// What both tasks and all callers of a connection share.
@@ -126,7 +132,8 @@ impl Link {
             reason: Mutex::default(),
             closed: watch::Sender::new(false),
         });
-        let (outgoing, queue) = mpsc::channel(1);
+        // Who has a place need not wait for room.
+        let (outgoing, queue) = mpsc::channel(limits.in_flight_max.max(1));
         tokio::spawn(pump::write_requests(write, queue, Arc::clone(&shared)));
         tokio::spawn(pump::read_answers(read, Arc::clone(&shared), limits.clone()));
         let places = Arc::new(Semaphore::new(limits.in_flight_max.max(1)));
@@ -139,20 +146,52 @@ impl Link {
 
     /// Sends a whole frame, size included, and waits for its answer. The correlation id is filled in here.
     pub async fn exchange(&self, frame: Vec<u8>, deadline: Instant) -> Outcome {
-        let (answer, answered) = oneshot::channel();
-        let sent = async {
-            let place = Arc::clone(&self.places).acquire_owned().await;
-            let place = place.map_err(|_| self.shared.error())?;
-            let outgoing = Outgoing { frame, answer, place };
-            self.outgoing.send(outgoing).await.map_err(|_| self.shared.error())?;
-            answered.await.unwrap_or_else(|_| Err(self.shared.error()))
-        };
-        match tokio::time::timeout_at(deadline, sent).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.shared.close("a request was not answered in time");
-                Err(LinkError::TimedOut)
-            }
+        match tokio::time::timeout_at(deadline, self.start(frame)).await {
+            Ok(started) => started?.until(deadline).await,
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Puts a frame in line, as [`Self::exchange`]; frames leave in the order of these calls.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn start(&self, frame: Vec<u8>) -> Result<Awaited, LinkError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| self.shared.error())?;
+        let (sender, answer) = oneshot::channel();
+        self.put(Outgoing { frame, answer: Some((sender, place)) }).await?;
+        Ok(Awaited { link: self.clone(), answer })
+    }
+
+    /// Puts a frame in line that gets no answer.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send_only(&self, frame: Vec<u8>) -> Result<(), LinkError> {
+        self.put(Outgoing { frame, answer: None }).await
+    }
+
+    async fn put(&self, outgoing: Outgoing) -> Result<(), LinkError> {
+        if self.is_closed() {
+            return Err(self.shared.error());
+        }
+        self.outgoing.send(outgoing).await.map_err(|_| self.shared.error())
+    }
+
+    fn timed_out(&self) -> LinkError {
+        self.shared.close("a request was not answered in time");
+        LinkError::TimedOut
+    }
+}
+
+impl Awaited {
+    /// Waits for the answer. A peer that does not answer in time loses the connection.
+    pub async fn until(self, deadline: Instant) -> Outcome {
+        match tokio::time::timeout_at(deadline, self.answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(self.link.shared.error()),
+            Err(_) => Err(self.link.timed_out()),
         }
     }
 }

@@ -22,11 +22,11 @@ pub(super) async fn write_requests(
             outgoing = queue.recv() => outgoing,
             () = shared.until_closed() => None,
         };
-        let Some(Outgoing { mut frame, answer, place }) = outgoing else { break };
+        let Some(Outgoing { mut frame, answer }) = outgoing else { break };
         let correlation_id = next_id;
         next_id = next_id.wrapping_add(1) & i32::MAX;
         set_correlation_id(&mut frame, correlation_id);
-        {
+        if let Some((answer, place)) = answer {
             let mut pending = shared.pending.lock();
             if *shared.closed.borrow() {
                 let _ = answer.send(Err(shared.error()));
@@ -47,7 +47,9 @@ pub(super) async fn write_requests(
     shared.close("closed by this side");
     queue.close();
     while let Ok(outgoing) = queue.try_recv() {
-        let _ = outgoing.answer.send(Err(shared.error()));
+        if let Some((answer, _place)) = outgoing.answer {
+            let _ = answer.send(Err(shared.error()));
+        }
     }
 }
 
