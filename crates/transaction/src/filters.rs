@@ -66,17 +66,44 @@ impl Filters {
     }
 }
 
-/// Classes and case are those of ASCII, as Java has them by default.
+/// Classes are those of ASCII, as Java has them by default, and so is case.
 fn compiled(pattern: &str) -> Result<Regex, ErrorCode> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(ErrorCode::InvalidRegularExpression);
     }
-    let compile = |text: &str| {
+    let pattern = with_ascii_classes(pattern);
+    let compile = |text: &str, unicode: bool| {
         let mut builder = RegexBuilder::new(text);
-        builder.unicode(false).size_limit(COMPILED_BYTES_MAX).build()
+        builder.unicode(unicode).size_limit(COMPILED_BYTES_MAX).build()
     };
-    // Alone it must be a pattern, too: `a)(b` is none.
-    compile(pattern)
-        .and_then(|_| compile(&format!("\\A(?:{pattern})\\z")))
-        .map_err(|_| ErrorCode::InvalidRegularExpression)
+    // Alone it must be a pattern, too: `a)(b` is none. What ignores case is compiled for ASCII.
+    let whole = |unicode: bool| {
+        compile(&pattern, unicode).and_then(|_| compile(&format!("\\A(?:{pattern})\\z"), unicode))
+    };
+    whole(true).or_else(|_| whole(false)).map_err(|_| ErrorCode::InvalidRegularExpression)
+}
+
+fn with_ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(one) = chars.next() {
+        if one != '\\' {
+            out.push(one);
+            continue;
+        }
+        match chars.next() {
+            Some('w') => out.push_str("[0-9A-Za-z_]"),
+            Some('W') => out.push_str("[^0-9A-Za-z_]"),
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('s') => out.push_str("[ \\t\\n\\x0b\\f\\r]"),
+            Some('S') => out.push_str("[^ \\t\\n\\x0b\\f\\r]"),
+            Some('b') => out.push_str("(?-u:\\b)"),
+            escaped => {
+                out.push(one);
+                out.extend(escaped);
+            }
+        }
+    }
+    out
 }
