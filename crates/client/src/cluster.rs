@@ -10,7 +10,7 @@ use protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use protocol::messages::describe_cluster_response::DescribeClusterResponse;
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
-use protocol::{Encode, Message};
+use protocol::{Encode, FinalizedFeatures, Message};
 use tokio::time::Instant;
 
 use crate::backoff;
@@ -75,6 +75,11 @@ impl Client {
     /// What is known now; empty before the first refresh.
     pub fn metadata(&self) -> Arc<Metadata> {
         self.0.metadata.load_full()
+    }
+
+    /// What the cluster has finalized, as the servers told that were asked so far.
+    pub fn finalized_features(&self) -> FinalizedFeatures {
+        self.0.pool.finalized()
     }
 
     /// The limit of a call that begins now.

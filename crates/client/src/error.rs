@@ -84,6 +84,25 @@ pub enum Error {
 
     #[error("the client is closed")]
     Closed,
+
+    /// A call that does not fit the state of the producer; it changed nothing.
+    #[error("{0}")]
+    IllegalState(Arc<str>),
+
+    #[error("Failing batch since transaction was aborted")]
+    TransactionAborted,
+
+    #[error("Cannot execute transactional method because we are in an error state: {source}")]
+    Transaction { fault: TransactionFault, source: Box<Error> },
+}
+
+/// How bad it is for a transactional producer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransactionFault {
+    /// The transaction must be aborted; then the next one can begin.
+    Abortable,
+    /// The producer must be closed: another one took over, or nobody knows what its transaction became.
+    Fatal,
 }
 
 impl Error {
@@ -104,6 +123,16 @@ impl Error {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Api { code, .. } => Some(*code),
+            Self::Transaction { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+
+    /// Whether a transaction must be aborted, or the producer closed. None: neither; a call that took too long can be
+    /// repeated.
+    pub fn fault(&self) -> Option<TransactionFault> {
+        match self {
+            Self::Transaction { fault, .. } => Some(*fault),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ pub mod transport;
 pub use admin::Admin;
 pub use cluster::{Client, Target};
 pub use consumer::Consumer;
-pub use error::{Error, Result};
+pub use error::{Error, Result, TransactionFault};
 pub use group::GroupConsumer;
 pub use metadata::Metadata;
 pub use options::{Address, ClientOptions};

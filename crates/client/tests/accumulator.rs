@@ -12,10 +12,22 @@ use client::producer::delivery::Stored;
 use client::producer::{Delivery, ProducerRecord};
 use records::{BatchHeader, Codec};
 
-const LIMITS: Limits =
-    Limits { batch_size: 300, linger_ms: 10, delivery_timeout_ms: 1000, codec: Codec::None };
+const LIMITS: Limits = Limits {
+    batch_size: 300,
+    linger_ms: 10,
+    delivery_timeout_ms: 1000,
+    codec: Codec::None,
+    transactional: false,
+};
 const IDENTITY: Identity = Identity { id: ProducerId(9), epoch: ProducerEpoch(0) };
 const STORED: Stored = Stored { base_offset: 100, log_append_time: -1 };
+
+/// A producer that has its identity.
+fn identified() -> Accumulator {
+    let mut accumulator = Accumulator::new(LIMITS);
+    accumulator.identify(IDENTITY);
+    accumulator
+}
 
 fn tp(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
@@ -42,14 +54,27 @@ fn ready(accumulator: &Accumulator, now: u64, hurried: bool) -> (Vec<i32>, Optio
 
 fn drain(accumulator: &mut Accumulator, partitions: &[i32]) -> Vec<Batch> {
     let partitions: Vec<TopicPartition> = partitions.iter().copied().map(tp).collect();
-    accumulator.drain(MonoMs(0), &partitions, 1 << 20, true)
+    accumulator.drain(MonoMs(0), &partitions, 1 << 20)
 }
 
 /// Base sequences of batches.
 fn sequences(batches: &mut [Batch]) -> Vec<i32> {
-    let built =
-        batches.iter_mut().map(|b| BatchHeader::parse(b.build(Some(IDENTITY)).unwrap()).unwrap());
-    built.map(|header| header.base_sequence).collect()
+    epochs_and_sequences(batches).into_iter().map(|(_, sequence)| sequence).collect()
+}
+
+fn epochs_and_sequences(batches: &mut [Batch]) -> Vec<(i16, i32)> {
+    let built = batches.iter_mut().map(|b| BatchHeader::parse(b.build().unwrap()).unwrap());
+    built.map(|header| (header.producer_epoch.0, header.base_sequence)).collect()
+}
+
+/// The batches that leave one after the other when each is answered before the next.
+fn one_by_one(accumulator: &mut Accumulator, partition: i32) -> Vec<(i16, i32)> {
+    let mut seen = Vec::new();
+    while let Some(mut batch) = drain(accumulator, &[partition]).pop() {
+        seen.extend(epochs_and_sequences(std::slice::from_mut(&mut batch)));
+        accumulator.complete(batch, STORED);
+    }
+    seen
 }
 
 #[test]
@@ -77,7 +102,7 @@ fn answers_reach_the_records_and_free_their_memory() {
     assert_eq!((batches.len(), accumulator.in_flight(), accumulator.is_empty()), (1, 1, false));
     let batch = batches.remove(0);
     assert!(first.answer().is_none());
-    assert_eq!(accumulator.complete(batch, Ok(STORED)), 50);
+    assert_eq!(accumulator.complete(batch, STORED), 50);
     let offset = |delivery: Delivery| delivery.answer().unwrap().unwrap().offset;
     assert_eq!((offset(first), offset(second)), (100, 101));
     assert_eq!((accumulator.in_flight(), accumulator.is_empty()), (0, true));
@@ -90,16 +115,16 @@ fn a_request_holds_one_batch_per_partition_and_its_limit_of_bytes() {
         append(&mut accumulator, 0, partition, 200);
     }
     let partitions: Vec<TopicPartition> = [0, 1, 2].into_iter().map(tp).collect();
-    let drained = accumulator.drain(MonoMs(0), &partitions, 600, false);
+    let drained = accumulator.drain(MonoMs(0), &partitions, 600);
     let drained: Vec<i32> = drained.iter().map(|b| b.partition.partition.get()).collect();
     assert_eq!(drained, [0, 1]);
     // One that is larger than the limit leaves alone.
-    assert_eq!(accumulator.drain(MonoMs(0), &partitions[2..], 10, false).len(), 1);
+    assert_eq!(accumulator.drain(MonoMs(0), &partitions[2..], 10).len(), 1);
 }
 
 #[test]
 fn batches_that_come_back_keep_their_order_and_sequences() {
-    let mut accumulator = Accumulator::new(LIMITS);
+    let mut accumulator = identified();
     for _ in 0..4 {
         append(&mut accumulator, 0, 0, 250);
     }
@@ -118,11 +143,11 @@ fn batches_that_come_back_keep_their_order_and_sequences() {
     // One at a time until all that come again are answered.
     let mut seen = Vec::new();
     for _ in 0..3 {
-        let mut batches = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20, true);
-        let more = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20, true);
+        let mut batches = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20);
+        let more = accumulator.drain(MonoMs(50), &[tp(0)], 1 << 20);
         seen.push((sequences(&mut batches), batches[0].attempts, more.len()));
         for batch in batches.into_iter().chain(more) {
-            accumulator.complete(batch, Ok(STORED));
+            accumulator.complete(batch, STORED);
         }
     }
     let expected = [(vec![0], 1, 0), (vec![1], 1, 0), (vec![2], 1, 1)];
@@ -130,19 +155,108 @@ fn batches_that_come_back_keep_their_order_and_sequences() {
 }
 
 #[test]
-fn a_new_identity_counts_from_zero() {
-    let mut accumulator = Accumulator::new(LIMITS);
+fn a_gap_ends_with_the_next_epoch() {
+    let mut accumulator = identified();
+    for _ in 0..4 {
+        append(&mut accumulator, 0, 0, 250);
+    }
+    let mut sent: Vec<Batch> = (0..3).flat_map(|_| drain(&mut accumulator, &[0])).collect();
+    assert_eq!(epochs_and_sequences(&mut sent), [(0, 0), (0, 1), (0, 2)]);
+    let [refused, back, under_way] = <[Batch; 3]>::try_from(sent).unwrap();
+    accumulator.give_up(refused, true, Error::Closed);
+    let code = protocol::ErrorCode::OutOfOrderSequenceNumber;
+    assert!(accumulator.out_of_sequence(&back, code));
+    accumulator.put_back(back, MonoMs(0), Error::Closed);
+    accumulator.bump_if_wanted();
+    assert!(drain(&mut accumulator, &[0]).is_empty(), "one of the old epoch is under way");
+    assert!(accumulator.out_of_sequence(&under_way, code));
+    accumulator.put_back(under_way, MonoMs(0), Error::Closed);
+    assert_eq!(one_by_one(&mut accumulator, 0), [(1, 0), (1, 1), (1, 2)]);
+}
+
+#[test]
+fn a_gap_in_one_partition_leaves_what_is_under_way_in_others() {
+    let mut accumulator = identified();
+    for partition in [0, 1, 1] {
+        append(&mut accumulator, 0, partition, 250);
+    }
+    let refused = drain(&mut accumulator, &[0]).remove(0);
+    let lost = drain(&mut accumulator, &[1]).remove(0);
+    accumulator.give_up(refused, true, Error::Closed);
+    accumulator.bump_if_wanted();
+    // It may be stored: only under its old number the server knows it again.
+    assert!(drain(&mut accumulator, &[1]).is_empty(), "nothing new before the old is answered");
+    accumulator.put_back(lost, MonoMs(0), Error::Closed);
+    assert_eq!(one_by_one(&mut accumulator, 1), [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn what_expired_after_it_was_sent_holds_up_what_is_new_until_it_is_clear_whether_it_was_stored() {
+    let code = protocol::ErrorCode::OutOfOrderSequenceNumber;
+    for stored in [true, false] {
+        let mut accumulator = identified();
+        for now in [0, 900, 900] {
+            append(&mut accumulator, now, 0, 250);
+        }
+        let lost = drain(&mut accumulator, &[0]).remove(0);
+        let second = drain(&mut accumulator, &[0]).remove(0);
+        accumulator.put_back(lost, MonoMs(0), Error::Closed);
+        assert!(accumulator.expire(MonoMs(1000)).1.is_some());
+        accumulator.bump_if_wanted();
+        assert!(drain(&mut accumulator, &[0]).is_empty(), "its fate is unknown");
+        let expected = if stored {
+            accumulator.complete(second, STORED);
+            vec![(0, 2)]
+        } else {
+            assert!(accumulator.out_of_sequence(&second, code));
+            accumulator.put_back(second, MonoMs(0), Error::Closed);
+            accumulator.bump_if_wanted();
+            vec![(1, 0), (1, 1)]
+        };
+        assert_eq!(one_by_one(&mut accumulator, 0), expected);
+    }
+    // With nothing behind it nobody tells.
+    let mut accumulator = identified();
+    append(&mut accumulator, 0, 0, 250);
+    let lost = drain(&mut accumulator, &[0]).remove(0);
+    accumulator.give_up(lost, false, Error::Closed);
+    accumulator.bump_if_wanted();
+    append(&mut accumulator, 0, 0, 250);
+    assert_eq!(one_by_one(&mut accumulator, 0), [(1, 0)]);
+}
+
+#[test]
+fn after_the_last_epoch_another_id_is_needed() {
+    let mut accumulator = identified();
+    accumulator.identify(Identity { epoch: ProducerEpoch(i16::MAX), ..IDENTITY });
+    append(&mut accumulator, 0, 0, 250);
+    let refused = drain(&mut accumulator, &[0]).remove(0);
+    accumulator.give_up(refused, true, Error::Closed);
+    accumulator.bump_if_wanted();
+    assert_eq!(accumulator.identity(), None);
+}
+
+#[test]
+fn a_transaction_with_a_gap_is_not_mended() {
+    let mut accumulator = Accumulator::new(Limits { transactional: true, ..LIMITS });
+    accumulator.identify(IDENTITY);
     for _ in 0..3 {
         append(&mut accumulator, 0, 0, 250);
     }
     let mut sent: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
-    assert_eq!(sequences(&mut sent), [0, 1]);
-    let [given_up, back] = <[Batch; 2]>::try_from(sent).unwrap();
-    accumulator.complete(given_up, Err(Error::Closed));
-    accumulator.put_back(back, MonoMs(0), Error::Closed);
-    accumulator.restart_sequences();
-    let mut batches: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
-    assert_eq!(sequences(&mut batches), [0, 1]);
+    let header = BatchHeader::parse(sent[0].build().unwrap()).unwrap();
+    assert!(header.attributes.is_transactional());
+    let [first, second] = <[Batch; 2]>::try_from(sent).unwrap();
+    let code = protocol::ErrorCode::OutOfOrderSequenceNumber;
+    assert!(accumulator.out_of_sequence(&second, code), "one before it is not answered yet");
+    assert!(!accumulator.out_of_sequence(&first, code));
+    accumulator.give_up(first, true, Error::Closed);
+    accumulator.put_back(second, MonoMs(0), Error::Closed);
+    // What never left is given up with the transaction; the rest must be answered before its end.
+    assert_eq!(accumulator.fail_unsent(&Error::TransactionAborted), 250);
+    assert!(!accumulator.is_empty());
+    accumulator.bump_if_wanted();
+    assert_eq!(accumulator.identity(), Some(IDENTITY));
 }
 
 #[test]
@@ -150,15 +264,11 @@ fn what_waits_too_long_is_given_up() {
     let mut accumulator = Accumulator::new(LIMITS);
     let old = append(&mut accumulator, 0, 0, 30);
     let young = append(&mut accumulator, 500, 1, 30);
-    assert_eq!(accumulator.expire(MonoMs(999)), (0, false));
-    assert_eq!(accumulator.expire(MonoMs(1000)), (30, false));
+    assert_eq!(accumulator.expire(MonoMs(999)).0, 0);
+    assert_eq!(accumulator.expire(MonoMs(1000)).0, 30);
     let error = old.answer().unwrap().unwrap_err();
     assert!(matches!(error, Error::DeliveryTimeout { count: 1, after_ms: 1000, .. }), "{error}");
     assert!(young.answer().is_none());
-    // One that left before leaves a gap in the sequences when it is given up.
-    let batch = drain(&mut accumulator, &[1]).remove(0);
-    accumulator.put_back(batch, MonoMs(0), Error::Closed);
-    assert_eq!(accumulator.expire(MonoMs(1500)), (30, true));
 }
 
 #[test]
@@ -176,7 +286,7 @@ fn the_size_of_a_record_is_kafkas_upper_bound() {
 
 #[test]
 fn a_batch_that_is_too_large_goes_in_halves() {
-    let mut accumulator = Accumulator::new(LIMITS);
+    let mut accumulator = identified();
     let deliveries: Vec<Delivery> = (0..5).map(|_| append(&mut accumulator, 0, 0, 20)).collect();
     let behind = append(&mut accumulator, 0, 0, 250);
     let mut sent: Vec<Batch> = (0..2).flat_map(|_| drain(&mut accumulator, &[0])).collect();
@@ -196,7 +306,7 @@ fn a_batch_that_is_too_large_goes_in_halves() {
             continue;
         }
         let base_offset = 100 + i64::from(sequence);
-        freed += accumulator.complete(batch, Ok(Stored { base_offset, log_append_time: -1 }));
+        freed += accumulator.complete(batch, Stored { base_offset, log_append_time: -1 });
     }
     assert_eq!(seen, [(0, 2), (2, 3), (2, 1), (3, 2), (5, 1)]);
     assert_eq!(freed, 5 * 20 + 250);

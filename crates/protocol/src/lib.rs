@@ -25,7 +25,7 @@ pub use message::{
     Decode, Encode, Message, ResponseMessage, decode_exact, encode_frame, encode_to_parts,
     encode_to_vec,
 };
-pub use offered_versions::{Offer, OfferedVersions};
+pub use offered_versions::{FinalizedFeatures, Offer, OfferedVersions};
 pub use reader::Reader;
 pub use records::Records;
 pub use tags::UnknownTags;

@@ -9,10 +9,35 @@ use crate::{ApiKey, DecodeError, ErrorCode, decode_exact};
 /// APIs that the other side may name; Kafka has fewer than 100.
 const APIS_MAX: usize = 1_000;
 
+/// Features that it may name; Kafka has fewer than 10.
+const FEATURES_MAX: usize = 100;
+
 /// The ranges that one server offers.
 #[derive(Clone, Debug, Default)]
 pub struct OfferedVersions {
     ranges: HashMap<i16, (i16, i16)>,
+    finalized: FinalizedFeatures,
+}
+
+/// The levels that the cluster had finalized when a server was asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FinalizedFeatures {
+    /// Counts up with each change; -1 when the server does not tell.
+    pub epoch: i64,
+    levels: HashMap<String, i16>,
+}
+
+impl Default for FinalizedFeatures {
+    fn default() -> Self {
+        Self { epoch: -1, levels: HashMap::new() }
+    }
+}
+
+impl FinalizedFeatures {
+    /// The level of a feature; 0 when it is off.
+    pub fn level(&self, feature: &str) -> i16 {
+        self.levels.get(feature).copied().unwrap_or(0)
+    }
 }
 
 /// What an answer to ApiVersions means.
@@ -37,7 +62,17 @@ impl OfferedVersions {
 
     fn new(response: &ApiVersionsResponse<'_>) -> Self {
         let rows = response.api_keys.iter().take(APIS_MAX);
-        Self { ranges: rows.map(|row| (row.api_key, (row.min_version, row.max_version))).collect() }
+        let levels = response.finalized_features.iter().take(FEATURES_MAX);
+        let levels = levels.map(|f| (f.name.to_string(), f.max_version_level)).collect();
+        Self {
+            ranges: rows.map(|row| (row.api_key, (row.min_version, row.max_version))).collect(),
+            finalized: FinalizedFeatures { epoch: response.finalized_features_epoch, levels },
+        }
+    }
+
+    /// What the cluster has finalized, as the other side knows.
+    pub fn finalized(&self) -> &FinalizedFeatures {
+        &self.finalized
     }
 
     /// Lowest and highest version that the other side offers.
@@ -122,6 +157,27 @@ mod tests {
         assert_eq!(offered.choose(api, 0, false), None);
         assert_eq!(offered.choose(ApiKey::Fetch, i16::MAX, true), None);
         assert_eq!(offered.all().collect::<Vec<_>>(), [(18, 1, 3)]);
+    }
+
+    #[test]
+    fn the_cluster_tells_what_is_finalized() {
+        use crate::messages::api_versions_response::FinalizedFeatureKey;
+        let response = ApiVersionsResponse {
+            finalized_features_epoch: 7,
+            finalized_features: vec![FinalizedFeatureKey {
+                name: "transaction.version".into(),
+                max_version_level: 2,
+                min_version_level: 2,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let body = encode_to_vec(&response, 4).expect("it can be written");
+        let Ok(Offer::Versions(offered)) = Offer::read(&body, 4) else { panic!("{body:?}") };
+        assert_eq!(offered.finalized().epoch, 7);
+        assert_eq!(offered.finalized().level("transaction.version"), 2);
+        assert_eq!(offered.finalized().level("group.version"), 0);
+        assert_eq!(FinalizedFeatures::default().epoch, -1);
     }
 
     #[test]

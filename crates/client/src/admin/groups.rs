@@ -22,7 +22,7 @@ use super::{Admin, PerItem};
 use crate::cluster::{Target, Topics};
 use crate::error::{Error, Result};
 use crate::group::blob;
-use crate::group::coordinator;
+use crate::group::coordinator::{self, CoordinatorKind};
 use crate::metadata::Node;
 use crate::transport::{Connection, Reply};
 
@@ -255,7 +255,7 @@ impl Admin {
 
     /// A connection to the coordinator of a group.
     pub(super) async fn coordinator(&self, group: &str) -> Result<(Connection, Node)> {
-        let (id, address) = coordinator::find(&self.client, group).await?;
+        let (id, address) = coordinator::find(&self.client, CoordinatorKind::Group, group).await?;
         let connection = self.client.connection_at(id, &address).await?;
         Ok((connection, Node { id, address, rack: None }))
     }

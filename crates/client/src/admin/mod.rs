@@ -9,6 +9,7 @@ mod offsets;
 mod quorum;
 mod reassign;
 mod topics;
+mod transactions;
 
 use protocol::{Encode, ErrorCode, Message};
 
@@ -24,6 +25,9 @@ pub use quorum::{QuorumDescription, QuorumReplica, VoterEndpoint};
 pub use reassign::{Election, ReassignedPartition};
 pub use topics::{
     CreatedTopic, DescribedPartition, NewPartitions, NewTopic, TopicDescription, TopicListing,
+};
+pub use transactions::{
+    AbortSpec, ActiveProducer, TransactionDescription, TransactionFilter, TransactionListing,
 };
 
 use crate::cluster::{Client, Target};

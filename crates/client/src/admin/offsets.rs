@@ -257,17 +257,19 @@ async fn ask_leader(
     Ok(answers)
 }
 
-fn topic_names<'a>(partitions: impl Iterator<Item = &'a TopicPartition>) -> Vec<Arc<str>> {
+pub(super) fn topic_names<'a>(
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = partitions.map(|tp| Arc::clone(&tp.topic)).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-type Groups<T> = HashMap<NodeId, Vec<(TopicPartition, T)>>;
+pub(super) type Groups<T> = HashMap<NodeId, Vec<(TopicPartition, T)>>;
 
 /// Fresh metadata for these topics, and the partitions by leader; those without one with the reason.
-async fn by_leader<T: Copy>(
+pub(super) async fn by_leader<T: Copy>(
     client: &Client,
     names: &[Arc<str>],
     wanted: &BTreeMap<TopicPartition, T>,
@@ -301,7 +303,7 @@ async fn by_leader<T: Copy>(
 }
 
 /// Waits before the next round; past the deadline everything that still waits fails with the last reason.
-async fn pause<V, T>(
+pub(super) async fn pause<V, T>(
     client: &Client,
     what: &'static str,
     deadline: tokio::time::Instant,

@@ -1,5 +1,5 @@
-//! Where a group's coordinator is, and a connection to it that nobody else uses: a JoinGroup may wait for minutes, and
-//! answers come in order.
+//! Where the coordinator of a group or of a transactional id is. A member of a group has a connection to it that nobody
+//! else uses: a JoinGroup may wait for minutes, and answers come in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,44 @@ use crate::transport::{Connection, Reply};
 /// The first version of FindCoordinator that asks for several keys.
 const FIRST_BATCHED: i16 = 4;
 
-/// The coordinator of one group.
+/// What a coordinator coordinates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CoordinatorKind {
+    Group,
+    Transaction,
+}
+
+impl CoordinatorKind {
+    /// On the wire.
+    const fn code(self) -> i8 {
+        match self {
+            Self::Group => 0,
+            Self::Transaction => 1,
+        }
+    }
+}
+
+/// The coordinator of one group or transactional id.
 pub(crate) struct Coordinator {
-    /// With connections of its own.
     client: Client,
+    kind: CoordinatorKind,
     group: Arc<str>,
     known: Mutex<Option<(NodeId, Address)>>,
 }
 
 impl Coordinator {
+    /// Of a group, with connections of its own.
     pub(crate) fn new(client: &Client, group: Arc<str>) -> Result<Self> {
         let client = Client::new(client.options().clone())?;
-        Ok(Self { client, group, known: Mutex::default() })
+        Ok(Self::with(client, CoordinatorKind::Group, group))
     }
 
+    /// With the connections of this client.
+    pub(crate) fn with(client: Client, kind: CoordinatorKind, key: Arc<str>) -> Self {
+        Self { client, kind, group: key, known: Mutex::default() }
+    }
+
+    /// The group, or the transactional id.
     pub(crate) fn group(&self) -> &Arc<str> {
         &self.group
     }
@@ -43,7 +67,7 @@ impl Coordinator {
         let (id, address) = match known {
             Some(known) => known,
             None => {
-                let found = find(&self.client, &self.group).await?;
+                let found = find(&self.client, self.kind, &self.group).await?;
                 *self.known.lock() = Some(found.clone());
                 found
             }
@@ -80,7 +104,7 @@ impl Coordinator {
         let known = self.known.lock().clone();
         let (id, address) = match known {
             Some(known) => known,
-            None => find(client, &self.group).await?,
+            None => find(client, self.kind, &self.group).await?,
         };
         client.connection_at(id, &address).await
     }
@@ -110,21 +134,25 @@ pub(crate) fn moved(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)
 }
 
-/// Asks any node for the coordinator of a group.
-pub(crate) async fn find(client: &Client, group: &str) -> Result<(NodeId, Address)> {
+/// Asks any node where a coordinator is.
+pub(crate) async fn find(
+    client: &Client,
+    kind: CoordinatorKind,
+    key: &str,
+) -> Result<(NodeId, Address)> {
     let connection = client.connection(Target::Any).await?;
-    let mut request = FindCoordinatorRequest::default();
+    let mut request = FindCoordinatorRequest { key_type: kind.code(), ..Default::default() };
     if connection.version_for::<FindCoordinatorRequest<'_>>()? >= FIRST_BATCHED {
-        request.coordinator_keys = vec![group.into()];
+        request.coordinator_keys = vec![key.into()];
     } else {
-        request.key = group.into();
+        request.key = key.into();
     }
     let reply = connection.call(&request).await?;
     let response: FindCoordinatorResponse<'_> = reply.decode()?;
     let (code, message, id, host, port) = if reply.version >= FIRST_BATCHED {
-        let found = response.coordinators.iter().find(|c| c.key == group);
+        let found = response.coordinators.iter().find(|c| c.key == key);
         let found = found.ok_or_else(|| Error::Incomplete {
-            what: format!("the coordinator of {group}"),
+            what: format!("the coordinator of {key}"),
             address: reply.address().to_owned(),
         })?;
         (found.error_code, &found.error_message, found.node_id, &found.host, found.port)

@@ -1,5 +1,6 @@
 //! The application's side of a membership: takes changes, positions what came, hands out records.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::TopicPartition;
@@ -18,7 +19,22 @@ impl GroupConsumer {
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Event>> {
-        let _polling = self.polls.enter();
+        let polls = Arc::clone(&self.polls);
+        let _polling = polls.enter();
+        self.note_identity();
+        let event = self.next_event(wait).await;
+        self.note_identity();
+        event
+    }
+
+    fn note_identity(&mut self) {
+        let identity = self.identity();
+        if identity.epoch >= 0 {
+            self.last_identity = identity;
+        }
+    }
+
+    async fn next_event(&mut self, wait: Duration) -> Result<Option<Event>> {
         if let Some((taken, _)) = self.revoking.take() {
             let _gone = taken.send(());
         }

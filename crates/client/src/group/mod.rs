@@ -33,6 +33,7 @@ pub use options::{GroupOptions, GroupProtocol};
 use crate::cluster::Client;
 use crate::consumer::{Consumer, ConsumerOptions, ConsumerRecord, OffsetReset};
 use crate::error::{Error, Result};
+use crate::producer::GroupMetadata;
 use classic::ClassicMember;
 use commit::{Background, Committer};
 use consumer::ConsumerMember;
@@ -74,6 +75,8 @@ pub struct GroupConsumer {
     /// A change that the application takes with its next call, and the positions that go with it.
     revoking: Option<(oneshot::Sender<()>, Offsets)>,
     identity: watch::Receiver<Identity>,
+    /// When the application last called, of a member.
+    last_identity: Identity,
     subscription: watch::Sender<Subscription>,
     closing: watch::Sender<bool>,
     polls: Arc<Polls>,
@@ -149,6 +152,7 @@ impl GroupConsumer {
             current: None,
             revoking: None,
             identity,
+            last_identity: Identity::none(),
             subscription,
             closing,
             polls,
@@ -166,6 +170,19 @@ impl GroupConsumer {
     /// Who this member is; epoch -1 while it is none.
     pub fn identity(&self) -> Identity {
         self.identity.borrow().clone()
+    }
+
+    /// As whom a transactional producer commits this member's offsets. Who is no member any more asks as the one it was:
+    /// the coordinator refuses that, while it would store offsets of nobody.
+    pub fn group_metadata(&self) -> GroupMetadata {
+        let now = self.identity();
+        let identity = if now.epoch < 0 { self.last_identity.clone() } else { now };
+        GroupMetadata {
+            group_id: self.options.group_id.as_str().into(),
+            member_id: identity.member_id,
+            generation: identity.epoch,
+            instance_id: self.options.instance_id.as_deref().map(Into::into),
+        }
     }
 
     /// The partitions that are this member's.

@@ -1,15 +1,19 @@
 //! What waits to be sent: batches per partition, their order, sequences and deadlines. Time is an argument.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use base::{MonoMs, NodeId, ProducerEpoch, ProducerId, TopicPartition};
-use records::batch::increment_sequence;
+use base::{MonoMs, NodeId, TopicPartition};
+use protocol::ErrorCode;
 use records::builder::BatchBuilder;
 use records::{Codec, Header};
 
 use super::ProducerRecord;
+use super::batch::ORDER_STEP;
+pub use super::batch::{Batch, size_upper_bound};
 use super::delivery::{Completion, Delivery, Stored};
+use super::queue::Queue;
+pub use super::sequences::Identity;
 use crate::error::{Error, Result};
 
 /// Times in milliseconds, sizes in bytes.
@@ -19,118 +23,15 @@ pub struct Limits {
     pub linger_ms: u64,
     pub delivery_timeout_ms: u64,
     pub codec: Codec,
+    /// Batches belong to transactions.
+    pub transactional: bool,
 }
 
-/// The most bytes that a record takes in a batch of its own, header included: what `max.request.size` is compared with.
-pub fn size_upper_bound(record: &ProducerRecord) -> usize {
-    const RECORD_OVERHEAD: usize = 21;
-    let field = |field: Option<&[u8]>| field.map_or(1, |f| varint_len(f.len()) + f.len());
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(key, value)| field(Some(key.as_bytes())) + field(value.as_deref()))
-        .sum();
-    records::batch::HEADER_LEN
-        + RECORD_OVERHEAD
-        + field(record.key.as_deref())
-        + field(record.value.as_deref())
-        + varint_len(record.headers.len())
-        + headers
-}
-
-/// Bytes of a zigzag varint of this length.
-fn varint_len(value: usize) -> usize {
-    let bits = usize::BITS - (value << 1).leading_zeros();
-    (bits.max(1) as usize).div_ceil(7)
-}
-
-/// Between the orders of two batches: a batch can be halved twenty times.
-const ORDER_STEP: u64 = 1 << 20;
-
-/// The producer's identity for idempotence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    pub id: ProducerId,
-    pub epoch: ProducerEpoch,
-}
-
-/// One batch, from its first record until it is answered.
-#[derive(Debug)]
-pub struct Batch {
-    pub partition: TopicPartition,
-    pub completion: Arc<Completion>,
-    /// Bytes of `buffer.memory` that it holds.
-    pub permits: u32,
-    pub attempts: u32,
-    pub last_error: Option<Error>,
-    pub records: i32,
-    pub(super) builder: BatchBuilder,
-    /// Built when it first leaves; the same bytes leave again.
-    pub(super) bytes: Option<Vec<u8>>,
-    pub(super) created: MonoMs,
-    /// Counts up over all batches of a partition as they leave: their order when some come back.
-    pub(super) order: Option<u64>,
-    /// Orders from this batch's own on that no other has: room for the parts of a batch that is cut.
-    pub(super) order_room: u64,
-    pub(super) sequence: Option<i32>,
-}
-
-impl Batch {
-    /// The finished batch. Compresses on the first call.
-    pub fn build(&mut self, identity: Option<Identity>) -> Result<&[u8]> {
-        if self.bytes.is_none() {
-            let mut builder = std::mem::replace(&mut self.builder, BatchBuilder::new(Codec::None));
-            if let (Some(identity), Some(sequence)) = (identity, self.sequence) {
-                builder = builder.producer(identity.id, identity.epoch, sequence);
-            }
-            let built = builder.build();
-            // Kept: a new identity builds it again.
-            self.builder = builder;
-            self.bytes = Some(built.map_err(|error| self.unbuildable(&error))?);
-        }
-        Ok(self.bytes.as_deref().unwrap_or_default())
-    }
-
-    fn unbuildable(&self, error: &dyn std::fmt::Display) -> Error {
-        Error::CorruptRecords {
-            partition: self.partition.clone(),
-            offset: -1,
-            reason: error.to_string(),
-        }
-    }
-
-    pub fn size(&self) -> usize {
-        self.bytes.as_ref().map_or_else(|| self.builder.uncompressed_size(), Vec::len)
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    pub(super) batches: VecDeque<Batch>,
-    /// Orders of the batches that are with a server.
-    in_flight: BTreeMap<u64, ()>,
-    not_before: MonoMs,
-    next_order: u64,
-    next_sequence: i32,
-}
-
-impl Queue {
-    /// Puts a batch that left before into its place among those that wait.
-    pub(super) fn insert(&mut self, batch: Batch) {
-        let before = |other: &Batch| other.order.is_some() && other.order < batch.order;
-        let at = self.batches.iter().take_while(|other| before(other)).count();
-        self.batches.insert(at, batch);
-    }
-
-    /// Whether the first batch may leave, as far as order and retries go.
-    fn sendable(&self, now: MonoMs) -> bool {
-        let Some(first) = self.batches.front() else { return false };
-        let retried_too_early = match (first.order, self.in_flight.first_key_value()) {
-            // One that comes again waits until all before it are answered.
-            (Some(order), Some((lowest, ()))) => *lowest < order,
-            _ => false,
-        };
-        now >= self.not_before && !retried_too_early
+impl Limits {
+    /// A batch that is written as these say.
+    pub(super) fn builder(&self) -> BatchBuilder {
+        let builder = BatchBuilder::new(self.codec);
+        if self.transactional { builder.transactional() } else { builder }
     }
 }
 
@@ -158,11 +59,22 @@ pub struct Accumulator {
     /// Batches with servers.
     in_flight: usize,
     pub(super) completions: HashMap<usize, Arc<Completion>>,
+    /// For whom batches are numbered; None: not at all, or not yet.
+    identity: Option<Identity>,
+    /// A partition has a gap: only another epoch gets past it.
+    bump_wanted: bool,
 }
 
 impl Accumulator {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, queues: HashMap::new(), in_flight: 0, completions: HashMap::new() }
+        Self {
+            limits,
+            queues: HashMap::new(),
+            in_flight: 0,
+            completions: HashMap::new(),
+            identity: None,
+            bump_wanted: false,
+        }
     }
 
     /// Adds a record to the last batch of its partition, or to a new one.
@@ -192,12 +104,13 @@ impl Accumulator {
                 attempts: 0,
                 last_error: None,
                 records: 0,
-                builder: BatchBuilder::new(limits.codec),
+                builder: limits.builder(),
                 bytes: None,
                 created: now,
                 order: None,
                 order_room: ORDER_STEP,
                 sequence: None,
+                identity: None,
             };
             self.completions.insert(key(&batch.completion), Arc::clone(&batch.completion));
             queue.batches.push_back(batch);
@@ -234,8 +147,8 @@ impl Accumulator {
         let mut ready = Ready::default();
         for (partition, queue) in &self.queues {
             let Some(first) = queue.batches.front() else { continue };
-            if now < queue.not_before {
-                sooner(&mut ready.look_again, queue.not_before);
+            if now < queue.waits_until() {
+                sooner(&mut ready.look_again, queue.waits_until());
                 continue;
             }
             let full = queue.batches.len() > 1
@@ -245,7 +158,7 @@ impl Accumulator {
                 sooner(&mut ready.look_again, due);
                 continue;
             }
-            if !queue.sendable(now) {
+            if !queue.sendable(now, self.identity) {
                 // An answer will wake the sender.
                 continue;
             }
@@ -265,46 +178,77 @@ impl Accumulator {
         now: MonoMs,
         partitions: &[TopicPartition],
         max_bytes: usize,
-        sequences: bool,
     ) -> Vec<Batch> {
         let mut drained: Vec<Batch> = Vec::new();
         let mut bytes = 0usize;
         for partition in partitions {
-            let Some(queue) = self.queues.get_mut(partition).filter(|queue| queue.sendable(now))
-            else {
-                continue;
-            };
+            let identity = self.identity;
+            let queue = self.queues.get_mut(partition);
+            let Some(queue) = queue.filter(|queue| queue.sendable(now, identity)) else { continue };
             let size = queue.batches.front().map_or(0, Batch::size);
             if !drained.is_empty() && bytes.saturating_add(size) > max_bytes {
                 break;
             }
-            let Some(mut batch) = queue.batches.pop_front() else { continue };
+            let Some(batch) = queue.take(identity) else { continue };
             bytes = bytes.saturating_add(size);
-            let order = *batch.order.get_or_insert_with(|| {
-                queue.next_order += ORDER_STEP;
-                queue.next_order
-            });
-            if sequences && batch.sequence.is_none() {
-                batch.sequence = Some(queue.next_sequence);
-                queue.next_sequence = increment_sequence(queue.next_sequence, batch.records);
-            }
-            queue.in_flight.insert(order, ());
             self.in_flight += 1;
             drained.push(batch);
         }
         drained
     }
 
-    /// The batch is answered for good. Returns the bytes of memory that are free again.
-    pub fn complete(&mut self, batch: Batch, result: Result<Stored>) -> usize {
+    /// The batch is stored. Returns the bytes of memory that are free again.
+    pub fn complete(&mut self, batch: Batch, stored: Stored) -> usize {
         self.landed(&batch);
-        self.finish(batch, result)
+        if let (Some(first), Some(queue)) = (batch.sequence, self.queues.get_mut(&batch.partition))
+        {
+            queue.sequences.acknowledged(first, batch.records);
+        }
+        self.finish(batch, Ok(stored))
+    }
+
+    /// The batch is given up; `refused`: the server said so, it is certain that it has not stored it. Returns free bytes.
+    pub fn give_up(&mut self, batch: Batch, refused: bool, error: Error) -> usize {
+        self.landed(&batch);
+        self.miss(&batch, refused);
+        self.finish(batch, Err(error))
+    }
+
+    /// A numbered batch will not come: the numbers behind it have a gap, or nobody knows.
+    fn miss(&mut self, batch: &Batch, certain: bool) {
+        let queue = self.queues.get_mut(&batch.partition);
+        if let (Some(_), Some(queue)) = (batch.sequence, queue) {
+            if certain {
+                queue.sequences.found_gap();
+                self.bump_wanted = true;
+            } else {
+                queue.sequences.lost_sight();
+            }
+        }
     }
 
     fn finish(&mut self, batch: Batch, result: Result<Stored>) -> usize {
         self.completions.remove(&key(&batch.completion));
+        if let Some(queue) = self.queues.get_mut(&batch.partition) {
+            self.bump_wanted |= queue.settle();
+        }
         batch.completion.complete(result);
         batch.permits as usize
+    }
+
+    /// The server refused a batch for its number. Whether it should go again: the gap is not its own, or a new epoch
+    /// ends it. A transaction with a gap must be aborted.
+    pub fn out_of_sequence(&mut self, batch: &Batch, code: ErrorCode) -> bool {
+        let queue = self.queues.entry(batch.partition.clone()).or_default();
+        let behind = !queue.is_next_to_answer(batch) || queue.sequences.has_gap();
+        if code == ErrorCode::OutOfOrderSequenceNumber && behind {
+            return true;
+        }
+        if !self.limits.transactional {
+            queue.sequences.found_gap();
+            self.bump_wanted = true;
+        }
+        !self.limits.transactional
     }
 
     /// The batch goes back into line, before all that left after it.
@@ -313,36 +257,28 @@ impl Accumulator {
         batch.attempts = batch.attempts.saturating_add(1);
         batch.last_error = Some(error);
         let queue = self.queues.entry(batch.partition.clone()).or_default();
-        queue.not_before = queue.not_before.max(not_before);
+        queue.wait_until(not_before);
         queue.insert(batch);
     }
 
     pub(super) fn landed(&mut self, batch: &Batch) {
         let queue = self.queues.get_mut(&batch.partition);
-        if let (Some(queue), Some(order)) = (queue, batch.order)
-            && queue.in_flight.remove(&order).is_some()
-        {
+        if queue.is_some_and(|queue| queue.landed(batch)) {
             self.in_flight -= 1;
         }
     }
 
-    /// Whether all batches of its partition before this one are answered for good: none is with a server, none waits
-    /// to go again.
+    /// Whether all batches of its partition before this one are answered for good.
     pub fn is_next_to_answer(&self, batch: &Batch) -> bool {
-        let Some(queue) = self.queues.get(&batch.partition) else { return true };
-        let in_flight = queue.in_flight.keys().next().copied();
-        let waiting = queue.batches.front().and_then(|first| first.order);
-        let before = |order: Option<u64>| order.is_some_and(|order| Some(order) < batch.order);
-        !before(in_flight) && !before(waiting)
+        self.queues.get(&batch.partition).is_none_or(|queue| queue.is_next_to_answer(batch))
     }
 
     pub fn past_deadline(&self, now: MonoMs, batch: &Batch) -> bool {
         now >= batch.created.plus_ms(self.limits.delivery_timeout_ms)
     }
 
-    /// Gives up batches that waited too long. Returns free bytes, and whether one of them may be with a server
-    /// already, which leaves a gap in the sequences.
-    pub fn expire(&mut self, now: MonoMs) -> (usize, bool) {
+    /// Gives up batches that waited too long. Returns free bytes, and why.
+    pub fn expire(&mut self, now: MonoMs) -> (usize, Option<Error>) {
         let mut expired = Vec::new();
         for queue in self.queues.values_mut() {
             let old = |b: &Batch| now >= b.created.plus_ms(self.limits.delivery_timeout_ms);
@@ -351,33 +287,48 @@ impl Accumulator {
             }
         }
         let mut freed = 0;
-        let mut gap = false;
+        let mut reason = None;
         for batch in expired {
-            gap |= batch.sequence.is_some();
             let error = Error::DeliveryTimeout {
                 partition: batch.partition.clone(),
                 count: usize::try_from(batch.records).unwrap_or(0),
                 after_ms: self.limits.delivery_timeout_ms,
                 last: batch.last_error.clone().map(Box::new),
             };
+            self.miss(&batch, false);
+            reason = Some(error.clone());
             freed += self.finish(batch, Err(error));
         }
-        (freed, gap)
+        (freed, reason)
     }
 
-    /// A new producer id: every partition counts from zero again, and what waits is built anew.
-    pub fn restart_sequences(&mut self) {
-        for queue in self.queues.values_mut() {
-            queue.next_sequence = 0;
-            for batch in &mut queue.batches {
-                batch.bytes = None;
-                batch.sequence = None;
-                if batch.order.is_some() {
-                    batch.sequence = Some(queue.next_sequence);
-                    queue.next_sequence = increment_sequence(queue.next_sequence, batch.records);
-                }
-            }
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Numbers batches for this one from now on, each partition from zero as soon as it has no batches of an older one.
+    pub fn identify(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.bump_wanted = false;
+    }
+
+    /// After a gap the producer goes on under its next epoch; without one left it needs another id.
+    pub fn bump_if_wanted(&mut self) {
+        if std::mem::take(&mut self.bump_wanted) && !self.limits.transactional {
+            self.identity = self.identity.and_then(Identity::bumped);
         }
+    }
+
+    /// Fails what never left. Returns free bytes.
+    pub fn fail_unsent(&mut self, error: &Error) -> usize {
+        let mut unsent = Vec::new();
+        for queue in self.queues.values_mut() {
+            let (sent, new): (Vec<Batch>, Vec<Batch>) =
+                queue.batches.drain(..).partition(|batch| batch.order.is_some());
+            queue.batches.extend(sent);
+            unsent.extend(new);
+        }
+        unsent.into_iter().map(|batch| self.finish(batch, Err(error.clone()))).sum()
     }
 
     /// Fails everything that waits. Returns free bytes.

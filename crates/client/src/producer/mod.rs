@@ -1,14 +1,21 @@
 //! Producer: records wait in batches per partition, one task sends them to the leaders and answers each record.
 //!
-//! Start reading at [`accumulator`] (what waits, without time or I/O of its own), then `sender`.
+//! Start reading at [`accumulator`] (what waits, without time or I/O of its own), then `sender`; [`transaction`] says what may
+//! happen when in a transactional producer.
 
 pub mod accumulator;
+mod ask;
+mod batch;
 pub mod delivery;
 mod options;
 mod partitioner;
+mod queue;
 mod request;
 mod sender;
+mod sequences;
 mod split;
+pub mod transaction;
+mod transactional;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,10 +28,12 @@ use protocol::ErrorCode;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use accumulator::{Accumulator, Limits};
+use accumulator::{Accumulator, Appended, Limits};
+use ask::Transactional;
 pub use delivery::{Delivery, RecordMetadata};
 pub use options::{Acks, ProducerOptions};
 pub use partitioner::Partitioner;
+pub use transaction::GroupMetadata;
 
 use crate::cluster::{Client, Topics};
 use crate::error::{Error, Result};
@@ -48,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) partitioner: Mutex<Partitioner>,
     /// One permit per byte of `buffer.memory`.
     pub(crate) memory: Semaphore,
+    pub(crate) transactional: Option<Transactional>,
     pub(crate) wake: Notify,
     pub(crate) flushing: AtomicUsize,
     pub(crate) closing: AtomicBool,
@@ -61,7 +71,10 @@ impl Shared {
 
     /// Whether batches leave without waiting for `linger.ms`.
     pub(crate) fn hurried(&self) -> bool {
-        self.flushing.load(Ordering::Acquire) > 0 || self.closing.load(Ordering::Acquire)
+        let completing = |t: &Transactional| t.machine.lock().state().completing();
+        self.flushing.load(Ordering::Acquire) > 0
+            || self.closing.load(Ordering::Acquire)
+            || self.transactional.as_ref().is_some_and(completing)
     }
 }
 
@@ -80,11 +93,17 @@ impl Producer {
             linger_ms: options.linger_ms,
             delivery_timeout_ms: options.delivery_timeout_ms,
             codec: options.codec,
+            transactional: options.transactional_id.is_some(),
         };
+        let transactional = options
+            .transactional_id
+            .as_deref()
+            .map(|id| Transactional::new(client.clone(), id, options.transaction_timeout_ms));
         let shared = Arc::new(Shared {
             memory: Semaphore::new(options.buffer_memory.min(Semaphore::MAX_PERMITS)),
             accumulator: Mutex::new(Accumulator::new(limits)),
             partitioner: Mutex::new(Partitioner::new(options.batch_size, seed())),
+            transactional,
             wake: Notify::new(),
             flushing: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
@@ -96,8 +115,19 @@ impl Producer {
         Ok(Self { shared, sender: Some(sender) })
     }
 
-    /// Puts the record into a batch. Waits, at most `max.block.ms`, for metadata and for room.
+    /// Puts the record into a batch. Waits, at most `max.block.ms`, for metadata and for room. A record that cannot be sent
+    /// makes its transaction one that can only be aborted.
     pub async fn send(&self, record: ProducerRecord) -> Result<Delivery> {
+        let sent = self.put(record).await;
+        if let (Some(transactional), Err(error)) = (&self.shared.transactional, &sent)
+            && !matches!(error, Error::IllegalState(_) | Error::Transaction { .. })
+        {
+            transactional.machine.lock().records_failed(error);
+        }
+        sent
+    }
+
+    async fn put(&self, record: ProducerRecord) -> Result<Delivery> {
         let shared = &*self.shared;
         if shared.closing.load(Ordering::Acquire) {
             return Err(Error::Closed);
@@ -105,35 +135,9 @@ impl Producer {
         let deadline = Instant::now() + Duration::from_millis(shared.options.max_block_ms);
         let partition = self.partition(&record, deadline).await?;
         let size = accumulator::size_upper_bound(&record);
-        let largest = shared.options.max_request_size;
-        if size > largest {
-            return Err(Error::RecordTooLarge {
-                bytes: size,
-                limit: largest,
-                key: "max.request.size",
-            });
-        }
-        if size > shared.options.buffer_memory {
-            let limit = shared.options.buffer_memory;
-            return Err(Error::RecordTooLarge { bytes: size, limit, key: "buffer.memory" });
-        }
-        let permits = u32::try_from(size).unwrap_or(u32::MAX);
-        let full = || Error::BufferFull {
-            after_ms: shared.options.max_block_ms,
-            bytes: shared.options.buffer_memory,
-        };
-        if let Ok(room) = shared.memory.try_acquire_many(permits) {
-            room.forget();
-        } else {
-            // Batches must leave now, or room may never come.
-            shared.wake.notify_one();
-            let room = tokio::time::timeout_at(deadline, shared.memory.acquire_many(permits)).await;
-            room.map_err(|_| full())?.map_err(|_| Error::Closed)?.forget();
-        }
+        let permits = self.make_room(size, deadline).await?;
         let tp = TopicPartition::new(Arc::clone(&record.topic), partition);
-        let timestamp = record.timestamp.unwrap_or_else(wall_ms);
-        let appended =
-            shared.accumulator.lock().append(shared.now(), tp, timestamp, &record, permits);
+        let appended = self.append(tp, &record, permits);
         let appended = appended.inspect_err(|_| shared.memory.add_permits(permits as usize))?;
         if record.partition.is_none() && record.key.is_none() {
             shared.partitioner.lock().sent(&record.topic, size);
@@ -142,6 +146,42 @@ impl Producer {
             shared.wake.notify_one();
         }
         Ok(appended.delivery)
+    }
+
+    /// Takes so many bytes of `buffer.memory`.
+    async fn make_room(&self, size: usize, deadline: Instant) -> Result<u32> {
+        let shared = &*self.shared;
+        let options = &shared.options;
+        let limits = [
+            ("max.request.size", options.max_request_size),
+            ("buffer.memory", options.buffer_memory),
+        ];
+        if let Some((key, limit)) = limits.into_iter().find(|(_, limit)| size > *limit) {
+            return Err(Error::RecordTooLarge { bytes: size, limit, key });
+        }
+        let permits = u32::try_from(size).unwrap_or(u32::MAX);
+        let full =
+            || Error::BufferFull { after_ms: options.max_block_ms, bytes: options.buffer_memory };
+        if let Ok(room) = shared.memory.try_acquire_many(permits) {
+            room.forget();
+        } else {
+            // Batches must leave now, or room may never come.
+            shared.wake.notify_one();
+            let room = tokio::time::timeout_at(deadline, shared.memory.acquire_many(permits)).await;
+            room.map_err(|_| full())?.map_err(|_| Error::Closed)?.forget();
+        }
+        Ok(permits)
+    }
+
+    /// A record and its partition become part of the transaction together: no end can come between.
+    fn append(&self, tp: TopicPartition, record: &ProducerRecord, room: u32) -> Result<Appended> {
+        let shared = &*self.shared;
+        let mut machine = shared.transactional.as_ref().map(|t| t.machine.lock());
+        if let Some(machine) = &mut machine {
+            machine.add_partition(&tp)?;
+        }
+        let timestamp = record.timestamp.unwrap_or_else(wall_ms);
+        shared.accumulator.lock().append(shared.now(), tp, timestamp, record, room)
     }
 
     /// Sends all that waits now and returns when every record before this call is answered.

@@ -38,6 +38,10 @@ pub struct ProducerOptions {
     pub retries: u32,
     pub request_timeout_ms: u64,
     pub delivery_timeout_ms: u64,
+    /// Makes the producer transactional, and fences older ones of the same id.
+    pub transactional_id: Option<String>,
+    /// After this long without an end the coordinator aborts a transaction.
+    pub transaction_timeout_ms: i32,
     /// Set by the user, not by default: a conflict is then an error.
     idempotence_asked: bool,
 }
@@ -57,6 +61,8 @@ impl Default for ProducerOptions {
             retries: i32::MAX as u32,
             request_timeout_ms: 30_000,
             delivery_timeout_ms: 120_000,
+            transactional_id: None,
+            transaction_timeout_ms: 60_000,
             idempotence_asked: false,
         }
     }
@@ -118,12 +124,12 @@ impl ProducerOptions {
             "delivery.timeout.ms" => {
                 self.delivery_timeout_ms = number("delivery.timeout.ms", value)?
             }
-            "transactional.id" => {
-                return Err(invalid(
-                    "transactional.id",
-                    value,
-                    "transactions are not built in yet",
-                ));
+            "transactional.id" if value.is_empty() => {
+                return Err(invalid("transactional.id", value, "String must be non-empty"));
+            }
+            "transactional.id" => self.transactional_id = Some(value.to_owned()),
+            "transaction.timeout.ms" => {
+                self.transaction_timeout_ms = number("transaction.timeout.ms", value)?;
             }
             _ => return Ok(false),
         }
@@ -147,6 +153,10 @@ impl ProducerOptions {
                 return Err(invalid("enable.idempotence", "true", conflict));
             }
             self.idempotence = false;
+        }
+        if self.transactional_id.is_some() && !self.idempotence {
+            let why = "Cannot set a transactional.id without also enabling idempotence.";
+            return Err(invalid("enable.idempotence", "false", why));
         }
         self.check()?;
         Ok(self)

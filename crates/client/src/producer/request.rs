@@ -7,7 +7,8 @@ use protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, 
 use protocol::messages::produce_response::ProduceResponse;
 use protocol::{ErrorCode, Records};
 
-use super::accumulator::{Batch, Identity};
+use super::Shared;
+use super::batch::Batch;
 use super::delivery::Stored;
 use super::options::ProducerOptions;
 use crate::error::{Error, Result};
@@ -17,8 +18,14 @@ use crate::transport::Reply;
 /// The last version that names topics; later ones carry their ids.
 const LAST_BY_NAME: i16 = 12;
 
+/// The last version for transactions of the first kind; a later one adds partitions to the transaction by itself.
+const LAST_V1: i16 = 11;
+
 /// The highest version possible: ids must be known for all topics.
-pub(crate) fn version_cap(batches: &[Batch], metadata: &Metadata) -> i16 {
+pub(crate) fn version_cap(batches: &[Batch], shared: &Shared, metadata: &Metadata) -> i16 {
+    if shared.transactional.as_ref().is_some_and(|t| !t.machine.lock().sends_v2()) {
+        return LAST_V1;
+    }
     let known = |b: &Batch| metadata.topic(&b.partition.topic).is_some_and(|t| !t.id.is_zero());
     if batches.iter().all(known) { i16::MAX } else { LAST_BY_NAME }
 }
@@ -28,12 +35,11 @@ pub(crate) fn request<'a>(
     batches: &'a mut [Batch],
     options: &ProducerOptions,
     metadata: &Metadata,
-    identity: Option<Identity>,
 ) -> Result<ProduceRequest<'a>> {
     let mut topics: Vec<TopicProduceData<'a>> = Vec::new();
     for batch in batches {
         let (topic, index) = (batch.partition.topic.to_string(), batch.partition.partition.get());
-        let records = Some(Records::borrowed(batch.build(identity)?));
+        let records = Some(Records::borrowed(batch.build()?));
         let data = PartitionProduceData { index, records, ..Default::default() };
         match topics.iter_mut().find(|t| t.name == topic) {
             Some(known) => known.partition_data.push(data),
@@ -46,7 +52,7 @@ pub(crate) fn request<'a>(
         }
     }
     Ok(ProduceRequest {
-        transactional_id: None,
+        transactional_id: options.transactional_id.clone().map(Into::into),
         acks: options.acks.code(),
         timeout_ms: i32::try_from(options.request_timeout_ms).unwrap_or(i32::MAX),
         topic_data: topics,

@@ -6,7 +6,7 @@ use records::batch::increment_sequence;
 use records::builder::BatchBuilder;
 use records::{AnyBatch, Header};
 
-use super::accumulator::{Accumulator, Batch, key};
+use super::accumulator::{Accumulator, Batch, Limits, key};
 use super::delivery::{Completion, Outcome};
 
 /// No batch of this client holds more when it is decompressed: its own limit of a batch is far below.
@@ -19,7 +19,7 @@ impl Accumulator {
     pub fn split(&mut self, batch: Batch) -> Option<Batch> {
         let room = batch.order_room / 2;
         let halves =
-            if batch.records > 1 && room > 0 { halves(&batch, self.limits.codec) } else { None };
+            if batch.records > 1 && room > 0 { halves(&batch, &self.limits) } else { None };
         let Some([first, second]) = halves else { return Some(batch) };
         self.landed(&batch);
         self.completions.remove(&key(&batch.completion));
@@ -38,6 +38,7 @@ impl Accumulator {
             order: batch.order.map(|first| first + order),
             order_room: room,
             sequence: batch.sequence.map(|first| increment_sequence(first, from)),
+            identity: batch.identity,
         };
         let first = part(first, permits, 0, 0);
         let second = part(second, batch.permits - permits, at, room);
@@ -57,12 +58,12 @@ impl Accumulator {
 }
 
 /// The records of a built batch in two builders. None for bytes that cannot be read, which were never built here.
-fn halves(batch: &Batch, codec: records::Codec) -> Option<[BatchBuilder; 2]> {
+fn halves(batch: &Batch, limits: &Limits) -> Option<[BatchBuilder; 2]> {
     let bytes = batch.bytes.as_deref()?;
     let any = AnyBatch::parse(bytes).ok()??;
     let mut buffer = Vec::new();
     let middle = batch.records / 2;
-    let mut parts = [BatchBuilder::new(codec), BatchBuilder::new(codec)];
+    let mut parts = [limits.builder(), limits.builder()];
     for (index, record) in (0..).zip(any.records(&mut buffer, MAX_DECOMPRESSED).ok()?) {
         let record = record.ok()?;
         let headers: Vec<Header<'_>> = record.headers.iter().collect();

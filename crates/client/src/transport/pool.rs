@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::NodeId;
 use parking_lot::Mutex;
+use protocol::FinalizedFeatures;
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -36,11 +37,13 @@ struct State {
 pub(crate) struct Pool {
     options: Arc<ClientOptions>,
     slots: Mutex<HashMap<Peer, Arc<Slot>>>,
+    /// The newest that any server told.
+    finalized: Mutex<FinalizedFeatures>,
 }
 
 impl Pool {
     pub(crate) fn new(options: Arc<ClientOptions>) -> Self {
-        Self { options, slots: Mutex::default() }
+        Self { options, slots: Mutex::default(), finalized: Mutex::default() }
     }
 
     /// The connection to a peer at this address; opened, or waited for, when there is none.
@@ -62,6 +65,7 @@ impl Pool {
                 state.failures = 0;
                 state.not_before = None;
                 state.connection = Some(connection.clone());
+                self.learn(connection.versions().finalized());
                 Ok(connection)
             }
             Err(error) => {
@@ -70,6 +74,18 @@ impl Pool {
                 Err(error)
             }
         }
+    }
+
+    fn learn(&self, told: &FinalizedFeatures) {
+        let mut known = self.finalized.lock();
+        if told.epoch > known.epoch {
+            known.clone_from(told);
+        }
+    }
+
+    /// What the cluster has finalized, as far as its servers told.
+    pub(crate) fn finalized(&self) -> FinalizedFeatures {
+        self.finalized.lock().clone()
     }
 
     fn failed(&self, state: &mut State) {

@@ -1,5 +1,8 @@
 //! The task that sends: looks at what is ready, keeps at most so many requests per node under way, sorts the answers.
 
+mod settle;
+mod transactional;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,16 +12,18 @@ use base::{MonoMs, NodeId, ProducerEpoch, ProducerId, TopicPartition};
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 use protocol::messages::produce_request::ProduceRequest;
-use protocol::{ApiKey, ErrorCode, Message};
+use protocol::{ApiKey, Message};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::accumulator::{Batch, Identity, Ready};
+use super::accumulator::Ready;
+use super::batch::Batch;
 use super::delivery::Stored;
 use super::options::Acks;
 use super::request;
-use crate::backoff;
+use super::sequences::Identity;
+use super::transaction::{Answer, Request};
 use crate::cluster::{Target, Topics};
 use crate::error::{Error, Result};
 use crate::transport::{Connection, Reply};
@@ -30,6 +35,7 @@ enum Event {
     Connected { node: NodeId, result: Result<Connection> },
     Answered { node: NodeId, batches: Vec<Batch>, result: Result<Reply> },
     Identified(Result<Identity>),
+    Coordinated { request: Request, answer: Answer },
     Refreshed,
 }
 
@@ -40,20 +46,15 @@ struct Node {
     in_flight: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Idempotence {
-    Off,
-    /// An identity is needed; asked for when nothing is with a server.
-    Needed,
-    Asking,
-    Known(Identity),
-}
-
 struct Sender {
     shared: Arc<Shared>,
     events: mpsc::UnboundedSender<Event>,
     nodes: HashMap<NodeId, Node>,
-    idempotence: Idempotence,
+    /// An identity is being asked for.
+    identifying: bool,
+    /// No request of a transaction before.
+    next_ask: MonoMs,
+    closing_since: Option<MonoMs>,
     refreshing: bool,
     refresh_wanted: bool,
     last_refresh: MonoMs,
@@ -64,13 +65,13 @@ struct Sender {
 pub(crate) async fn run(shared: Arc<Shared>) {
     // Bounded by what is in flight: at most `max_in_flight` events per node, and one each for the rest.
     let (events, mut incoming) = mpsc::unbounded_channel();
-    let idempotence =
-        if shared.options.idempotence { Idempotence::Needed } else { Idempotence::Off };
     let mut sender = Sender {
         shared: Arc::clone(&shared),
         events,
         nodes: HashMap::new(),
-        idempotence,
+        identifying: false,
+        next_ask: MonoMs::default(),
+        closing_since: None,
         refreshing: false,
         refresh_wanted: false,
         last_refresh: shared.now(),
@@ -78,8 +79,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     };
     loop {
         let look_again = sender.step().await;
-        if shared.closing.load(Ordering::Acquire) && shared.accumulator.lock().is_empty() {
-            return;
+        if shared.closing.load(Ordering::Acquire) {
+            let now = shared.now();
+            sender.closing_since.get_or_insert(now);
+            if shared.accumulator.lock().is_empty() && !sender.must_end_transaction(now) {
+                return;
+            }
         }
         let timer = async {
             match look_again {
@@ -111,50 +116,45 @@ impl Sender {
             |tp: &TopicPartition| metadata.leader(&tp.topic, tp.partition.get()).map(|n| n.id);
         // Someone waits for room: what is there leaves.
         let hurried = shared.hurried() || shared.memory.available_permits() == 0;
-        let Ready { partitions, leaderless, look_again } =
-            shared.accumulator.lock().ready(now, hurried, leader);
+        let look_at_transaction = self.transact(now);
+        let Ready { partitions, leaderless, look_again } = {
+            let mut accumulator = shared.accumulator.lock();
+            accumulator.bump_if_wanted();
+            accumulator.ready(now, hurried, leader)
+        };
         if !leaderless.is_empty() {
             self.refresh_wanted = true;
         }
         if !partitions.is_empty() && self.identify() {
-            for (node, partitions) in partitions {
+            for (node, mut partitions) in partitions {
+                transactional::retain_added(&shared, &mut partitions);
                 self.send_to(node, partitions, now).await;
             }
         }
         self.refresh(now);
-        let waiting = !shared.accumulator.lock().is_empty();
+        let waiting = !shared.accumulator.lock().is_empty() || self.must_end_transaction(now);
         let housekeeping = waiting.then(|| now.plus_ms(HOUSEKEEPING_MS));
-        let next = [look_again, housekeeping].into_iter().flatten().min();
+        let next = [look_again, look_at_transaction, housekeeping].into_iter().flatten().min();
         next.map(|at| Instant::now() + Duration::from_millis(at.since(now).max(1)))
     }
 
     /// Whether batches may leave, as far as idempotence goes.
     fn identify(&mut self) -> bool {
-        match self.idempotence {
-            Idempotence::Off | Idempotence::Known(_) => true,
-            Idempotence::Asking => false,
-            Idempotence::Needed => {
-                if self.shared.accumulator.lock().in_flight() == 0 {
-                    self.idempotence = Idempotence::Asking;
-                    let (shared, events) = (Arc::clone(&self.shared), self.events.clone());
-                    tokio::spawn(async move {
-                        let _ = events.send(Event::Identified(new_identity(&shared).await));
-                    });
-                }
-                false
-            }
+        let options = &self.shared.options;
+        if !options.idempotence || self.shared.accumulator.lock().identity().is_some() {
+            return true;
         }
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        match self.idempotence {
-            Idempotence::Known(identity) => Some(identity),
-            _ => None,
+        if !self.identifying && options.transactional_id.is_none() {
+            self.identifying = true;
+            let (shared, events) = (Arc::clone(&self.shared), self.events.clone());
+            tokio::spawn(async move {
+                let _ = events.send(Event::Identified(new_identity(&shared).await));
+            });
         }
+        false
     }
 
     async fn send_to(&mut self, id: NodeId, partitions: Vec<TopicPartition>, now: MonoMs) {
-        let identity = self.identity();
         let node = self.nodes.entry(id).or_default();
         let options = &self.shared.options;
         if node.connecting || node.in_flight >= options.max_in_flight {
@@ -170,17 +170,12 @@ impl Sender {
             return;
         };
         while node.in_flight < options.max_in_flight {
-            let sequences = identity.is_some();
-            let mut batches = self.shared.accumulator.lock().drain(
-                now,
-                &partitions,
-                options.max_request_size,
-                sequences,
-            );
+            let mut batches =
+                self.shared.accumulator.lock().drain(now, &partitions, options.max_request_size);
             if batches.is_empty() {
                 return;
             }
-            let started = start(&self.shared, &connection, &mut batches, identity).await;
+            let started = start(&self.shared, &connection, &mut batches).await;
             node.in_flight += 1;
             let events = self.events.clone();
             match started {
@@ -195,7 +190,7 @@ impl Sender {
                     let mut accumulator = self.shared.accumulator.lock();
                     for batch in batches {
                         let unknown = Stored { base_offset: -1, log_append_time: -1 };
-                        self.shared.memory.add_permits(accumulator.complete(batch, Ok(unknown)));
+                        self.shared.memory.add_permits(accumulator.complete(batch, unknown));
                     }
                 }
                 Err(error) => {
@@ -238,19 +233,18 @@ impl Sender {
                 }
                 self.answered(batches, result);
             }
-            Event::Identified(Ok(identity)) => {
-                self.shared.accumulator.lock().restart_sequences();
-                self.idempotence = Idempotence::Known(identity);
-            }
-            Event::Identified(Err(error)) => {
-                if error.retriable() || matches!(error, Error::Expired { .. }) {
-                    self.idempotence = Idempotence::Needed;
-                } else {
-                    let freed = self.shared.accumulator.lock().fail_waiting(&error);
-                    self.shared.memory.add_permits(freed);
-                    self.idempotence = Idempotence::Needed;
+            Event::Identified(result) => {
+                self.identifying = false;
+                let mut accumulator = self.shared.accumulator.lock();
+                match result {
+                    Ok(identity) => accumulator.identify(identity),
+                    Err(error) if error.retriable() || matches!(error, Error::Expired { .. }) => {}
+                    Err(error) => {
+                        self.shared.memory.add_permits(accumulator.fail_waiting(&error));
+                    }
                 }
             }
+            Event::Coordinated { request, answer } => self.coordinated(request, answer),
             Event::Refreshed => {
                 self.refreshing = false;
                 self.last_refresh = self.shared.now();
@@ -258,72 +252,15 @@ impl Sender {
         }
     }
 
-    fn answered(&mut self, batches: Vec<Batch>, result: Result<Reply>) {
-        let metadata = self.shared.client.metadata();
-        let answers = result.and_then(|reply| {
-            request::answers(&reply, &metadata).map(|answers| (answers, reply.address().to_owned()))
-        });
-        for batch in batches {
-            let result = match &answers {
-                Ok((answers, address)) => {
-                    answers.get(&batch.partition).cloned().unwrap_or_else(|| {
-                        let what = format!("an answer for {}", batch.partition);
-                        Err(Error::Incomplete { what, address: address.clone() })
-                    })
-                }
-                Err(error) => Err(error.clone()),
-            };
-            self.settle(batch, result);
-        }
-    }
-
-    fn settle(&mut self, batch: Batch, result: Result<Stored>) {
-        let shared = Arc::clone(&self.shared);
-        let now = shared.now();
-        let mut accumulator = shared.accumulator.lock();
-        let error = match result {
-            Ok(stored) => {
-                shared.memory.add_permits(accumulator.complete(batch, Ok(stored)));
-                return;
-            }
-            Err(error) => error,
-        };
-        let kept = if error.code() == Some(ErrorCode::MessageTooLarge) {
-            accumulator.split(batch)
-        } else {
-            Some(batch)
-        };
-        let Some(batch) = kept else { return };
-        let out_of_order = error.code() == Some(ErrorCode::OutOfOrderSequenceNumber);
-        // Those behind a batch that failed for a moment are out of order until it has come again.
-        let behind = out_of_order && !accumulator.is_next_to_answer(&batch);
-        let again = (error.retriable() || behind)
-            && batch.attempts < shared.options.retries
-            && !accumulator.past_deadline(now, &batch);
-        if again {
-            tracing::debug!(partition = %batch.partition, %error, "sending a batch again");
-            self.refresh_wanted |= !behind;
-            let pause_ms =
-                shared.client.options().retry_backoff.after(batch.attempts + 1, backoff::random());
-            accumulator.put_back(batch, now.plus_ms(pause_ms), error);
-            return;
-        }
-        // A batch that is given up leaves a gap in the sequences: only a new identity gets past it.
-        if matches!(self.idempotence, Idempotence::Known(_)) {
-            self.idempotence = Idempotence::Needed;
-        }
-        shared.memory.add_permits(accumulator.complete(batch, Err(error)));
-    }
-
     fn housekeeping(&mut self, now: MonoMs) {
         if now.since(self.last_housekeeping) < HOUSEKEEPING_MS {
             return;
         }
         self.last_housekeeping = now;
-        let (freed, gap) = self.shared.accumulator.lock().expire(now);
+        let (freed, expired) = self.shared.accumulator.lock().expire(now);
         self.shared.memory.add_permits(freed);
-        if gap && matches!(self.idempotence, Idempotence::Known(_)) {
-            self.idempotence = Idempotence::Needed;
+        if let Some(error) = expired {
+            self.records_failed(&error);
         }
     }
 
@@ -352,11 +289,10 @@ async fn start(
     shared: &Shared,
     connection: &Connection,
     batches: &mut [Batch],
-    identity: Option<Identity>,
 ) -> Result<Option<crate::transport::InFlight>> {
     let metadata = shared.client.metadata();
-    let cap = request::version_cap(batches, &metadata);
-    let request = request::request(batches, &shared.options, &metadata, identity)?;
+    let cap = request::version_cap(batches, shared, &metadata);
+    let request = request::request(batches, &shared.options, &metadata)?;
     let version = connection.version_for::<ProduceRequest<'_>>()?.min(cap);
     let version = version.max(<ProduceRequest<'_> as Message>::MIN_VERSION);
     if shared.options.acks == Acks::None {
