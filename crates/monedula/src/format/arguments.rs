@@ -105,7 +105,7 @@ const PROGRAM: Program = Program {
 pub fn parse(arguments: &[String]) -> Result<Command, BadUsage> {
     match PROGRAM.parse(arguments) {
         Ok(parsed) => Ok(build(&parsed)),
-        Err(Stop::Help(text)) => Ok(Command::Help(text)),
+        Err(Stop::Help(text) | Stop::Version(text)) => Ok(Command::Help(text)),
         Err(Stop::Bad { usage, what }) => {
             Err(BadUsage(format!("{usage}\nkafka-storage: error: {what}")))
         }

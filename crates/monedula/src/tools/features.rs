@@ -68,7 +68,7 @@ const PROGRAM: Program = Program {
 pub fn run(words: &[String]) -> ExitCode {
     let parsed = match PROGRAM.parse(words) {
         Ok(parsed) => parsed,
-        Err(Stop::Help(text)) => {
+        Err(Stop::Help(text) | Stop::Version(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
         }

@@ -34,6 +34,7 @@ mod settings;
 pub mod subcommands;
 mod table;
 mod topics;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -44,7 +45,7 @@ pub const KAFKA_VERSION: &str = "4.4.0";
 
 type Run = fn(&[String]) -> ExitCode;
 
-const TOOLS: [(&str, &str, Run); 15] = [
+const TOOLS: [(&str, &str, Run); 16] = [
     ("topics", topics::ABOUT, topics::run),
     ("console-producer", console_producer::ABOUT, console_producer::run),
     ("console-consumer", console_consumer::ABOUT, console_consumer::run),
@@ -58,6 +59,7 @@ const TOOLS: [(&str, &str, Run); 15] = [
     ("leader-election", leader_election::ABOUT, leader_election::run),
     ("reassign-partitions", reassign::ABOUT, reassign::run),
     ("replica-verification", replica_verification::ABOUT, replica_verification::run),
+    ("transactions", transactions::ABOUT, transactions::run),
     ("log-dirs", log_dirs::ABOUT, log_dirs::run),
     ("broker-api-versions", broker_api_versions::ABOUT, broker_api_versions::run),
 ];

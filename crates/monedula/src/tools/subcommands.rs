@@ -8,7 +8,37 @@ use std::process::ExitCode;
 pub enum Takes {
     Nothing,
     Text,
-    Number,
+    Number(Width),
+    /// Prints this and ends.
+    Version(&'static str),
+}
+
+/// How large a number may be, by Java's names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    Short,
+    Integer,
+    Long,
+}
+
+impl Width {
+    /// Whether the text is such a number; Java's complaint if not.
+    fn check(self, text: &str) -> Result<(), String> {
+        let fits = match self {
+            Self::Short => text.parse::<i16>().is_ok(),
+            Self::Integer => text.parse::<i32>().is_ok(),
+            Self::Long => text.parse::<i64>().is_ok(),
+        };
+        if fits {
+            return Ok(());
+        }
+        let why = if self == Self::Short && text.parse::<i32>().is_ok() {
+            format!("Value out of range. Value:\"{text}\" Radix:10")
+        } else {
+            format!("For input string: \"{text}\"")
+        };
+        Err(format!("could not convert '{text}' to {self:?} ({why})"))
+    }
 }
 
 /// Whether a flag stands alone.
@@ -50,7 +80,11 @@ impl Flag {
     }
 
     pub const fn number(self) -> Self {
-        Self { takes: Takes::Number, ..self }
+        self.number_of(Width::Integer)
+    }
+
+    pub const fn number_of(self, width: Width) -> Self {
+        Self { takes: Takes::Number(width), ..self }
     }
 
     fn exclusive(&self) -> bool {
@@ -67,8 +101,8 @@ impl Flag {
 
     fn with_placeholder(&self) -> String {
         match self.takes {
-            Takes::Nothing => self.long.to_owned(),
-            Takes::Text | Takes::Number => {
+            Takes::Nothing | Takes::Version(_) => self.long.to_owned(),
+            Takes::Text | Takes::Number(_) => {
                 let placeholder = self.long.trim_start_matches('-').replace('-', "_");
                 format!("{} {}", self.long, placeholder.to_uppercase())
             }
@@ -102,6 +136,7 @@ pub struct Parsed {
 pub enum Stop {
     /// What `--help` shows.
     Help(String),
+    Version(String),
     Bad {
         usage: String,
         what: String,
@@ -123,7 +158,7 @@ impl Parsed {
     }
 
     /// Of a flag that takes a number.
-    pub fn number(&self, long: &str) -> Option<i32> {
+    pub fn number<N: std::str::FromStr>(&self, long: &str) -> Option<N> {
         self.value(long)?.parse().ok()
     }
 }
@@ -183,6 +218,10 @@ impl Program {
             Stop::Help(text) => {
                 print!("{text}");
                 help_code
+            }
+            Stop::Version(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
             }
             Stop::Bad { usage, what } => {
                 eprintln!("{usage}\n{}: error: {what}", self.name);
@@ -290,8 +329,11 @@ impl Level<'_> {
         };
         let names = flag.names();
         let value = match (flag.takes, inline) {
+            (Takes::Version(version), None) => {
+                return Err(Stop::Version(format!("{version}\n")));
+            }
             (Takes::Nothing, None) => String::new(),
-            (Takes::Nothing, Some(text)) => {
+            (Takes::Nothing | Takes::Version(_), Some(text)) => {
                 let what = format!("argument {names}: ignored explicit argument '{text}'");
                 return Err(self.bad(&what));
             }
@@ -301,11 +343,9 @@ impl Level<'_> {
                 None => return Err(self.bad(&format!("argument {names}: expected one argument"))),
             },
         };
-        if flag.takes == Takes::Number && value.parse::<i32>().is_err() {
-            let what = format!(
-                "argument {names}: could not convert '{value}' to Integer (For input string: \"{value}\")"
-            );
-            return Err(self.bad(&what));
+        if let Takes::Number(width) = flag.takes {
+            let checked = width.check(&value);
+            checked.map_err(|what| self.bad(&format!("argument {names}: {what}")))?;
         }
         if flag.exclusive() {
             let before = |other: &&Flag| {

@@ -44,7 +44,7 @@ fn command_lines() {
         &[("--config", "f"), ("--id", "2"), ("--bootstrap-controller", "a"), ("--dry-run", "")],
     );
     check("go --id -1 --bootstrap-s a", &[("--id", "-1"), ("--bootstrap-server", "a")]);
-    assert_eq!(parse("rest").expect("fine").number("--id"), None);
+    assert_eq!(parse("rest").expect("fine").number::<i32>("--id"), None);
 }
 
 #[test]
