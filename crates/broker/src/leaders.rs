@@ -1,7 +1,8 @@
 //! Where a client finds the leaders of other partitions (KIP-951).
 
-use base::NodeId;
+use base::{LeaderEpoch, NodeId, TopicIdPartition};
 
+use crate::node::Node;
 use crate::request::RequestContext;
 
 /// A broker that serves the listener a request came by.
@@ -28,13 +29,32 @@ fn reachable(context: &RequestContext) -> Vec<Reachable> {
     reachable.collect()
 }
 
+/// Who leads a partition, and in which epoch. A change reaches the replica here before requests see it in the metadata, and whoever
+/// waited at the old leader is turned away in between.
+fn leader_of(node: &Node, id: TopicIdPartition) -> (NodeId, LeaderEpoch) {
+    let none = (NodeId::NONE, LeaderEpoch::NONE);
+    let image = node.image();
+    let registered = image.topics.partition(id.topic_id, id.partition);
+    let told = registered.map_or(none, |partition| (partition.leader, partition.leader_epoch));
+    let replica = node.partitions.get(id.topic_id, id.partition);
+    match replica.and_then(|replica| replica.followed()) {
+        Some(here) if here.1 > told.1 => here,
+        // Nobody, by now.
+        _ if told.0 == node.static_config.node_id => none,
+        _ => told,
+    }
+}
+
 /// The same words in the responses of two APIs.
 macro_rules! words {
     ($api:ident, $module:ident) => {
         pub mod $api {
             use protocol::messages::$module::{LeaderIdAndEpoch, NodeEndpoint};
 
-            use super::reachable;
+            use base::TopicIdPartition;
+
+            use super::{leader_of, reachable};
+            use crate::node::Node;
             use crate::request::RequestContext;
 
             pub fn node_endpoints(context: &RequestContext) -> Vec<NodeEndpoint<'static>> {
@@ -48,10 +68,11 @@ macro_rules! words {
                 endpoints.collect()
             }
 
-            pub fn current_leader(registered: &metadata::Partition) -> LeaderIdAndEpoch {
+            pub fn current_leader(node: &Node, id: TopicIdPartition) -> LeaderIdAndEpoch {
+                let (leader, epoch) = leader_of(node, id);
                 LeaderIdAndEpoch {
-                    leader_id: registered.leader.get(),
-                    leader_epoch: registered.leader_epoch.get(),
+                    leader_id: leader.get(),
+                    leader_epoch: epoch.get(),
                     ..Default::default()
                 }
             }

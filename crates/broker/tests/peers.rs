@@ -134,6 +134,28 @@ async fn a_lost_connection_is_opened_anew_by_the_next_request() {
 }
 
 #[tokio::test]
+async fn nobody_waits_behind_an_answer_that_is_not_wanted_any_more() {
+    let (listener, address) = listen().await;
+    let peer = tokio::spawn(async move {
+        let mut first = listener.accept().await.unwrap().0;
+        offer(&mut first, 0, 0).await;
+        read(&mut first).await;
+        // It is closed without an answer.
+        assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0);
+        let mut second = listener.accept().await.unwrap().0;
+        offer(&mut second, 0, 0).await;
+        let (_, _, id) = read(&mut second).await;
+        write(&mut second, id, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]).await;
+    });
+    let peers = peers();
+    let ask = || peers.send(&address, Channel::Controller, WITHIN, |_| Ok(heartbeat()));
+    tokio::time::timeout(Duration::from_millis(300), ask()).await.unwrap_err();
+    peers.close(&address, Channel::Controller);
+    ask().await.unwrap();
+    peer.await.unwrap();
+}
+
+#[tokio::test]
 async fn channels_do_not_wait_for_each_other() {
     let (listener, address) = listen().await;
     tokio::spawn(async move {

@@ -6,6 +6,11 @@
 
 use base::{LeaderEpoch, MonoMs, NodeId, Offset};
 
+/// The pause after the first refusal; it doubles with each that follows, up to `replica.fetch.backoff.ms`. The leader is mostly
+/// about to learn that it is one, and what is written with acks=all waits for its followers.
+const REFUSED_MS_FIRST: u64 = 10;
+const REFUSED_MS_DOUBLINGS_MAX: u32 = 16;
+
 /// The follower's log.
 pub trait FollowerLog {
     fn start(&self) -> Offset;
@@ -111,6 +116,8 @@ pub struct Follower {
     backoff_ms: u64,
     phase: Phase,
     not_before: MonoMs,
+    /// How often the leader refused since it last gave something.
+    refusals: u32,
     /// Where the leader's log last parted from ours.
     diverged_at: Option<Position>,
 }
@@ -134,6 +141,7 @@ impl Follower {
             backoff_ms,
             phase: Phase::Fetching,
             not_before: MonoMs(0),
+            refusals: 0,
             diverged_at: None,
         }
     }
@@ -182,6 +190,7 @@ impl Follower {
         match event {
             Event::Appended { high_watermark, log_start } => {
                 self.phase = Phase::Fetching;
+                self.refusals = 0;
                 let known = high_watermark.clamp(log.start(), log.end());
                 if known != log.high_watermark() {
                     effects.push(Effect::HighWatermark(known));
@@ -218,7 +227,12 @@ impl Follower {
                 }
             }
             Event::Refused(Refusal::OutOfRange) => self.phase = Phase::OutOfRange,
-            Event::Refused(Refusal::Fenced | Refusal::Retry) => self.back_off(now),
+            Event::Refused(Refusal::Fenced) => self.back_off(now),
+            Event::Refused(Refusal::Retry) => {
+                let pause_ms = REFUSED_MS_FIRST << self.refusals.min(REFUSED_MS_DOUBLINGS_MAX);
+                self.refusals = self.refusals.saturating_add(1);
+                self.not_before = now.plus_ms(pause_ms.min(self.backoff_ms));
+            }
         }
     }
 

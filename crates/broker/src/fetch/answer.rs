@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{MonoMs, NodeId, PartitionIndex, TopicId};
+use base::{MonoMs, NodeId, PartitionIndex, TopicId, TopicIdPartition};
 use metadata::Image;
 use net::{Chunk, Response};
 use protocol::messages::fetch_response::{
@@ -274,10 +274,10 @@ impl Entry {
                 }
                 if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
                     && context.version >= LEADER_FROM_VERSION
-                    && let Some(registered) = registered(&context.node.image(), &self.key)
+                    && let Some(id) = registered(&context.node.image(), &self.key)
                 {
                     *elsewhere = true;
-                    failed.current_leader = current_leader(registered);
+                    failed.current_leader = current_leader(&context.node, id);
                 }
                 return failed;
             }
@@ -358,13 +358,11 @@ fn push(
     });
 }
 
-fn registered<'i>(
-    image: &'i Image,
-    (topic, index): &PartitionKey,
-) -> Option<&'i metadata::Partition> {
+fn registered(image: &Image, (topic, index): &PartitionKey) -> Option<TopicIdPartition> {
     let topic = match topic {
         TopicKey::Id(id) => image.topics.by_id(*id)?,
         TopicKey::Name(name) => image.topics.by_name(name)?,
     };
-    topic.partition(*index)
+    topic.partition(*index)?;
+    Some(TopicIdPartition { topic_id: topic.id, partition: *index })
 }

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use base::{PartitionIndex, TopicId};
+use base::{TopicId, TopicIdPartition};
 use bytes::BytesMut;
 use net::{Frame, Handled};
 use protocol::ErrorCode;
@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 
 use crate::authorizer::{Operation, Resource};
 use crate::leaders::produce::{current_leader, node_endpoints};
+use crate::node::Node;
 use crate::partitions::{AppendFailure, Appended, Written};
 use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 use crate::topics::is_internal;
@@ -53,6 +54,7 @@ struct TopicPart {
 struct Owed {
     topic: usize,
     partition: usize,
+    id: TopicIdPartition,
     committed: oneshot::Receiver<Written>,
 }
 
@@ -257,12 +259,13 @@ impl Appending<'_> {
         }
         let node = &self.context.node;
         let image = node.image();
-        let Some(registered) = image.topics.partition(topic_id, PartitionIndex(index)) else {
+        let id = TopicIdPartition::new(topic_id, index);
+        if image.topics.partition(topic_id, id.partition).is_none() {
             return failure(index, ErrorCode::UnknownTopicOrPartition);
-        };
-        let Some(partition) = node.partitions.get(topic_id, PartitionIndex(index)) else {
+        }
+        let Some(partition) = node.partitions.get(topic_id, id.partition) else {
             self.elsewhere = true;
-            return not_leader(index, registered);
+            return not_leader(node, id);
         };
         let deadline = self.now.mono.plus_ms(self.timeout_ms);
         let (all, now) = (self.all, self.now);
@@ -274,7 +277,7 @@ impl Appending<'_> {
             append()
         };
         match appended {
-            Ok(appended) => self.appended(index, appended, place),
+            Ok(appended) => self.appended(id, appended, place),
             Err(error) => {
                 let mut answer = self.refused(&shown, index, &error);
                 if error.tells_log_start() {
@@ -282,7 +285,7 @@ impl Appending<'_> {
                 }
                 if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
                     self.elsewhere = true;
-                    return not_leader(index, registered);
+                    return not_leader(node, id);
                 }
                 if error.code() == ErrorCode::KafkaStorageError {
                     warn!(partition = %shown, "append failed: {error}");
@@ -294,16 +297,16 @@ impl Appending<'_> {
 
     fn appended(
         &mut self,
-        index: i32,
+        id: TopicIdPartition,
         appended: Appended,
         (topic, partition): (usize, usize),
     ) -> PartitionResponse {
         self.context.node.note_appended();
         if let Some(committed) = appended.committed {
-            self.owed.push(Owed { topic, partition, committed });
+            self.owed.push(Owed { topic, partition, id, committed });
         }
         PartitionResponse {
-            index,
+            index: id.partition.get(),
             base_offset: appended.first_offset.get(),
             log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
             log_start_offset: appended.log_start_offset.get(),
@@ -346,10 +349,10 @@ fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
 }
 
 /// Tells who leads instead (KIP-951).
-fn not_leader(index: i32, registered: &metadata::Partition) -> PartitionResponse {
+fn not_leader(node: &Node, id: TopicIdPartition) -> PartitionResponse {
     PartitionResponse {
-        current_leader: current_leader(registered),
-        ..failure(index, ErrorCode::NotLeaderOrFollower)
+        current_leader: current_leader(node, id),
+        ..failure(id.partition.get(), ErrorCode::NotLeaderOrFollower)
     }
 }
 
@@ -362,7 +365,7 @@ async fn wait(
 ) -> Option<net::Response> {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(timeout_ms);
     let mut elsewhere = false;
-    for Owed { topic, partition, committed } in owed {
+    for Owed { topic, partition, id, committed } in owed {
         let error = match tokio::time::timeout_at(deadline, committed).await {
             Ok(Ok(Written::Committed)) => continue,
             Ok(Ok(Written::TooFewReplicas)) => ErrorCode::NotEnoughReplicasAfterAppend,
@@ -374,15 +377,7 @@ async fn wait(
         answer.error_code = error.code();
         if error == ErrorCode::NotLeaderOrFollower {
             elsewhere = true;
-            let image = context.node.image();
-            let known = match context.version {
-                13.. => image.topics.by_id(topic.topic_id),
-                _ => image.topics.by_name(&topic.name),
-            };
-            let index = PartitionIndex(answer.index);
-            if let Some(registered) = known.and_then(|known| known.partition(index)) {
-                answer.current_leader = current_leader(registered);
-            }
+            answer.current_leader = current_leader(&context.node, id);
         }
     }
     if elsewhere && context.version >= 10 {

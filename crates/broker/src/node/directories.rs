@@ -6,8 +6,8 @@ use base::{BrokerEpoch, DirectoryId, Uuid};
 use config::BrokerConfig;
 use kraft::{Endpoint, VoterSet};
 use storage::Disk;
-use storage::dirs::{DirError, DirLock, MetaEnsemble, MetaProperties, MetaVersion, clean_shutdown};
-use tracing::info;
+use storage::dirs::{DirLock, MetaEnsemble, MetaProperties, MetaVersion, clean_shutdown};
+use tracing::{error, info};
 
 use super::StartError;
 use crate::clock::{Clock, random_uuid};
@@ -37,16 +37,11 @@ pub fn open(
 ) -> Result<Directories, StartError> {
     let data: Vec<PathBuf> = config.log_dirs.iter().map(|dir| absolute(dir)).collect();
     let metadata = absolute(&config.metadata_log_dir);
-    let mut all = data.clone();
-    if !all.contains(&metadata) {
-        all.push(metadata.clone());
+    let mut configured = data.clone();
+    if !configured.contains(&metadata) {
+        configured.push(metadata.clone());
     }
-    for dir in &all {
-        let failed = |source| StartError::Create { path: dir.clone(), source };
-        disk.create_dir(dir).map_err(failed)?;
-    }
-    let locks = all.iter().map(|dir| Ok((dir, DirLock::acquire(dir)?)));
-    let locks = locks.collect::<Result<Vec<_>, DirError>>()?;
+    let (all, locks) = make_and_lock(disk, configured, &metadata)?;
     let found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
     if let Some(dir) = found.missing().find(|dir| holds_data(disk, dir)) {
         return Err(StartError::LostMeta { path: dir.join("meta.properties") });
@@ -70,7 +65,7 @@ pub fn open(
         .ok_or_else(|| StartError::NoMetadataDirectory(metadata.display().to_string()))?;
     let metadata_id = own.directory_id.unwrap_or(Uuid::ZERO);
     let previous = clean_shutdown::common_epoch(disk, data.iter().map(PathBuf::as_path));
-    let locks = locks.into_iter().filter(|(dir, _)| !data.contains(dir)).map(|(_, lock)| lock);
+    let locks = locks.into_iter().filter(|lock| !data.iter().any(|dir| dir == lock.dir()));
     let locks = locks.collect();
     let previous_epoch = previous.unwrap_or(BrokerEpoch::NONE);
     let hold_partitions = data.iter().any(|dir| holds_partitions(disk, dir));
@@ -83,6 +78,31 @@ pub fn open(
         previous_epoch,
         locks,
     })
+}
+
+/// Those that can be used. A directory whose disk fails is left out, as when it fails later: what is in the others is served. The
+/// metadata log is needed.
+fn make_and_lock(
+    disk: &dyn Disk,
+    configured: Vec<PathBuf>,
+    metadata: &Path,
+) -> Result<(Vec<PathBuf>, Vec<DirLock>), StartError> {
+    let (mut usable, mut locks) = (Vec::new(), Vec::new());
+    for dir in configured {
+        let failed = |source| StartError::Create { path: dir.clone(), source };
+        let made = disk.create_dir(&dir).map_err(failed);
+        match made.and_then(|()| Ok(DirLock::acquire(&dir)?)) {
+            Ok(lock) => {
+                usable.push(dir);
+                locks.push(lock);
+            }
+            Err(fault) if dir != metadata && fault.is_disk_failure() => {
+                error!(dir = %dir.display(), "log directory is offline: {fault}");
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok((usable, locks))
 }
 
 /// More than what an interrupted format leaves.

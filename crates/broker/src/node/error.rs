@@ -46,4 +46,13 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         matches!(self, Self::Unsupported { .. })
     }
+
+    /// Whether a disk is at fault.
+    pub fn is_disk_failure(&self) -> bool {
+        match self {
+            Self::Create { .. } => true,
+            Self::Directory(fault) => fault.is_disk_failure(),
+            _ => false,
+        }
+    }
 }

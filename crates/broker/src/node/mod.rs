@@ -219,8 +219,8 @@ impl RunningNode {
         }
     }
 
-    /// The clean end: the controller lets the broker go, owed responses leave, logs are closed and marked clean; then the
-    /// controller resigns.
+    /// The clean end: the controller lets the broker go, the controller resigns, owed responses leave, logs are closed and marked
+    /// clean. The other voters choose a leader while this node still answers.
     pub async fn stop(self) {
         let Self { node, server, broker, registration, .. } = self;
         let epoch = match &broker {
@@ -230,6 +230,7 @@ impl RunningNode {
         if let Some(registration) = registration {
             registration.stop();
         }
+        node.quorum.resign();
         server.shutdown(DRAIN_MAX).await;
         if let Some(broker) = broker {
             broker.stop(&node).await;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{MonoMs, WallMs};
+use base::{MonoMs, TopicIdPartition, TopicPartition, WallMs};
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -41,7 +41,21 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                failed = node.neighbours.failed.take() => {
+                    let (worker, lifecycle) = (Arc::clone(&node), lifecycle.clone());
+                    let work = move || {
+                        take_offline(&worker, &failed);
+                        failures(&worker, &lifecycle);
+                    };
+                    if let Err(panic) = tokio::task::spawn_blocking(work).await {
+                        error!("upkeep of the logs ended: {panic}");
+                        return;
+                    }
+                    continue;
+                }
+            }
             if node.take_metadata_version_changed() {
                 lifecycle.register_again();
             }
@@ -118,6 +132,18 @@ fn run_work(node: &Node, now: WallMs, schedule: &mut Schedule) {
     }
     if schedule.removals.is_some_and(|at| at <= now) || node.take_deleted() {
         schedule.removals = node.logs.run_removals(now);
+    }
+}
+
+/// The directories of logs whose disk failed, with all their logs.
+fn take_offline(node: &Node, failed: &[(TopicIdPartition, String)]) {
+    for (id, cause) in failed {
+        let Some(partition) = node.partitions.get(id.topic_id, id.partition) else { continue };
+        let topic = Arc::clone(partition.topic());
+        let name = TopicPartition { topic, partition: id.partition };
+        if let Some(entry) = node.logs.get(&name) {
+            node.logs.fail_log(&entry, cause);
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Partition {
             Ok(info) => info,
             Err(error) => {
                 if error.is_disk_failure() {
-                    state.stop_serving();
+                    state.stop_serving(&error);
                 }
                 return Err(PartitionFailure::Log(error).into());
             }

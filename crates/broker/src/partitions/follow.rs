@@ -164,6 +164,7 @@ impl Locked<'_> {
         let log = self.log.name();
         if error.is_disk_failure() {
             warn!(partition = %log, "replication ends: {error}");
+            self.neighbours.failed.add(self.id, error);
             return FollowerEvent::Failed;
         }
         warn!(partition = %log, "the leader's records cannot be used, they are fetched again: {error}");
@@ -177,7 +178,7 @@ impl Locked<'_> {
         self.follower = Some(follower);
         if let Err(error) = self.execute(effects, now.wall) {
             warn!(partition = %self.log.name(), "replication ends: {error}");
-            self.stop_serving();
+            self.stop_serving(&error);
         }
     }
 

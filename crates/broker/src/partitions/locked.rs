@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
 use parking_lot::{MutexGuard, RwLockWriteGuard};
 use replication::{Effect, Event};
-use storage::log::Log;
+use storage::log::{Log, LogError};
 
 use super::neighbours::Neighbours;
 use super::partition::{PartitionFailure, State, Written};
@@ -133,10 +133,11 @@ impl Locked<'_> {
         self.consumers.add_bytes_with(|| bytes().unwrap_or(i64::MAX));
     }
 
-    /// The disk failed: whoever waits learns it by asking again.
-    pub fn stop_serving(&mut self) {
+    /// The disk failed: whoever waits learns it by asking again, and the directory goes offline.
+    pub fn stop_serving(&mut self, error: &LogError) {
         self.leader = None;
         self.follower = None;
         self.turn_all_away();
+        self.neighbours.failed.add(self.id, error);
     }
 }

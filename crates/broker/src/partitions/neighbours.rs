@@ -8,6 +8,7 @@ use base::{BrokerEpoch, NodeId, TopicIdPartition};
 use metadata::Image;
 use parking_lot::Mutex;
 use replication::{Brokers, IsrProposal};
+use storage::log::LogError;
 use tokio::sync::Notify;
 
 use super::throttle::Throttle;
@@ -16,6 +17,7 @@ use super::throttle::Throttle;
 pub struct Neighbours {
     image: Arc<ArcSwap<Image>>,
     pub proposals: Proposals,
+    pub failed: FailedLogs,
     /// What this node gives to followers, and takes from leaders.
     pub leader_throttle: Throttle,
     pub follower_throttle: Throttle,
@@ -27,6 +29,7 @@ impl Neighbours {
         Self {
             image,
             proposals: Proposals::default(),
+            failed: FailedLogs::default(),
             leader_throttle: Throttle::default(),
             follower_throttle: Throttle::default(),
             own,
@@ -63,6 +66,34 @@ impl Proposals {
     pub async fn take(&self) -> Vec<(TopicIdPartition, IsrProposal)> {
         loop {
             let taken: Vec<_> = self.waiting.lock().drain().collect();
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.come.notified().await;
+        }
+    }
+}
+
+/// Partitions whose disk failed: their log directories are to go offline.
+#[derive(Default)]
+pub struct FailedLogs {
+    waiting: Mutex<Vec<(TopicIdPartition, String)>>,
+    come: Notify,
+}
+
+impl FailedLogs {
+    /// Where the error is the disk's.
+    pub fn add(&self, partition: TopicIdPartition, error: &LogError) {
+        if error.is_disk_failure() {
+            self.waiting.lock().push((partition, error.to_string()));
+            self.come.notify_one();
+        }
+    }
+
+    /// Waits until there are any, and takes all, with what went wrong.
+    pub async fn take(&self) -> Vec<(TopicIdPartition, String)> {
+        loop {
+            let taken = std::mem::take(&mut *self.waiting.lock());
             if !taken.is_empty() {
                 return taken;
             }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
+use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
 use parking_lot::Mutex;
 use protocol::ErrorCode;
 use replication::{Event, Follower, IsrAnswer, Leader, LeaderConfig, Waiting};
@@ -295,6 +295,12 @@ impl Partition {
         self.state.lock().leader.as_ref().map(Leader::epoch)
     }
 
+    /// The leader that this replica follows, and its epoch.
+    pub fn followed(&self) -> Option<(NodeId, LeaderEpoch)> {
+        let state = self.state.lock();
+        state.follower.as_ref().map(|follower| (follower.leader(), follower.leader_epoch()))
+    }
+
     pub fn high_watermark(&self) -> Offset {
         self.log.write().high_watermark()
     }
@@ -311,7 +317,7 @@ impl Partition {
         if let Err(error) = &result
             && error.is_disk_failure()
         {
-            state.stop_serving();
+            state.stop_serving(error);
         }
         Ok(result?)
     }

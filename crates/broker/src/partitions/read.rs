@@ -170,7 +170,7 @@ impl Locked<'_> {
         let read = log.read(offset, bytes_max, upper, request.whole_batch, read_committed);
         read.map_err(|error| {
             if error.is_disk_failure() {
-                self.stop_serving();
+                self.stop_serving(&error);
             }
             error.into()
         })

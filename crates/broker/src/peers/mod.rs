@@ -205,6 +205,15 @@ impl Peers {
         slots.get(&(to.clone(), channel))?.known_versions()
     }
 
+    /// Ends the connection of a channel: answers come in order, and what is asked next would wait for one that nobody wants any
+    /// more.
+    pub fn close(&self, to: &Address, channel: Channel) {
+        let slots = self.inner.slots.lock();
+        if let Some(slot) = slots.get(&(to.clone(), channel)) {
+            slot.close();
+        }
+    }
+
     fn slot(&self, to: &Address, channel: Channel) -> Arc<Slot> {
         let mut slots = self.inner.slots.lock();
         let key = (to.clone(), channel);

@@ -48,6 +48,13 @@ impl Slot {
         self.state.try_lock().is_ok_and(|state| state.open().is_some())
     }
 
+    /// Ends the connection, unless one is being opened right now.
+    pub(super) fn close(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            state.open = None;
+        }
+    }
+
     pub(super) fn known_versions(&self) -> Option<Arc<OfferedVersions>> {
         let state = self.state.try_lock().ok()?;
         state.open().map(|open| Arc::clone(&open.versions))

@@ -222,6 +222,12 @@ impl<M: Machine> Driver<M> {
                 Ok(())
             }
             Command::SnapshotWritten { id, result } => self.snapshot_written(id, result),
+            Command::Resign if self.raft.is_leader() && !self.raft.may_stop() => {
+                // Who asked before is answered.
+                self.flush_and_commit()?;
+                self.event(Event::Resign { epoch: self.raft.epoch() })
+            }
+            Command::Resign => Ok(()),
             Command::Shutdown { done } => {
                 self.shutdown = Some(done);
                 self.stop_at = self.clock.mono().plus_ms(self.config.times.request_timeout_ms);

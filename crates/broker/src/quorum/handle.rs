@@ -74,6 +74,8 @@ pub(super) enum Command<Request, Reply> {
         id: kraft::SnapshotId,
         result: Result<u64, String>,
     },
+    /// Lead no longer, if somebody else can.
+    Resign,
     Shutdown {
         done: Answer<()>,
     },
@@ -161,6 +163,12 @@ impl<Request, Reply> QuorumHandle<Request, Reply> {
     /// Changes of the status can be awaited on this.
     pub fn watch_status(&self) -> watch::Receiver<QuorumStatus> {
         self.status.clone()
+    }
+
+    /// Steps down, if other voters can take over, and goes on as a voter: the way to stop while this node can still be reached.
+    pub fn resign(&self) {
+        // A thread that has ended leads nothing.
+        let _ = self.send(Command::Resign);
     }
 
     /// Steps down, flushes and closes the log. Those who still wait get [`SubmitError::NotController`].

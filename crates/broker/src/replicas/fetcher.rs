@@ -106,7 +106,10 @@ impl Fetcher {
             return;
         }
         match self.fetch(&node, &address, within).await {
-            None => self.session.restart(),
+            None => {
+                node.peers.close(&address, Channel::Fetcher(self.number));
+                self.session.restart();
+            }
             Some(Ok(answered)) => {
                 self.failing = false;
                 self.answered(&node, &answered).await;

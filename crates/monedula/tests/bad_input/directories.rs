@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{BINARY, Node, Place, Refused, command};
+use crate::common::{BINARY, Node, Place, Refused, batch, command};
 
 /// The start is refused with exit code 1 and a message that holds each of `words`.
 fn check_refused(command: Command, data: &Path, words: &[&str]) {
@@ -39,6 +39,39 @@ fn one_of_several_directories_is_in_use() {
     let second = command(&other, &[("log.dirs", &both)]);
     let words = ["Failed to acquire lock", place.data.to_str().unwrap()];
     check_refused(second, &other, &words);
+}
+
+#[test]
+fn a_disk_that_fails_is_not_needed_for_what_is_on_the_others() {
+    let place = Place::new();
+    let other = place.root.path().join("other");
+    let both = format!("{},{}", place.data.display(), other.display());
+    let settings = [("log.dirs", both.as_str())];
+    let node = Node::start_with(&place.data, &settings);
+    for name in ["a", "b"] {
+        assert_eq!(node.create_topic(name, 1, &[]), 0);
+        assert_eq!(node.produce(name, &batch(&[b"1"])), (0, 0));
+    }
+    assert_eq!(node.stop(), Some(0));
+    let lost = if other.join("a-0").is_dir() { "a" } else { "b" };
+    assert!(other.join(format!("{lost}-0")).is_dir(), "the directories share the topics");
+    // Opening it fails as on a disk that has gone.
+    std::fs::remove_file(other.join(".lock")).unwrap();
+    std::fs::create_dir(other.join(".lock")).unwrap();
+    let node = Node::start_with(&place.data, &settings);
+    let kept = if lost == "a" { "b" } else { "a" };
+    assert_eq!(node.produce(kept, &batch(&[b"2"])), (0, 1));
+    assert_ne!(node.produce(lost, &batch(&[b"2"])).0, 0);
+    assert_eq!(node.stop(), Some(0));
+    std::fs::remove_dir(other.join(".lock")).unwrap();
+    let node = Node::start_with(&place.data, &settings);
+    assert_eq!(node.produce(lost, &batch(&[b"2"])), (0, 1));
+    assert_eq!(node.stop(), Some(0));
+    // That of the metadata log is needed.
+    std::fs::remove_file(place.data.join(".lock")).unwrap();
+    std::fs::create_dir(place.data.join(".lock")).unwrap();
+    let words = [".lock", place.data.to_str().unwrap()];
+    check_refused(command(&place.data, &settings), &place.data, &words);
 }
 
 #[test]

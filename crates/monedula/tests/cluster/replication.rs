@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protocol::ErrorCode;
 use protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -15,9 +16,10 @@ use protocol::messages::describe_quorum_request::{
 };
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use protocol::messages::metadata_response::MetadataResponse;
+use protocol::messages::produce_response::ProduceResponse;
 
 use crate::common::cluster::{Cluster, until};
-use crate::common::{batch, decoded};
+use crate::common::{batch, decoded, produce_request};
 
 pub const SETTINGS: [(&str, &str); 4] = [
     ("broker.session.timeout.ms", "2000"),
@@ -150,6 +152,41 @@ fn a_follower_that_hangs_leaves_and_comes_back() {
     signal(rustix::process::Signal::CONT);
     until_isr(&cluster, "t", &[101, 102]);
     assert_eq!(batches(&until_equal(&cluster, "t", &[101, 102])).len(), 4);
+}
+
+#[test]
+fn who_waits_at_a_leader_that_leaves_is_told_the_next_one() {
+    let mut settings = SETTINGS.to_vec();
+    settings[0] = ("broker.session.timeout.ms", "20000");
+    settings[2] = ("replica.lag.time.max.ms", "20000");
+    let cluster = Cluster::separate(1, 2, &settings);
+    create(&cluster, "t", 2, 1);
+    until_isr(&cluster, "t", &[101, 102]);
+    let first = leader(&cluster, "t");
+    let other = 203 - first;
+    let signal = |id, signal| {
+        let pid = rustix::process::Pid::from_raw(cluster.node(id).pid() as i32).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    // It takes nothing over, and is the only one who could.
+    signal(other, rustix::process::Signal::STOP);
+    let records = batch(&[b"waits"]);
+    let answer = std::thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| cluster.node(first).ask(&produce_request("t", 0, &records), 12));
+        std::thread::sleep(Duration::from_millis(500));
+        signal(first, rustix::process::Signal::TERM);
+        waiting.join().unwrap()
+    });
+    signal(other, rustix::process::Signal::CONT);
+    let answer: ProduceResponse<'_> = decoded(&answer, 12);
+    let partition = &answer.responses[0].partition_responses[0];
+    assert_eq!(partition.error_code, ErrorCode::NotLeaderOrFollower.code());
+    assert_eq!(
+        (partition.current_leader.leader_id, partition.current_leader.leader_epoch),
+        (other, 1)
+    );
+    assert!(answer.node_endpoints.iter().any(|endpoint| endpoint.node_id == other));
 }
 
 fn produce_at(cluster: &Cluster, broker: i32, value: i64) {
