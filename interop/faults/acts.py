@@ -6,17 +6,23 @@ import time
 from harness.check import eventually
 from harness.step import Failed, tail
 from plan import LAG_MS, SESSION_MS
+from quorum import Voters
+from watch import now_ms
 
 SESSION_S = SESSION_MS / 1000
 SLOW_BYTES_PER_S = 150_000
 
 
 class Acts:
-    """`ill` are the nodes that something is done to: nobody from outside should believe them."""
+    """`ill` are the nodes that something is done to: nobody from outside should believe them. `steps` are the times of what was done."""
 
-    def __init__(self, cluster, network, proxy, random, topic):
-        self.cluster, self.network, self.proxy, self.random, self.topic = cluster, network, proxy, random, topic
-        self.ill = set()
+    def __init__(self, cluster, network, proxy, disks, random, topic):
+        self.cluster, self.network, self.proxy, self.disks, self.random, self.topic = cluster, network, proxy, disks, random, topic
+        self.ill, self.steps = set(), []
+        self.quorum = Voters(cluster, self.well)
+
+    def step(self, what):
+        self.steps.append((now_ms(), what))
 
     def do(self, kind):
         """Does it, heals it; returns the nodes that it was done to."""
@@ -161,6 +167,94 @@ class Acts:
         node.start(wait=False)
         return [node.id]
 
+    def lost_node(self):
+        """All disks of a node are lost, with its metadata log. Where voters are fixed it is formatted as before and starts: nobody knows
+        that it has forgotten its votes, and nothing else may fail meanwhile. Where they may change it is put out of the quorum, and
+        comes in again as a new voter."""
+        node = self.a_node()
+        self.kill(node)
+        time.sleep(self.past_session())
+        votes = self.cluster.dynamic and node.is_controller()
+        if votes:
+            self.quorum.remove(node.id)
+            self.step("removed")
+        if self.disks and node.is_broker():
+            self.disks.new(node.disk)
+        node.lose()
+        node.start(wait=False)
+        if votes:
+            node.wait_ready()
+            self.quorum.add(node)
+            self.step("added")
+        return [node.id]
+
+    def broken(self):
+        """The disk of some partitions of a broker fails; others lead what it led, and it serves what is on its other disk. The node."""
+        node = self.random.choice([node for node in self.cluster.brokers() if self.leads_on_disk(node)] or self.cluster.brokers())
+        held = self.on_disk(node)
+        self.step(f"break, {len(held)} partitions")
+        self.disks.shut(node.disk)
+
+        def moved():
+            found = self.cluster.partitions(self.topic)
+            left = [p for p in held if found[p]["LeaderId"] in (node.id, -1) or node.id in found[p]["IsrNodes"]]
+            assert not left, f"still led or in sync there: {left}"
+        eventually(30, moved)
+        self.step("moved")
+        assert node.alive(), f"{node.name} ended with its second disk\n{tail(node.err)}"
+
+        def serves():
+            found = self.cluster.partitions(self.topic)
+            late = [p for p in found if p not in held and node.id in found[p]["ReplicaNodes"] and node.id not in found[p]["IsrNodes"]]
+            assert not late, f"{node.name} is not in sync on its other disk: {late}"
+        eventually(10, serves)
+        return node
+
+    def on_disk(self, node):
+        """Partitions of the topic that the broker has on the disk that can be broken."""
+        ends = [path.name.removeprefix(f"{self.topic}-") for path in node.logs_dirs[1].iterdir()]
+        return sorted(int(end) for end in ends if end.isdigit())
+
+    def leads_on_disk(self, node):
+        found = self.cluster.partitions(self.topic)
+        return any(found[p]["LeaderId"] == node.id for p in self.on_disk(node))
+
+    def replaced(self, node):
+        """A new disk, and the node is started again."""
+        self.ill.add(node.id)
+        if node.alive():
+            node.stop()
+        self.disks.new(node.disk)
+        node.start(wait=False)
+        return [node.id]
+
+    def broken_disk(self):
+        node = self.broken()
+        time.sleep(self.random.uniform(1, 4))
+        return self.replaced(node)
+
+    def broken_disk_restart(self):
+        """It is killed and starts again while the disk is still broken."""
+        node = self.broken()
+        self.kill(node)
+        node.start(formatted=True)
+        self.step("started without it")
+        self.ill.discard(node.id)
+        time.sleep(self.random.uniform(1, 4))
+        return self.replaced(node)
+
+    def voters(self):
+        """A voter, or the leader, is put out of the quorum, stays as an observer, and comes in again."""
+        node = self.random.choice([self.controller(), self.random.choice(self.cluster.controllers())])
+        self.step(f"remove {node.id}")
+        self.quorum.remove(node.id)
+        self.step("removed")
+        eventually(30, lambda: node.id in self.quorum.known()[1])
+        time.sleep(self.random.uniform(1, 4))
+        self.quorum.add(node)
+        self.step("added")
+        return [node.id]
+
     def storm(self):
         hit = set()
         end = time.monotonic() + self.random.uniform(8, 14)
@@ -177,10 +271,14 @@ class Acts:
         """Clean stops, one after the other; the next one when all is in sync."""
         for node in self.random.sample(self.cluster.nodes, len(self.cluster.nodes)):
             self.ill.add(node.id)
+            self.step(f"stop {node.id}")
             node.stop()
+            self.step(f"start {node.id}")
             node.start()
+            self.step(f"started {node.id}")
             self.cluster.wait_ready()
             self.cluster.wait_in_sync(self.topic)
+            self.step("in sync")
             self.ill.discard(node.id)
         return [node.id for node in self.cluster.nodes]
 
@@ -234,3 +332,6 @@ class Acts:
         for topic in (self.topic, "__consumer_offsets"):
             self.cluster.wait_in_sync(topic, 90)
         self.ill.clear()
+        if self.cluster.dynamic:
+            want = {node.id for node in self.cluster.controllers()}
+            assert set(self.quorum.known()[0]) == want, f"voters {sorted(self.quorum.known()[0])} of {sorted(want)}"

@@ -222,3 +222,11 @@ def stalls(acks, partitions, begin, end):
     for ack in acks:
         own[ack["p"]].append(ack["t"])
     return max(stall_ms(own[p], begin, end) for p in range(partitions))
+
+
+def writers_stalls(acks, begin, end):
+    """The same for each writer alone: client and kind, as in ja-i, → the longest of any of its partitions."""
+    own = collections.defaultdict(lambda: collections.defaultdict(list))
+    for ack in acks:
+        own[f"{ack['w'][:2]}-{ack['w'][-1]}"][ack["p"]].append(ack["t"])
+    return {writer: max(stall_ms(times, begin, end) for times in partitions.values()) for writer, partitions in own.items()}

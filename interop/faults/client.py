@@ -1,6 +1,6 @@
 """librdkafka under faults: client.py BOOTSTRAP TOPIC PARTITIONS TAG ACKS FLAG.
 
-Writers of numbered records, with and without idempotence, and two members of a group that read them and commit. Writes what
+Writers of numbered records, with and without idempotence, each with a codec, and two members of a group that read them and commit. Writes what
 happens as JSON lines. While the file FLAG exists writers write; all leave on SIGTERM.
 """
 
@@ -33,7 +33,8 @@ def writer(name, idempotent):
               "retry.backoff.max.ms": 200, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 300, "log_level": 2,
               "socket.connection.setup.timeout.ms": 3000, "socket.timeout.ms": 5000, "request.timeout.ms": 4000,
               "message.timeout.ms": 60_000, "topic.metadata.refresh.interval.ms": 2000}
-    kind = {"enable.idempotence": True} if idempotent else {"max.in.flight.requests.per.connection": 1}
+    kind = {"enable.idempotence": True, "compression.type": "zstd"} if idempotent else {
+        "max.in.flight.requests.per.connection": 1, "compression.type": "snappy"}
     producer = ck.Producer({**common, **kind})
 
     def told(partition, number, sent):

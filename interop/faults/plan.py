@@ -5,6 +5,8 @@ import dataclasses
 SESSION_MS, LAG_MS = 3000, 4000
 # What a client may need to notice, and a machine that is busy.
 SLACK_MS, FAILOVER_MS = 2000, 3000
+# A network for each node, the fault proxy between nodes, disks that can be broken, a quorum whose voters may change.
+NETWORK, PROXY, DISKS, VOTERS = "networks", "the fault proxy", "disks", "voters that may change"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,12 +16,11 @@ class Kind:
     # The promise: the longest stall of any partition, and of the controller; None where nothing is promised.
     stall_ms: int | None = None
     controller_ms: int | None = None
-    # Whether it needs networks of their own, or the fault proxy between nodes: a run has one or the other.
-    network: bool = False
-    proxy: bool = False
+    # What a run must have: NETWORK or PROXY (never both), DISKS, VOTERS.
+    needs: str = ""
 
-    def possible(self, networks, proxy):
-        return (networks or not self.network) and (proxy or not self.proxy)
+    def possible(self, have):
+        return not self.needs or self.needs in have
 
 
 LOSS_MS = SESSION_MS + SLACK_MS
@@ -32,28 +33,32 @@ KINDS = {kind.name: kind for kind in (
     Kind("pause-leader", 2, LOSS_MS + FAILOVER_MS),
     Kind("pause-long", 2, LOSS_MS + FAILOVER_MS),
     Kind("pause-controller", 2, LOSS_MS + FAILOVER_MS),
-    Kind("isolate-leader", 2, LOSS_MS + FAILOVER_MS, network=True),
-    Kind("isolate-controller", 2, LOSS_MS + FAILOVER_MS, network=True),
-    Kind("deaf", 1, network=True),
-    Kind("mute", 1, network=True),
-    Kind("cut-pair", 2, network=True),
-    Kind("flapping", 2, network=True),
-    Kind("slow", 2, network=True),
+    Kind("isolate-leader", 2, LOSS_MS + FAILOVER_MS, needs=NETWORK),
+    Kind("isolate-controller", 2, LOSS_MS + FAILOVER_MS, needs=NETWORK),
+    Kind("deaf", 1, needs=NETWORK),
+    Kind("mute", 1, needs=NETWORK),
+    Kind("cut-pair", 2, needs=NETWORK),
+    Kind("flapping", 2, needs=NETWORK),
+    Kind("slow", 2, needs=NETWORK),
     Kind("lost-disk", 2, LOSS_MS + FAILOVER_MS),
+    Kind("lost-node", 2, LOSS_MS + FAILOVER_MS),
+    Kind("broken-disk", 2, LOSS_MS, needs=DISKS),
+    Kind("broken-disk-restart", 2, LOSS_MS + FAILOVER_MS, needs=DISKS),
+    Kind("voters", 2, LOSS_MS, FAILOVER_MS, needs=VOTERS),
     Kind("storm", 2),
     Kind("rolling", 2, 1000),
-    Kind("messages", 6, proxy=True),
-    Kind("messages-and-kill", 4, proxy=True),
-    Kind("latency", 2, proxy=True),
-    Kind("resets", 2, proxy=True),
-    Kind("slices", 1, proxy=True),
-    Kind("one-way", 2, proxy=True),
+    Kind("messages", 6, needs=PROXY),
+    Kind("messages-and-kill", 4, needs=PROXY),
+    Kind("latency", 2, needs=PROXY),
+    Kind("resets", 2, needs=PROXY),
+    Kind("slices", 1, needs=PROXY),
+    Kind("one-way", 2, needs=PROXY),
 )}
 
 
-def plan(random, networks, proxy):
+def plan(random, have):
     """Kinds without end: each once in some order, then by their weights."""
-    kinds = [kind for kind in KINDS.values() if kind.possible(networks, proxy)]
+    kinds = [kind for kind in KINDS.values() if kind.possible(have)]
     yield from random.sample(kinds, len(kinds))
     while True:
         yield random.choices(kinds, [kind.weight for kind in kinds])[0]

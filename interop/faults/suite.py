@@ -1,11 +1,13 @@
 """Failures of real processes under live clients: nothing that was acknowledged is lost, and writes go on soon.
 
-    ../run --only faults -- [--nodes 3|5] [--separate] [--minutes N | --faults KIND...] [--seed N] [--strict] [--proxy MONEDULA-FAULTS]
+    ../run --only faults -- [--nodes 3|5] [--separate] [--dynamic] [--minutes N | --faults KIND... | --all] [--seed N] [--strict]
+                            [--proxy MONEDULA-FAULTS]
 
 See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own cluster, a network for each node.
 """
 
 import argparse
+import collections
 import contextlib
 import json
 import os
@@ -19,6 +21,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 import checker
+import disks
 import dump
 import network
 from acts import Acts
@@ -28,7 +31,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from harness.check import Checks, eventually
 from harness.cluster import Cluster
 from harness.paths import LOGS, WORK
-from plan import KINDS, LAG_MS, SESSION_MS, plan
+from plan import DISKS, KINDS, LAG_MS, NETWORK, PROXY, SESSION_MS, VOTERS, plan
 from proxy import Proxy
 from watch import Commits, Controller, Leaders, now_ms
 
@@ -58,9 +61,12 @@ class Run:
         self.partitions, self.topic_config, self.acks = 2 * args.nodes, topic_config or {}, acks
         roles = {"brokers": args.nodes, "controllers": 3} if args.separate else {"combined": args.nodes}
         ids = [*range(1, args.nodes + 1), *(range(101, 104) if args.separate else ())]
-        self.why_not = "the fault proxy is between the nodes" if args.proxy else network.missing()
+        self.why_not = {NETWORK: "the fault proxy is between the nodes" if args.proxy else network.missing(), DISKS: disks.missing(),
+                        PROXY: None if args.proxy else "no --proxy", VOTERS: None if args.dynamic else "no --dynamic"}
         self.proxy = stack.enter_context(Proxy(args.proxy)) if args.proxy else None
-        self.network = None if self.why_not else stack.enter_context(network.Network(ids))
+        self.network = None if self.why_not[NETWORK] else stack.enter_context(network.Network(ids))
+        self.disks = None if self.why_not[DISKS] else stack.enter_context(disks.Disks())
+        self.have = {what for what, reason in self.why_not.items() if not reason}
         self.directory = WORK / "servers" / self.name
         hosts = self.network.hosts if self.network else None
         if self.proxy:
@@ -68,8 +74,13 @@ class Run:
         wrap = (lambda node: self.network.wrap(node.id)) if self.network else None
         node_extra = {i: {"broker.rack": f"r{i}", "metadata.log.dir": self.directory / f"node-{i}" / "metadata"} for i in ids}
         self.cluster = stack.enter_context(Cluster(self.directory, AGAINST, binary=BINARY, extra={**CONFIG, **(extra or {})},
-                                                   node_extra=node_extra, hosts=hosts, wrap=wrap, name=self.name, **roles))
-        self.acts = Acts(self.cluster, self.network, self.proxy, self.random, TOPIC)
+                                                   node_extra=node_extra, hosts=hosts, wrap=wrap, name=self.name, dynamic=args.dynamic,
+                                                   **roles))
+        for node in self.cluster.brokers() if self.disks else ():
+            node.disk = self.disks.new(node.directory / "disk")
+            # Not the disk's root, which has a directory that is no partition's.
+            node.logs_dirs.append(node.disk / "data")
+        self.acts = Acts(self.cluster, self.network, self.proxy, self.disks, self.random, TOPIC)
         self.clients = Clients(self.name, self.cluster.bootstrap, TOPIC, self.partitions, acks, self.directory)
         stack.callback(self.clients.kill)
         self.windows, self.watchers = [], []
@@ -96,8 +107,9 @@ class Run:
             yield from (KINDS[name] for name in self.args.faults)
             return
         begin = time.monotonic()
-        for kind in plan(self.random, self.network, self.proxy):
-            if time.monotonic() - begin > self.args.minutes * 60:
+        every = len([kind for kind in KINDS.values() if kind.possible(self.have)])
+        for number, kind in enumerate(plan(self.random, self.have)):
+            if number == every if self.args.all else time.monotonic() - begin > self.args.minutes * 60:
                 return
             yield kind
 
@@ -106,6 +118,7 @@ class Run:
         time.sleep(self.random.uniform(0.5, 1.5))
         window = {"kind": kind.name, "begin": now_ms()}
         self.windows.append(window)
+        window["steps"] = self.acts.steps = []
         try:
             window["nodes"] = self.acts.do(kind.name)
             window["healed"] = now_ms()
@@ -138,6 +151,9 @@ class Run:
 
     def tidy(self):
         """Nothing is left of a run that went well."""
+        self.cluster.kill()
+        if self.disks:
+            self.disks.__exit__()
         self.cluster.wipe()
         for path in LOGS.glob(f"{self.name}-*"):
             path.unlink()
@@ -151,7 +167,7 @@ class Run:
         found = {}
         for node in self.cluster.brokers():
             own = [p for p, each in assigned.items() if node.id in each["ReplicaNodes"]]
-            found[node.id] = {p: dump.batches(node.data, TOPIC, p) for p in own}
+            found[node.id] = {p: dump.batches(node.logs_dirs, TOPIC, p) for p in own}
             missing = [p for p, batches in found[node.id].items() if batches is None]
             assert not missing, f"node {node.id} has no directory of the partitions {missing}"
         return found
@@ -192,10 +208,11 @@ def measure(run):
     for window in run.windows:
         begin, end = window["begin"], window["settled"]
         window["stall_ms"] = checker.stalls(acks, run.partitions, begin, end)
+        window["writers_ms"] = checker.writers_stalls(acks, begin, end)
         window["controller_ms"] = checker.stall_ms(changes, begin, end)
         window["failed"] = sum(begin <= e["t"] <= end + 1000 for e in failed)
         window["sync_ms"] = end - window.get("healed", end)
-    (WORK / f"faults-{AGAINST}.json").write_text(json.dumps({"nodes": run.args.nodes, "separate": run.args.separate, "windows": run.windows}))
+    (WORK / f"faults-{AGAINST}.json").write_text(json.dumps({"nodes": run.args.nodes, "separate": run.args.separate, "dynamic": run.args.dynamic, "windows": run.windows}))
 
 
 def promises(run):
@@ -207,6 +224,24 @@ def promises(run):
             if limit is not None and window[what] > limit:
                 found.append(f"{kind.name}: {what} {window[what]:.0f}, at most {limit}")
     return found
+
+
+def writers(windows):
+    """Of each kind the longest stall of a partition for each single writer, whose own way to a new leader is part of it."""
+    for kind in KINDS:
+        most = {}
+        for window in windows:
+            for writer, stall_ms in window["writers_ms"].items() if window["kind"] == kind else ():
+                most[writer] = max(stall_ms, most.get(writer, 0))
+        if most:
+            print(f"# {kind}: longest stall by writer: " + ", ".join(f"{w} {ms:.0f} ms" for w, ms in sorted(most.items())), flush=True)
+
+
+def codecs(run):
+    """Batches of every codec are on the disks."""
+    found = collections.Counter(b.codec for partitions in run.held.values() for batches in partitions.values() for b in batches)
+    assert set(found) == set(dump.UNPACK), f"codecs {dict(found)}"
+    return " ".join(f"{codec}={count}" for codec, count in sorted(found.items()))
 
 
 def failed_writes(run):
@@ -250,6 +285,8 @@ def verdict(checks, run):
     checks.check("real-time", lambda: none(checker.real_time(acks)))
     checks.check("commits-kept", lambda: none(checker.commits_kept(commits, run.commits.seen)) or f"{len(commits)} commits, {len(run.commits.seen)} observations")
     checks.check("one-leader", lambda: none(checker.one_leader(run.leaders.seen)) or f"{len(run.leaders.seen)} answers")
+    if run.acks == "all":
+        checks.check("codecs", codecs, run)
     checks.check("clients-alive", lambda: none(run.clients.ended))
     measure(run)
     checks.check("writes-succeed", lambda: none(failed_writes(run)))
@@ -261,10 +298,13 @@ def arguments(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, choices=(3, 5), default=3)
     parser.add_argument("--separate", action="store_true", help="three controllers beside the brokers, not combined nodes")
+    parser.add_argument("--dynamic", action="store_true", help="a quorum whose voters may change (kraft.version 1)")
     parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--all", action="store_true", help="every kind once, however long it takes")
     parser.add_argument("--faults", nargs="+", metavar="KIND", choices=KINDS, default=[], help="just these, in this order")
     parser.add_argument("--proxy", metavar="MONEDULA-FAULTS", help="the fault proxy between the nodes, instead of networks")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--keep", action="store_true", help="directories and logs stay after a run that went well, too")
     parser.add_argument("--strict", action="store_true", help="what takes longer than promised is a failure; for a quiet machine")
     args = parser.parse_args(words)
     args.seed = random.randrange(1 << 31) if args.seed is None else args.seed
@@ -278,12 +318,13 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         run = Run(args, stack)
-        if run.why_not:
-            print(f"n/a networks {run.why_not}")
+        for what in (NETWORK, DISKS):
+            if run.why_not[what]:
+                print(f"n/a {what} {run.why_not[what]}")
         if not checks.check("start", run.start):
             return 1
         for number, kind in enumerate(run.kinds(), 1):
-            if not kind.possible(run.network, run.proxy):
+            if not kind.possible(run.have):
                 continue
             if not checks.check(f"fault-{number}-{kind.name}", run.fault, kind):
                 break
@@ -291,14 +332,15 @@ def main():
         if hasattr(run, "held"):
             verdict(checks, run)
             table(run.windows)
+            writers(run.windows)
             for late in promises(run):
                 print(f"# later than promised: {late}", flush=True)
             if AGAINST == "monedula":
                 # The last node of Kafka waits in vain for a majority to say goodbye to.
                 checks.check("stop", run.cluster.stop)
         history = LOGS / f"{AGAINST}-faults-history.json"
-        history.write_text(json.dumps({"seed": args.seed, "windows": run.windows, "observed": run.commits.seen}))
-        if not checks.failed:
+        history.write_text(json.dumps({"seed": args.seed, "name": run.name, "windows": run.windows, "observed": run.commits.seen}))
+        if not checks.failed and not args.keep:
             run.tidy()
     return 1 if checks.failed else 0
 

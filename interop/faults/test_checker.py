@@ -164,6 +164,10 @@ class Planted(unittest.TestCase):
         self.assertEqual(checker.stalls(acks, 2, 5, 900), 690)
         self.assertEqual(checker.stalls(acks, 3, 0, 900), 900)
 
+    def test_the_stall_of_each_writer(self):
+        acks = [{"w": w, "p": p, "t": t} for w, step in (("ja7i", 100), ("rd7p", 500)) for p in (0, 1) for t in range(0, 2000, step)]
+        self.assertEqual(checker.writers_stalls(acks, 300, 1200), {"ja-i": 100, "rd-p": 500})
+
 
 class Disk(unittest.TestCase):
     """Needs crc32c, as the dump does."""
@@ -182,13 +186,13 @@ class Disk(unittest.TestCase):
             out, n = out + bytes([n & 0x7F | 0x80]), n >> 7
         return out + bytes([n])
 
-    def batch(self, base, values, epoch=3):
+    def batch(self, base, values, epoch=3, codec=0, pack=bytes):
         import crc32c
         records = b""
         for delta, value in enumerate(values):
             body = b"\0" + self.varint(5) + self.varint(delta) + self.varint(-1) + self.varint(len(value)) + value + self.varint(0)
             records += self.varint(len(body)) + body
-        rest = struct.pack(">hiqqqhii", 0, len(values) - 1, 0, 0, 77, 2, 9, len(values)) + records
+        rest = struct.pack(">hiqqqhii", codec, len(values) - 1, 0, 0, 77, 2, 9, len(values)) + pack(records)
         return struct.pack(">qiibI", base, len(rest) + 9, epoch, 2, crc32c.crc32c(rest)) + rest
 
     def test_batches_are_read(self):
@@ -197,25 +201,45 @@ class Disk(unittest.TestCase):
             log.mkdir()
             data = self.batch(0, [b"a:4:0:..", b"a:4:1:" + b"." * 200]) + self.batch(2, [b"a:4:2:.."], 5)
             (log / "0.log").write_bytes(data + b"torn")
-            found = self.dump.batches(folder, "t", 4)
+            found = self.dump.batches([folder], "t", 4)
             self.assertEqual([(b.base, b.last, b.epoch, b.whole) for b in found], [(0, 1, 3, True), (2, 2, 5, True)])
             self.assertEqual([b.producer for b in found], [(77, 2, 9, 10), (77, 2, 9, 9)])
             self.assertEqual(checker.contents(found, self.dump.values), {0: "a:4:0", 1: "a:4:1", 2: "a:4:2"})
             (log / "0.log").write_bytes(data[:80] + b"x" + data[81:])
-            self.assertFalse(self.dump.batches(folder, "t", 4)[0].whole)
-            self.assertIsNone(self.dump.batches(folder, "t", 5))
+            self.assertFalse(self.dump.batches([folder], "t", 4)[0].whole)
+            self.assertIsNone(self.dump.batches([folder], "t", 5))
+
+    def test_batches_of_every_codec_are_read_from_the_second_directory(self):
+        import cramjam
+
+        def xerial(data):
+            blocks = [bytes(cramjam.snappy.compress_raw(data[at:at + 100])) for at in range(0, len(data), 100)]
+            return self.dump.XERIAL + struct.pack(">ii", 1, 1) + b"".join(struct.pack(">i", len(b)) + b for b in blocks)
+
+        packs = [(1, cramjam.gzip.compress), (2, cramjam.snappy.compress_raw), (2, xerial), (3, cramjam.lz4.compress), (4, cramjam.zstd.compress)]
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "two" / "t-4"
+            log.mkdir(parents=True)
+            values = [b"a:4:%d:" % n + b"." * 60 for n in range(9)]
+            data = b"".join(self.batch(9 * n, values, 3, codec, lambda b, pack=pack: bytes(pack(b))) for n, (codec, pack) in enumerate(packs))
+            (log / "0.log").write_bytes(data)
+            found = self.dump.batches([pathlib.Path(folder) / "one", log.parent], "t", 4)
+            self.assertEqual([b.codec for b in found], ["gzip", "snappy", "snappy", "lz4", "zstd"])
+            self.assertEqual(checker.contents(found, self.dump.values), {n: f"a:4:{n % 9}" for n in range(45)})
 
 
 class Plans(unittest.TestCase):
     def test_a_seed_is_a_plan_and_every_kind_comes(self):
-        def kinds(seed, networks=True, proxy=True):
-            found = plan.plan(random.Random(seed), networks, proxy)
+        needs = {kind.needs for kind in plan.KINDS.values()}
+
+        def kinds(seed, have=needs):
+            found = plan.plan(random.Random(seed), have)
             return [next(found).name for _ in range(len(plan.KINDS) * 2)]
         self.assertEqual(kinds(1), kinds(1))
         self.assertNotEqual(kinds(1), kinds(2))
         self.assertEqual(set(kinds(1)[:len(plan.KINDS)]), set(plan.KINDS))
-        self.assertFalse({name for name in kinds(3, False) if plan.KINDS[name].network})
-        self.assertFalse({name for name in kinds(3, proxy=False) if plan.KINDS[name].proxy})
+        for need in needs - {""}:
+            self.assertFalse({name for name in kinds(3, needs - {need}) if plan.KINDS[name].needs == need})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import (
 )
 
 // faultClient is franz-go under faults: go-clients faults BOOTSTRAP TOPIC PARTITIONS TAG ACKS FLAG. Writers of numbered records, with
-// and without idempotence, and two members of a group that read them and commit. It writes what happens as JSON lines. While the
+// and without idempotence, one of them compressed, and two members of a group that read them and commit. It writes what happens as JSON lines. While the
 // file flag exists writers write; all leave on SIGTERM.
 type faultClient struct {
 	bootstrap, topic, tag, acks, flag string
@@ -61,8 +61,13 @@ func (f *faultClient) options(name string, more ...kgo.Opt) []kgo.Opt {
 
 func (f *faultClient) write(ctx context.Context, name string, idempotent bool) {
 	options := f.options(name, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(2*time.Millisecond),
-		kgo.RecordDeliveryTimeout(60*time.Second), kgo.ProduceRequestTimeout(4*time.Second), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.RecordRetries(1_000_000), kgo.UnknownTopicRetries(-1))
+		kgo.RecordDeliveryTimeout(60*time.Second), kgo.ProduceRequestTimeout(4*time.Second), kgo.RecordRetries(1_000_000),
+		kgo.UnknownTopicRetries(-1))
+	if idempotent {
+		options = append(options, kgo.ProducerBatchCompression(kgo.SnappyCompression()))
+	} else {
+		options = append(options, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	}
 	if f.acks == "all" {
 		options = append(options, kgo.RequiredAcks(kgo.AllISRAcks()))
 	} else {

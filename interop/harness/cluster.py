@@ -83,7 +83,7 @@ class Node:
         self.port = cluster.ports.take() if "broker" in roles else None
         self.replication_port = cluster.ports.take() if "broker" in roles and cluster.replication_listener else None
         self.controller_port = cluster.ports.take() if "controller" in roles else None
-        self.directory_id = directory_id()
+        self.directory_id, self.was_formatted = directory_id(), False
         self.process, self.paused, self.ready_ms = None, False, None
         self.out, self.err = LOGS / f"{self.name}.out", LOGS / f"{self.name}.err"
 
@@ -91,6 +91,11 @@ class Node:
     def data(self):
         """The first log directory, which is that of the metadata log, too."""
         return self.logs_dirs[0]
+
+    @property
+    def metadata(self):
+        """The directory of the metadata log."""
+        return pathlib.Path(self.extra.get("metadata.log.dir", self.data))
 
     @property
     def config(self):
@@ -121,24 +126,27 @@ class Node:
     def format(self):
         """Prepares the log directories, unless they are."""
         self.write_config()
-        if (self.data / "meta.properties").exists():
+        if all((directory / "meta.properties").exists() for directory in (self.metadata, *self.logs_dirs)):
             return
         words = ["format", "--ignore-formatted", "-t", self.cluster.cluster_id, "-c", self.config, *self.cluster.format_words(self)]
         if self.kind in KAFKA_JARS:
             run(f"{self.name}-format", java(["-Xmx256M", "-XX:TieredStopAtLevel=1"], KAFKA_JARS[self.kind], "kafka.tools.StorageTool", *words), 120)
         else:
             run(f"{self.name}-format", [self.cluster.binary, *words], 60)
+        self.was_formatted = True
 
     def write_config(self):
         self.directory.mkdir(parents=True, exist_ok=True)
         lines = self.cluster.properties(self)
         self.config.write_text("".join(f"{key}={value}\n" for key, value in lines.items() if value is not None))
 
-    def start(self, wait=True, wrapper=(), env=None):
-        """Starts the process, which must not run, and waits until it serves. Without `wait` see `wait_ready`."""
+    def start(self, wait=True, wrapper=(), env=None, formatted=False):
+        """Starts the process, which must not run, and waits until it serves. Without `wait` see `wait_ready`. What is `formatted` is not
+        looked at: a disk may be broken."""
         assert not self.alive(), f"{self.name} runs"
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.format()
+        if not formatted:
+            self.format()
         if self.kind in KAFKA_JARS:
             heap = os.environ.get("KAFKA_HEAP_OPTS", HEAP).split()
             command = java(heap + GC, KAFKA_JARS[self.kind], "kafka.Kafka", self.config)
@@ -224,6 +232,11 @@ class Node:
         assert not self.alive(), f"{self.name} runs"
         for directory in self.logs_dirs:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def lose(self):
+        """Takes its data and its metadata log away. When it is formatted again it is nobody who began the quorum."""
+        self.wipe()
+        shutil.rmtree(self.metadata, ignore_errors=True)
 
     def rss_mib(self):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
@@ -322,10 +335,10 @@ class Cluster:
     def format_words(self, node):
         if not self.dynamic:
             return []
-        if not node.is_controller() or node.id not in self.voters:
+        if not node.is_controller() or node.id not in self.voters or node.was_formatted:
             return ["--no-initial-controllers"]
         begin = [self.node(i) for i in self.voters]
-        return ["--initial-controllers", ",".join(f"{n.id}@{n.host}:{n.controller_port}:{n.directory_id}" for n in begin)]
+        return ["--initial-controllers", ",".join(f"{n.id}@{self.advertise(n, 'CONTROLLER')}:{n.directory_id}" for n in begin)]
 
     def start(self, wait=True):
         """Starts all nodes that are down, controllers first, and waits until every broker knows every other."""

@@ -113,7 +113,7 @@ class Trial:
         self.clients.wait_written()
         self.cluster.wait_in_sync(TOPIC)
         time.sleep(1)
-        self.held = {node.id: {p: list(dump.batches(node.data, TOPIC, p)) for p in range(PARTITIONS)} for node in self.cluster.brokers()}
+        self.held = {node.id: {p: list(dump.batches(node.logs_dirs, TOPIC, p)) for p in range(PARTITIONS)} for node in self.cluster.brokers()}
         self.values = {p: checker.contents(batches, dump.values) for p, batches in self.held[OTHER].items()}
         reads = lambda: [e for e in self.clients.events() if e["ev"] == "read"]
         eventually(60, lambda: none(checker.delivered(reads(), self.values, self.clients.groups)), 1)

@@ -22,9 +22,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Apache Kafka's client under faults: Client BOOTSTRAP TOPIC PARTITIONS TAG ACKS FLAG. An idempotent writer of numbered records, and
- * two members of a group of the consumer protocol that read them and commit. Writes what happens as JSON lines. While the file FLAG
- * exists the writer writes; all leave on SIGTERM.
+ * Apache Kafka's client under faults: Client BOOTSTRAP TOPIC PARTITIONS TAG ACKS FLAG. Writers of numbered records, with and without
+ * idempotence, each with a codec, and two members of a group of the consumer protocol that read them and commit. Writes what happens as
+ * JSON lines. While the file FLAG exists writers write; all leave on SIGTERM.
  */
 public final class Client {
     private static final int EVERY_MS = 100;
@@ -55,11 +55,12 @@ public final class Client {
         return config;
     }
 
-    private static void write(String name) throws InterruptedException {
+    private static void write(String name, boolean idempotent) throws InterruptedException {
         Properties config = common(name);
         config.put("acks", acks);
-        config.put("enable.idempotence", acks.equals("all") ? "true" : "false");
-        if (!acks.equals("all")) {
+        config.put("enable.idempotence", String.valueOf(idempotent));
+        config.put("compression.type", idempotent ? "lz4" : "gzip");
+        if (!idempotent) {
             config.put("max.in.flight.requests.per.connection", "1");
         }
         config.put("linger.ms", "2");
@@ -173,6 +174,16 @@ public final class Client {
         }
     }
 
+    private static Thread writer(String name, boolean idempotent) {
+        return new Thread(() -> {
+            try {
+                write(name, idempotent);
+            } catch (InterruptedException e) {
+                Events.log("error", Events.field("w", name) + Events.field("error", "interrupted"));
+            }
+        });
+    }
+
     public static void main(String[] args) throws InterruptedException {
         bootstrap = args[0];
         topic = args[1];
@@ -182,13 +193,10 @@ public final class Client {
         flag = Path.of(args[5]);
         String run = tag + ProcessHandle.current().pid();
         List<Thread> threads = new ArrayList<>();
-        threads.add(new Thread(() -> {
-            try {
-                write(run + "i");
-            } catch (InterruptedException e) {
-                Events.log("error", Events.field("w", run + "i") + Events.field("error", "interrupted"));
-            }
-        }));
+        if (acks.equals("all")) {
+            threads.add(writer(run + "i", true));
+        }
+        threads.add(writer(run + "p", false));
         for (int n = 0; n < 2; n++) {
             Reader reader = new Reader(run + "r" + n);
             threads.add(new Thread(reader::run));
