@@ -262,3 +262,62 @@ fn features_wait_for_all_controllers() {
     assert_eq!(unregister(&mut cx, 3), ErrorCode::None);
     assert_eq!(unregister(&mut cx, 3), ErrorCode::ControllerIdNotRegistered);
 }
+
+/// What broker 0, leading `t`, is answered when it tells that both are in sync.
+fn both_in_sync(cx: &mut TestContext) -> ErrorCode {
+    use m::alter_partition_request::*;
+    let topic = cx.image().topics.by_name("t").unwrap().clone();
+    let (index, partition) = topic.partitions().next().unwrap();
+    let data = PartitionData {
+        partition_index: index.0,
+        leader_epoch: partition.leader_epoch.0,
+        partition_epoch: partition.partition_epoch.0,
+        new_isr: vec![0, 1],
+        ..Default::default()
+    };
+    let topics =
+        vec![TopicData { topic_id: topic.id, partitions: vec![data], ..Default::default() }];
+    let request = AlterPartitionRequest {
+        broker_id: 0,
+        broker_epoch: cx.epoch(0),
+        topics,
+        ..Default::default()
+    };
+    match cx.handle(ControllerRequest::AlterPartition(request, 2)) {
+        ControllerReply::AlterPartition(reply) => {
+            ErrorCode::from_code(reply.topics[0].partitions[0].error_code)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_fetch_from_before_does_not_bring_a_broken_replica_back() {
+    let mut cx = TestContext::with_brokers(2);
+    let register = |cx: &mut TestContext| {
+        let mut request = TestContext::registration(1, 1);
+        request.log_dirs.push(TestContext::directory(11));
+        cx.handle(ControllerRequest::BrokerRegistration(request, 4));
+        cx.unfence(1);
+    };
+    register(&mut cx);
+    cx.create_assigned("t", "0,1");
+    let topic_id = cx.image().topics.id_of("t").unwrap();
+    use m::assign_replicas_to_dirs_request::*;
+    let partitions = vec![PartitionData::default()];
+    let topics = vec![TopicData { topic_id, partitions, ..Default::default() }];
+    let id = TestContext::directory(1);
+    let directories = vec![DirectoryData { id, topics, ..Default::default() }];
+    let (broker_id, broker_epoch) = (1, cx.epoch(1));
+    let request =
+        AssignReplicasToDirsRequest { broker_id, broker_epoch, directories, ..Default::default() };
+    cx.handle(ControllerRequest::AssignReplicasToDirs(request));
+    cx.heartbeat(1, |request| request.offline_log_dirs = vec![id]);
+    let broken = "leader 0 isr 0 epoch 0/2";
+    assert_eq!(cx.state("t", 0), broken);
+    assert_eq!(both_in_sync(&mut cx), ErrorCode::IneligibleReplica);
+    assert_eq!(cx.state("t", 0), broken);
+    register(&mut cx);
+    assert_eq!(both_in_sync(&mut cx), ErrorCode::None);
+    assert_eq!(cx.state("t", 0), "leader 0 isr 0,1 epoch 0/3");
+}

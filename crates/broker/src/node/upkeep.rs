@@ -159,6 +159,7 @@ fn failures(node: &Node, lifecycle: &Lifecycle) {
             let image = node.image();
             let Some(topic) = image.topics.by_name(&name.topic) else { continue };
             if let Some(partition) = node.partitions.get(topic.id, name.partition) {
+                node.replicas.forget(partition.id());
                 partition.resign(false);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base::{NodeId, PartitionIndex};
-use metadata::{LeaderRecoveryState, Partition, Topic};
+use metadata::{BrokerRegistration, LeaderRecoveryState, Partition, Topic};
 use protocol::ErrorCode;
 use protocol::messages::alter_partition_request::{
     AlterPartitionRequest, BrokerState, PartitionData,
@@ -127,9 +127,16 @@ fn check(
         return Err(ErrorCode::InvalidRequest);
     }
     let eligible = |state: &BrokerState| {
-        let broker = controller.image().cluster.broker(NodeId(state.broker_id));
+        let id = NodeId(state.broker_id);
         let epoch_fits = |epoch: i64| state.broker_epoch == -1 || state.broker_epoch == epoch;
-        broker.is_some_and(|broker| broker.is_active() && epoch_fits(broker.epoch.0))
+        // A fetch that was on its way when the disk failed does not bring its replica back.
+        let holds = |broker: &BrokerRegistration| {
+            let directory = partition.directory(id);
+            partition.isr.contains(&id)
+                || directory.is_none_or(|directory| broker.has_online_directory(directory))
+        };
+        let broker = controller.image().cluster.broker(id);
+        broker.is_some_and(|b| b.is_active() && epoch_fits(b.epoch.0) && holds(b))
     };
     if asked.isr.iter().all(eligible) { Ok(recovery) } else { Err(ErrorCode::IneligibleReplica) }
 }
