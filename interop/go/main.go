@@ -1,5 +1,5 @@
 // The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go [groups]. And as members of the churn test:
-// main member ..., and as clients under faults: main faults ...
+// main member ..., as clients under faults: main faults ..., and as the exactly-once test's copier: main copier ...
 package main
 
 import (
@@ -13,6 +13,9 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "faults" {
 		os.Exit(runFaults(os.Args[2:]))
+	}
+	if len(os.Args) == 8 && os.Args[1] == "copier" {
+		os.Exit(runCopier(os.Args[2:]))
 	}
 	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
 	groups := len(os.Args) == 3 && os.Args[2] == "groups"

@@ -31,6 +31,7 @@ def java(name, jars, main):
 
 PYTHON = WORK / "python" / "bin" / "python"
 GO = WORK / "go-clients"
+TRANSACTIONS = "the broker's side of transactions is being made"
 
 SUITES = [
     Suite("java-clients", (install.java_classes,), java("clients", BROKER_JARS, "Clients")),
@@ -58,6 +59,11 @@ SUITES = [
     Suite("faults-networks", (), [sys.executable, HERE / "faults" / "test_network.py"], 60, own_servers=True),
     Suite("faults-broken", (install.java_classes, install.python_clients, install.go_clients),
           [PYTHON, HERE / "faults" / "prove.py"], 1800, own_servers=True, on_request=True),
+    Suite("exactly-once", (install.java_classes, install.python_clients, install.go_clients),
+          [PYTHON, HERE / "exactly-once" / "suite.py", "--seconds", "15"], 300, own_servers=True, not_yet=TRANSACTIONS),
+    Suite("money", (install.python_clients,), [PYTHON, HERE / "exactly-once" / "money.py", "--seconds", "10"], 240,
+          own_servers=True, not_yet=TRANSACTIONS),
+    Suite("exactly-once-checker", (), [sys.executable, HERE / "exactly-once" / "test_checker.py"], 30, own_servers=True),
     Suite("java-groups", (install.java_classes,), java("clients", BROKER_JARS, "Groups"), 240),
     Suite("java-tools-groups", (install.java_classes,), java("tools", TOOLS_JARS, "GroupTools"), 180),
     Suite("kcat-groups", (install.kcat, install.python_clients), [PYTHON, HERE / "kcat" / "groups.py"], 120),
