@@ -1,5 +1,5 @@
-// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go [groups]. And as members of the churn test:
-// main member ..., as clients under faults: main faults ..., and as the exactly-once test's copier: main copier ...
+// The Go clients through the contract of ../README.md: main franz-go | sarama | kafka-go [groups | transactions]. And as members of the
+// churn test: main member ..., as clients under faults: main faults ..., and as the exactly-once test's copier: main copier ...
 package main
 
 import (
@@ -19,9 +19,13 @@ func main() {
 	}
 	makers := map[string]func(string) (Adapter, error){"franz-go": newFranz, "sarama": newSarama, "kafka-go": newKafkaGo}
 	groups := len(os.Args) == 3 && os.Args[2] == "groups"
-	if len(os.Args) != 2 && !groups || makers[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go [groups]")
+	transactions := len(os.Args) == 3 && os.Args[2] == "transactions"
+	if len(os.Args) != 2 && !groups && !transactions || makers[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go-clients franz-go | sarama | kafka-go [groups | transactions]")
 		os.Exit(2)
+	}
+	if transactions {
+		os.Exit(runTransactionsOf(os.Args[1]))
 	}
 	if groups {
 		os.Exit(runGroupsOf(os.Args[1]))

@@ -40,6 +40,8 @@ def properties(data_dir, port, controller_port, extra):
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        # What is over its time is soon aborted.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
         # Groups are quick: members that died are noticed within seconds.
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
