@@ -230,3 +230,17 @@ def writers_stalls(acks, begin, end):
     for ack in acks:
         own[f"{ack['w'][:2]}-{ack['w'][-1]}"][ack["p"]].append(ack["t"])
     return {writer: max(stall_ms(times, begin, end) for times in partitions.values()) for writer, partitions in own.items()}
+
+
+def given_up(failed, acks, values):
+    """Failed writes that are the client's affair: the record is there, and later ones of the same writer and partition were
+    acknowledged before it gave up. An idempotent producer that hears nothing of a batch from a leader that is cut off goes on with the
+    next leader, and asks for that batch again when more than five others have followed: no broker can tell by then."""
+    stored = {value for held in values.values() for value in held.values()}
+    later = collections.defaultdict(list)
+    for ack in acks:
+        later[ack["w"], ack["p"]].append((ack["n"], ack["t"]))
+
+    def is_clients(fail):
+        return value_of(fail) in stored and any(n > fail["n"] and t < fail["t"] for n, t in later[fail["w"], fail["p"]])
+    return [fail for fail in failed if is_clients(fail)]

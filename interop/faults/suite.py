@@ -204,6 +204,10 @@ class Run:
 def measure(run):
     """Fills in what each fault cost: the longest stall of a partition and of the controller, and failed writes."""
     acks, failed = run.of("ack"), run.of("fail")
+    given_up = checker.given_up(failed, acks, run.values())
+    failed = [fail for fail in failed if fail not in given_up]
+    for fail in given_up:
+        print(f"# given up by its client, though it was written: {checker.value_of(fail)}, {fail['error']}", flush=True)
     changes = sorted(t for probe in run.probes for t in probe.times)
     for window in run.windows:
         begin, end = window["begin"], window["settled"]

@@ -164,6 +164,15 @@ class Planted(unittest.TestCase):
         self.assertEqual(checker.stalls(acks, 2, 5, 900), 690)
         self.assertEqual(checker.stalls(acks, 3, 0, 900), 900)
 
+    def test_a_failed_write_is_the_clients_affair_when_it_is_there_and_others_followed(self):
+        acks = [{"w": "ai", "p": 0, "n": 8, "t": 50}]
+        fail = {"w": "ai", "p": 0, "n": 7, "t": 60}
+        values = {0: {3: "ai:0:7"}}
+        self.assertEqual(checker.given_up([fail], acks, values), [fail])
+        self.assertEqual(checker.given_up([fail], acks, {0: {}}), [])
+        self.assertEqual(checker.given_up([fail], [{**acks[0], "t": 70}], values), [])
+        self.assertEqual(checker.given_up([fail], [{**acks[0], "p": 1}], values), [])
+
     def test_the_stall_of_each_writer(self):
         acks = [{"w": w, "p": p, "t": t} for w, step in (("ja7i", 100), ("rd7p", 500)) for p in (0, 1) for t in range(0, 2000, step)]
         self.assertEqual(checker.writers_stalls(acks, 300, 1200), {"ja-i": 100, "rd-p": 500})

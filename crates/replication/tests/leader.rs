@@ -9,6 +9,7 @@ use replication::{
 /// Everyone is there, under epoch 1, except whom the tests say.
 struct All {
     gone: Option<NodeId>,
+    broken: Option<NodeId>,
 }
 
 impl Brokers for All {
@@ -19,9 +20,13 @@ impl Brokers for All {
     fn is_leaving(&self, _: NodeId) -> bool {
         false
     }
+
+    fn has_lost_disk(&self, id: NodeId) -> bool {
+        Some(id) == self.broken
+    }
 }
 
-const ALL: All = All { gone: None };
+const ALL: All = All { gone: None, broken: None };
 
 fn leader(replicas: &[i32], isr: &[i32], min: usize) -> Leader {
     let ids = |ids: &[i32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
@@ -93,6 +98,21 @@ fn watermarks(leader: &mut Leader, events: &[Event]) -> Vec<i64> {
         leader.high_watermark().get()
     };
     events.iter().map(step).collect()
+}
+
+#[test]
+fn nobody_waits_for_a_replica_whose_disk_is_lost() {
+    for (brokers, committed) in [(ALL, 10), (All { broken: Some(NodeId(3)), ..ALL }, 20)] {
+        let mut leader = leader(&[1, 2, 3], &[1, 2, 3], 2);
+        let before = [appended(10), fetched(2, 10), fetched(3, 10)];
+        assert_eq!(watermarks(&mut leader, &before), [0, 0, 10]);
+        // The controller has put it out; a moment ago it was caught up, and might have joined again.
+        for event in [metadata(1, &[1, 2, 3], &[1, 2]), appended(20), fetched(2, 20)] {
+            leader.step(MonoMs(1), &brokers, event, &mut Vec::new());
+        }
+        assert_eq!(leader.high_watermark(), Offset(committed));
+        assert_eq!(proposed(&mut leader, 1, &brokers, fetched(3, 20)).is_some(), committed == 10);
+    }
 }
 
 #[test]
@@ -168,7 +188,7 @@ fn one_that_lags_leaves_and_comes_back() {
     assert_eq!((leader.high_watermark(), leader.isr().len()), (Offset(5), 2));
 
     assert_eq!(proposed(&mut leader, 105, &ALL, fetched(3, 4)), None);
-    let gone = All { gone: Some(NodeId(3)) };
+    let gone = All { gone: Some(NodeId(3)), ..ALL };
     assert_eq!(proposed(&mut leader, 106, &gone, fetched(3, 5)), None, "it is fenced");
     let expand = proposed(&mut leader, 107, &ALL, fetched(3, 5)).unwrap();
     assert_eq!(ids(&expand), [1, 2, 3]);
@@ -184,7 +204,7 @@ fn one_that_is_about_to_join_is_waited_for() {
     let mut leader = leader(&[1, 2], &[1], 1);
     assert_eq!(watermarks(&mut leader, &[appended(5), fetched(2, 3)]), [5, 5]);
     assert_eq!(leader.proposal(), None, "it does not have what is committed");
-    let fenced = All { gone: Some(NodeId(2)) };
+    let fenced = All { gone: Some(NodeId(2)), ..ALL };
     proposed(&mut leader, 2, &fenced, fetched(2, 5));
     // Caught up a moment ago and eligible: its next fetch would let it in.
     assert_eq!(watermarks(&mut leader, &[appended(6)]), [5]);
@@ -217,5 +237,5 @@ fn logs_of_brokers_that_are_gone_do_not_hold_back_deletion() {
     };
     watermarks(&mut leader, &[appended(9), fetched(2, 4), fetched(3, 2)]);
     assert_eq!(leader.low_watermark(Offset(7), &ALL), Offset(2));
-    assert_eq!(leader.low_watermark(Offset(7), &All { gone: Some(NodeId(3)) }), Offset(4));
+    assert_eq!(leader.low_watermark(Offset(7), &All { gone: Some(NodeId(3)), ..ALL }), Offset(4));
 }

@@ -7,7 +7,7 @@ use parking_lot::{MutexGuard, RwLockWriteGuard};
 use replication::{Effect, Event};
 use storage::log::{Log, LogError};
 
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbours, Others};
 use super::partition::{PartitionFailure, State, Written};
 
 /// Both locks of a partition.
@@ -88,7 +88,8 @@ impl Locked<'_> {
     pub fn run(&mut self, now: MonoMs, event: Event) -> Option<(Offset, Offset)> {
         let leader = self.state.leader.as_mut()?;
         let mut effects = Vec::new();
-        leader.step(now, self.neighbours, event, &mut effects);
+        let others = Others { neighbours: self.neighbours, partition: self.id };
+        leader.step(now, &others, event, &mut effects);
         let enough = leader.has_enough_after_append();
         let mut moved = None;
         for effect in effects {

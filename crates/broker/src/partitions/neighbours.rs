@@ -49,6 +49,30 @@ impl Brokers for Neighbours {
     }
 }
 
+/// What the leader of one partition sees.
+pub struct Others<'a> {
+    pub neighbours: &'a Neighbours,
+    pub partition: TopicIdPartition,
+}
+
+impl Brokers for Others<'_> {
+    fn alive_epoch(&self, id: NodeId) -> Option<BrokerEpoch> {
+        self.neighbours.alive_epoch(id)
+    }
+
+    fn is_leaving(&self, id: NodeId) -> bool {
+        self.neighbours.is_leaving(id)
+    }
+
+    fn has_lost_disk(&self, id: NodeId) -> bool {
+        let image = self.neighbours.image.load();
+        let partition = image.topics.partition(self.partition.topic_id, self.partition.partition);
+        let directory = partition.and_then(|partition| partition.directory(id));
+        let broker = image.cluster.broker(id);
+        directory.zip(broker).is_some_and(|(dir, broker)| !broker.has_online_directory(dir))
+    }
+}
+
 /// Changes of in-sync replicas that the controller is to be asked for: at most one of each partition, the newest.
 #[derive(Default)]
 pub struct Proposals {

@@ -23,6 +23,10 @@ pub trait Brokers {
     fn alive_epoch(&self, id: NodeId) -> Option<BrokerEpoch>;
     /// It is about to stop.
     fn is_leaving(&self, id: NodeId) -> bool;
+    /// The directory of its replica of this partition is offline.
+    fn has_lost_disk(&self, _id: NodeId) -> bool {
+        false
+    }
 }
 
 /// What the metadata says of the partition while this node leads it.
@@ -322,11 +326,13 @@ impl Leader {
     }
 }
 
-/// May be in sync: alive, not leaving, and what it told is from its present registration (KIP-903).
+/// May be in sync: alive, not leaving, with its disk, and what it told is from its present registration (KIP-903).
 fn is_eligible(id: NodeId, progress: &ReplicaProgress, brokers: &dyn Brokers) -> bool {
     let Some(told) = progress.broker_epoch else { return false };
     let alive = brokers.alive_epoch(id);
-    alive.is_some_and(|alive| !told.is_some() || told == alive) && !brokers.is_leaving(id)
+    alive.is_some_and(|alive| !told.is_some() || told == alive)
+        && !brokers.is_leaving(id)
+        && !brokers.has_lost_disk(id)
 }
 
 fn epoch_of(followers: &BTreeMap<NodeId, ReplicaProgress>, id: NodeId) -> BrokerEpoch {
