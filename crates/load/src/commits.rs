@@ -11,7 +11,7 @@ use protocol::messages::offset_commit_response::OffsetCommitResponse;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::setup::{Failure, Setup, check, is_passing, pause};
+use crate::setup::{Failure, Setup, check, is_passing, pause, quantile};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -52,17 +52,13 @@ pub async fn run(setup: &Arc<Setup>, plan: Plan) -> Result<String, Failure> {
     }
     let seconds = begin.elapsed().as_secs_f64();
     latencies_us.sort_unstable();
-    let quantile = |share: usize| {
-        let at = latencies_us.len().saturating_sub(1) * share / 100;
-        latencies_us.get(at).copied().unwrap_or(0)
-    };
     let offsets = plan.requests * u64::try_from(plan.partitions)?;
     Ok(format!(
         "ms={:.1} requests={} offsets={offsets} p50_us={} p99_us={}",
         seconds * 1e3,
         plan.requests,
-        quantile(50),
-        quantile(99)
+        quantile(&latencies_us, 50),
+        quantile(&latencies_us, 99)
     ))
 }
 

@@ -1,6 +1,6 @@
-//! Loads a group coordinator: members of both protocols, offset commits, many groups. Kafka's or ours, by address.
+//! Loads coordinators: members of both protocols, offset commits, many groups; transactions. Kafka's or ours, by address.
 //!
-//! Development only, a part of `bench/run --groups`. Must not know: the server's inside. Commands come on standard input, a line
+//! Development only, a part of `bench/run --groups` and `--transactions`. Must not know: the server's inside. Commands come on standard input, a line
 //! each; each is answered by one line, `ok` or `error` with what was found, so that who gives them can look at the server between.
 
 mod board;
@@ -11,6 +11,7 @@ mod many;
 mod setup;
 mod squad;
 mod subscription;
+mod transactions;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ commands on standard input:
   kill COUNT           so many members vanish without a word; until the others are stable
   hold SECONDS         keep the members' heartbeats going
   commits REQUESTS GROUPS PARTITIONS CONNECTIONS DEPTH
+  transactions COUNT IDS RECORDS SPREAD BYTES     COUNT for each of so many transactional ids
+  read ISOLATION TIMES            the whole topic; read_committed or read_uncommitted
   make KIND GROUPS PARTITIONS     KIND: simple, classic, consumer; offsets for so many partitions each
   await GROUPS PARTITIONS         until the server answers for all of them (it may be down at first), then check all
 ";
@@ -94,6 +97,19 @@ async fn obey(setup: &Arc<Setup>, squad: &mut Squad, words: &[&str]) -> Result<S
                 depth: depth.parse()?,
             };
             commits::run(setup, plan).await
+        }
+        ["transactions", transactions, ids, records, spread, size] => {
+            let plan = transactions::Plan {
+                transactions: transactions.parse()?,
+                ids: ids.parse()?,
+                records: records.parse()?,
+                spread: spread.parse()?,
+                size: size.parse()?,
+            };
+            transactions::run(setup, plan).await
+        }
+        ["read", isolation, times] => {
+            transactions::read(setup, *isolation == "read_committed", times.parse()?).await
         }
         ["make", kind, groups, partitions] => {
             many::make(setup, kind.parse()?, groups.parse()?, partitions.parse()?).await

@@ -91,6 +91,10 @@ impl Setup {
         }
     }
 
+    pub fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.options())?)
+    }
+
     pub async fn connection(&self) -> Result<Connection, Failure> {
         Ok(Connection::open(&self.address, &self.options()).await?)
     }
@@ -106,7 +110,7 @@ impl Setup {
     /// Makes the topic where there is none, and waits until it and the group's coordinator are there.
     pub async fn make_topic(&self, partitions: i32) -> Result<String, Failure> {
         let begin = Instant::now();
-        let admin = Admin::new(Client::new(self.options())?);
+        let admin = Admin::new(self.client()?);
         let new = NewTopic { partitions, replication_factor: 1, ..NewTopic::new(&self.topic) };
         for (_, created) in admin.create_topics(&[new], false).await? {
             match created {
@@ -174,6 +178,12 @@ pub fn is_passing(code: i16) -> bool {
     ]
     .iter()
     .any(|passing| passing.code() == code)
+}
+
+/// So many per cent of them, which are sorted, are not above it.
+pub fn quantile(sorted: &[u64], percent: usize) -> u64 {
+    let at = sorted.len().saturating_sub(1) * percent / 100;
+    sorted.get(at).copied().unwrap_or(0)
 }
 
 pub async fn pause() {
