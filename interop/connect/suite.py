@@ -1,6 +1,10 @@
 """Kafka Connect: a file to a topic to a file, standalone and with two workers of a group; restarts, a crash, moved tasks.
 
-Run by ../run, with BOOTSTRAP. Each worker rests before it is ended, so that what it did is committed: the files must be equal.
+    suite.py [exactly-once]
+
+exactly-once: two workers whose source writes in transactions with its offsets, killed without a rest.
+
+Run by ../run, with BOOTSTRAP. Else each worker rests before it is ended, so that what it did is committed: the files must be equal.
 """
 
 import collections
@@ -167,27 +171,32 @@ class Standalone:
 
 class Distributed:
     topic, partitions, group = "connect-distributed", 4, "connect-cluster"
+    names = ("distributed-source", "distributed-sink")
+    # Its topics for itself, and its files.
+    prefix, more = "connect", {}
+    # Connectors and tasks.
+    parts = 5
 
     def __init__(self):
-        self.files = Files("distributed")
+        self.files = Files(self.group)
         self.a, self.b = (Worker(name, "ConnectDistributed", {
-            "group.id": self.group, "config.storage.topic": "connect-configs", "offset.storage.topic": "connect-offsets",
-            "status.storage.topic": "connect-status", "config.storage.replication.factor": 1,
+            "group.id": self.group, "config.storage.topic": f"{self.prefix}-configs", "offset.storage.topic": f"{self.prefix}-offsets",
+            "status.storage.topic": f"{self.prefix}-status", "config.storage.replication.factor": 1,
             "offset.storage.replication.factor": 1, "status.storage.replication.factor": 1, "offset.storage.partitions": 3,
             "status.storage.partitions": 2, "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000,
             # Tasks of a worker that is gone move after this, not after five minutes.
-            "scheduled.rebalance.max.delay.ms": 1000,
-        }) for name in ("worker-a", "worker-b"))
+            "scheduled.rebalance.max.delay.ms": 1000, **self.more,
+        }) for name in (f"{self.prefix}-worker-a", f"{self.prefix}-worker-b"))
 
     def statuses(self, worker):
         """Connector or task → the worker that runs it; all must be running."""
         found = {}
-        for name in ("distributed-source", "distributed-sink"):
+        for name in self.names:
             got = worker.rest("GET", f"/connectors/{name}/status")
             for part, key in [(got["connector"], name)] + [(task, f"{name}-{task['id']}") for task in got["tasks"]]:
                 same("RUNNING", part["state"])
                 found[key] = part["worker_id"]
-        same(5, len(found))
+        same(self.parts, len(found))
         return found
 
     def running_on(self, worker, *workers):
@@ -202,7 +211,7 @@ class Distributed:
         for worker in (self.a, self.b):
             eventually(LIMIT_S, lambda: same([], worker.rest("GET", "/connectors")))
         found = ADMIN.list_topics(timeout=20).topics
-        internal = {"connect-configs": 1, "connect-offsets": 3, "connect-status": 2}
+        internal = {f"{self.prefix}-configs": 1, f"{self.prefix}-offsets": 3, f"{self.prefix}-status": 2}
         same(internal, {name: len(found[name].partitions) for name in internal if name in found})
 
     def create(self):
@@ -266,11 +275,85 @@ class Distributed:
                 ("distributed-delete", self.delete)]
 
 
+class ExactlyOnce(Distributed):
+    """The source's records and its offsets are in one transaction: the topic has each line once and in order, whatever is killed."""
+
+    topic, partitions, group, prefix = "connect-exactly-once", 1, "connect-exactly", "connect-exactly"
+    names, parts, more = ("exactly-source",), 2, {"exactly.once.source.support": "enabled"}
+
+    def topic_equal(self):
+        """What a reader of committed records finds is the file."""
+        want = self.files.source.read_text().splitlines()
+        def probe():
+            reader = ck.Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False,
+                                  "isolation.level": "read_committed"})
+            reader.assign([ck.TopicPartition(self.topic, 0, 0)])
+            got = []
+            while rows := reader.consume(500, 1):
+                got += [m.value().decode() for m in rows if not m.error()]
+            reader.close()
+            if got != want:
+                a, b = collections.Counter(want), collections.Counter(got)
+                raise AssertionError(f"{len(want)} lines, {len(got)} records; missing {sorted(a - b)[:3]}, too often {sorted(b - a)[:3]}")
+        eventually(LIMIT_S, probe)
+        return f"lines={self.files.lines}"
+
+    def all_run(self, worker):
+        """Both on one worker or on two, as their group wants it."""
+        eventually(LIMIT_S, lambda: self.statuses(worker) and None)
+
+    def create(self):
+        create_topic(self.topic, 1)
+        self.files.append(400)
+        config = {**source(self.names[0], self.files, self.topic), "exactly.once.support": "required", "transaction.boundary": "poll",
+                  "batch.size": 20}
+        config = {key: str(value) for key, value in config.items()}
+        eventually(LIMIT_S, lambda: self.a.rest("PUT", f"/connectors/{self.names[0]}/config", config) and None, 0.5)
+        self.all_run(self.a)
+        return self.topic_equal()
+
+    def crash(self):
+        """The worker with the task is killed in the middle of the lines."""
+        owner = self.statuses(self.a)[f"{self.names[0]}-0"]
+        self.victim, self.left = (self.a, self.b) if owner == self.a.id else (self.b, self.a)
+        self.files.append(3000)
+        time.sleep(0.4)
+        self.victim.crash()
+        self.files.append(300)
+        self.running_on(self.left, self.left)
+        return self.topic_equal()
+
+    def both_crash(self):
+        self.victim.start()
+        self.all_run(self.left)
+        self.files.append(3000)
+        time.sleep(0.4)
+        for worker in (self.a, self.b):
+            worker.crash()
+        for worker in (self.a, self.b):
+            worker.start()
+        self.all_run(self.a)
+        self.files.append(100)
+        return self.topic_equal()
+
+    def delete(self):
+        self.b.rest("DELETE", f"/connectors/{self.names[0]}")
+        eventually(LIMIT_S, lambda: same([], self.a.rest("GET", "/connectors")))
+        for worker in (self.a, self.b):
+            worker.stop()
+        return self.topic_equal()
+
+    def checks(self):
+        return [("exactly-once-start", self.start), ("exactly-once-file-to-topic", self.create),
+                ("exactly-once-worker-killed", self.crash), ("exactly-once-both-killed", self.both_crash),
+                ("exactly-once-delete", self.delete)]
+
+
 shutil.rmtree(HOME, ignore_errors=True)
 HOME.mkdir(parents=True)
 checks = Checks()
 try:
-    for part in (Standalone(), Distributed()):
+    for part in [ExactlyOnce()] if "exactly-once" in sys.argv else [Standalone(), Distributed()]:
         for name, call in part.checks():
             if not checks.check(name, call):
                 break

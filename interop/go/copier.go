@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,7 +35,7 @@ func runCopier(words []string) int {
 		isolation = kgo.ReadUncommitted()
 	}
 	session, err := kgo.NewGroupTransactSession(
-		kgo.SeedBrokers(bootstrap), kgo.ClientID(id), kgo.TransactionalID(id), kgo.TransactionTimeout(6*time.Second),
+		kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.ClientID(id), kgo.TransactionalID(id), kgo.TransactionTimeout(6*time.Second),
 		kgo.ConsumerGroup(group), kgo.ConsumeTopics(input), kgo.FetchIsolationLevel(isolation), kgo.RequireStableFetchOffsets(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.Balancers(kgo.RangeBalancer()), kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(500*time.Millisecond),
@@ -106,4 +107,3 @@ func copyOnce(session *kgo.GroupTransactSession, fetches kgo.Fetches, output str
 func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidProducerIDMapping)
 }
-
