@@ -25,6 +25,8 @@ pub struct Raft {
     pub(crate) connections: Connections,
     /// A snapshot that the driver is putting in the place of the log.
     pub(crate) installing: Option<SnapshotId>,
+    /// One that turned out to be none, and when it may be tried again.
+    pub(crate) refused: Option<(SnapshotId, MonoMs)>,
     /// Never goes back, whatever happens to leadership.
     pub(crate) high_watermark: Option<Offset>,
     pub(crate) random: Random,
@@ -72,6 +74,7 @@ impl Raft {
             voters,
             parked: Vec::new(),
             installing: None,
+            refused: None,
             high_watermark: None,
             shutting_down: false,
             timer: MonoMs::NEVER,
@@ -143,7 +146,7 @@ impl Raft {
             Event::SnapshotInstalled { id, control } => {
                 self.on_snapshot_installed(now, id, &control, effects);
             }
-            Event::SnapshotRefused { id } => self.on_snapshot_refused(id),
+            Event::SnapshotRefused { id } => self.on_snapshot_refused(now, id),
             Event::Vote { reply, request } => {
                 let body = Reply::Vote(self.on_vote(now, &request, effects));
                 effects.push(Effect::Reply { reply, body });

@@ -18,8 +18,10 @@ impl Raft {
         effects: &mut Effects,
     ) -> Verdict {
         let common = self.hear_common(now, &answer.leader, effects);
+        let named = answer.leader.leader;
         let usable = common.is_none()
             && answer.leader.error.is_none()
+            && (named.is_none() || named == self.leader()) // an epoch has one leader
             && matches!(self.state, State::Follower(_));
         if !usable {
             drop_data(&Answer::Fetch(answer.clone()), effects);
@@ -28,16 +30,18 @@ impl Raft {
         let done = match &answer.outcome {
             FetchedOutcome::Records(records) => self.append_fetched(records, effects),
             FetchedOutcome::Diverging { epoch, end } => self.diverge(*epoch, *end, effects),
-            FetchedOutcome::Snapshot(id) => self.begin_download(*id),
+            FetchedOutcome::Snapshot(id) => self.begin_download(now, *id),
         };
         if !done {
             return Verdict::BackOff;
         }
         let fetch_timeout_ms = self.config.times.fetch_timeout_ms;
+        // Nothing is committed that is not there: what comes later may be of another leader.
+        let committed = answer.high_watermark.min(self.log.end);
         if let State::Follower(state) = &mut self.state {
             state.heard(now.mono, fetch_timeout_ms);
             if matches!(answer.outcome, FetchedOutcome::Records(_)) {
-                state.high_watermark = state.high_watermark.max(answer.high_watermark);
+                state.high_watermark = state.high_watermark.max(committed);
             }
         }
         self.follow_high_watermark(effects);
@@ -96,8 +100,11 @@ impl Raft {
         self.high_watermark().unwrap_or(Offset::ZERO).max(snapshot).max(self.log.start)
     }
 
-    /// False when the snapshot would bring nothing new.
-    fn begin_download(&mut self, id: SnapshotId) -> bool {
+    /// False when the snapshot would bring nothing new, or was no good a moment ago.
+    fn begin_download(&mut self, now: Now, id: SnapshotId) -> bool {
+        if self.refused.is_some_and(|(refused, until)| refused == id && now.mono < until) {
+            return false;
+        }
         let own = (self.log.last_epoch(), self.log.end);
         let newer = (id.epoch, id.offset) > own && id.offset >= self.committed_floor();
         let possible =

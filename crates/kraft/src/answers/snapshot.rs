@@ -6,7 +6,21 @@ use super::Verdict;
 use crate::state::{Download, State};
 use crate::{ControlRecord, Effect, Effects, FetchedSnapshot, Raft, RaftError, SnapshotId};
 
+/// No snapshot is larger: Kafka reads the files by positions of 32 bits.
+const SNAPSHOT_BYTES_MAX: u64 = i32::MAX as u64;
+/// One that is refused is not fetched again before this.
+const REFUSED_MS: u64 = 1_000;
+
 impl Raft {
+    /// The snapshot of which pieces are fetched, or that is being installed.
+    pub fn fetching_snapshot(&self) -> Option<SnapshotId> {
+        let download = match &self.state {
+            State::Follower(state) => state.download.map(|download| download.id),
+            _ => None,
+        };
+        self.installing.or(download)
+    }
+
     pub(super) fn hear_fetched_snapshot(
         &mut self,
         now: Now,
@@ -40,6 +54,7 @@ impl Raft {
                 && answer.position == download.position
                 && answer.len > 0
                 && *end <= answer.size
+                && answer.size <= SNAPSHOT_BYTES_MAX
                 && download.size.is_none_or(|size| size == answer.size)
         });
         let Some(position) = next else {
@@ -81,9 +96,10 @@ impl Raft {
         }
     }
 
-    pub(crate) fn on_snapshot_refused(&mut self, id: SnapshotId) {
+    pub(crate) fn on_snapshot_refused(&mut self, now: Now, id: SnapshotId) {
         if self.installing == Some(id) {
             self.installing = None;
+            self.refused = Some((id, now.mono.plus_ms(REFUSED_MS)));
         }
     }
 }

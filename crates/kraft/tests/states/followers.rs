@@ -2,11 +2,11 @@
 
 use base::{NodeId, Offset};
 use kraft::{
-    Answer, ControlRecord, DataId, Effect, Event, FetchedBatch, FetchedOutcome, FetchedRecords,
-    FetchedSnapshot, RaftError, Request, SendFailure, SnapshotId,
+    Answer, ControlRecord, DataId, Effect, Event, Fetched, FetchedBatch, FetchedOutcome,
+    FetchedRecords, FetchedSnapshot, RaftError, Request, SendFailure, SnapshotId,
 };
 
-use crate::lab::{EPOCH, Lab, Place, boot, config, says, voters};
+use crate::lab::{EPOCH, Lab, Place, boot, config, epoch_request, says, voters};
 
 fn batch(base: i64, next: i64, epoch: i32) -> FetchedBatch {
     FetchedBatch { base: Offset(base), next: Offset(next), epoch, control: Vec::new() }
@@ -172,8 +172,58 @@ fn hostile_snapshots_are_refused() {
     assert!(!piece(|piece| piece.len = 101));
     assert!(!piece(|piece| piece.len = u64::MAX));
     assert!(!piece(|piece| piece.len = 0));
+    assert!(piece(|piece| piece.size = (1 << 31) - 1));
+    assert!(!piece(|piece| piece.size = 1 << 31));
     assert!(!piece(|piece| piece.id.offset = Offset(101)));
     assert!(!piece(|piece| piece.leader.error = Some(RaftError::SnapshotNotFound)));
+}
+
+#[test]
+fn a_snapshot_that_is_none_is_not_fetched_again_at_once() {
+    let id = SnapshotId { epoch: 5, offset: Offset(100) };
+    let mut lab = Lab::start(config(), boot((EPOCH, Some(2), None)));
+    // Whoever was asked last answers: a leader that made no sense is left alone for a moment.
+    let hears = |lab: &mut Lab, outcome| {
+        lab.pass(20);
+        let fetch = lab.sent().into_iter().rfind(|(.., sent)| matches!(sent, Request::Fetch(_)));
+        let (request, ..) = fetch.expect("a fetch");
+        let leader = says(None, Some(2), EPOCH);
+        let (high_watermark, log_start) = (Offset(8), Offset(0));
+        let fetched = Fetched { leader, high_watermark, log_start, outcome };
+        lab.answer(request, Answer::Fetch(fetched));
+    };
+    let begins = |lab: &mut Lab| {
+        hears(lab, FetchedOutcome::Snapshot(id));
+        lab.raft.fetching_snapshot() == Some(id)
+    };
+    assert!(begins(&mut lab));
+    let (request, ..) = lab.sent().pop().expect("asked for the snapshot");
+    let leader = says(None, Some(2), EPOCH);
+    let piece = FetchedSnapshot { leader, id, size: 100, position: 0, data: DataId(1), len: 100 };
+    lab.answer(request, Answer::FetchSnapshot(piece));
+    assert_eq!(lab.raft.fetching_snapshot(), Some(id), "it is being installed");
+    lab.event(Event::SnapshotRefused { id });
+    assert_eq!(lab.raft.fetching_snapshot(), None);
+    for _ in 0..10 {
+        assert!(!begins(&mut lab));
+    }
+    for _ in 0..40 {
+        hears(&mut lab, records(Vec::new()));
+    }
+    assert!(begins(&mut lab));
+}
+
+#[test]
+fn a_download_ends_with_its_leader() {
+    let id = SnapshotId { epoch: 5, offset: Offset(100) };
+    let mut lab = Lab::start(config(), boot((EPOCH, Some(2), None)));
+    lab.fetched(FetchedOutcome::Snapshot(id));
+    assert_eq!(lab.raft.fetching_snapshot(), Some(id));
+    lab.event(Event::BeginQuorumEpoch {
+        reply: base::machine::ReplyId(1),
+        request: epoch_request(3, EPOCH + 1),
+    });
+    assert_eq!(lab.raft.fetching_snapshot(), None);
 }
 
 #[test]
