@@ -136,6 +136,11 @@ fn a_follower_takes_what_fits_its_end() {
     let broken = log.append_as_follower(&broken, EPOCH, NOW).unwrap_err();
     assert_eq!(broken.error_code(), ErrorCode::CorruptMessage);
     log.append_as_follower(&bytes[2 * size..], EPOCH, NOW).unwrap();
+    // After the last offset there is, nothing could follow.
+    let mut last = bytes[..size].to_vec();
+    last[..8].copy_from_slice(&i64::MAX.to_be_bytes());
+    let last = log.append_as_follower(&last, EPOCH, NOW).unwrap_err();
+    assert_eq!(last.error_code(), ErrorCode::InvalidRecord);
     assert_eq!(read_all(&log, 0), expected(3));
     assert_eq!(log.epochs(), leader.epochs());
     // The metadata log's leader brings offsets and its own epoch.

@@ -153,6 +153,10 @@ impl Log {
                 let last = Offset(last);
                 return Err(LogError::OffsetsOutOfOrder { log: log(), last, next: head.last() });
             }
+            if head.last_offset == i64::MAX {
+                let reason = "no offset comes after its last one".to_owned();
+                return Err(LogError::InvalidAppend { log: log(), reason });
+            }
             last = Some(head.last_offset);
             taken += batch.size();
         }
