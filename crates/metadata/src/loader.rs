@@ -7,7 +7,7 @@ use crate::delta::Delta;
 use crate::image::{Image, Provenance};
 use crate::topics::Topic;
 use crate::transaction::Transaction;
-use crate::{MetadataVersion, ReplayError};
+use crate::{MetadataVersion, ReplayError, TransactionError};
 
 /// A step from one published image to the next.
 #[derive(Clone, Debug)]
@@ -100,9 +100,12 @@ impl Loader {
         self.transaction.is_open()
     }
 
-    /// Takes in the next committed record. After an error the loader must not be used any further.
+    /// Takes in the next committed record. After an error everything is as before.
     pub fn replay(&mut self, record: &MetadataRecord<'_>) -> Result<(), ReplayError> {
         match record {
+            MetadataRecord::BeginTransaction(_) if self.transaction.is_open() => {
+                return Err(TransactionError::AlreadyOpen.into());
+            }
             MetadataRecord::BeginTransaction(_) => {
                 let before = (self.working.clone(), std::mem::take(&mut self.delta));
                 self.transaction.begin(before)?;
@@ -139,14 +142,26 @@ impl Loader {
         provenance: Provenance,
         records: impl IntoIterator<Item = Result<MetadataRecord<'a>, E>>,
     ) -> Result<Update, E> {
+        let image = Image { provenance, ..Self::image_of(records)? };
+        Ok(self.replace(image))
+    }
+
+    /// What the records of a snapshot say, without its provenance.
+    pub fn image_of<'a, E: From<ReplayError>>(
+        records: impl IntoIterator<Item = Result<MetadataRecord<'a>, E>>,
+    ) -> Result<Image, E> {
         let mut image = Image::default();
         let mut touched = Delta::default();
         for record in records {
             image.replay(&record?, &mut touched)?;
         }
-        image.provenance = provenance;
+        Ok(image)
+    }
+
+    /// Replaces everything by this image.
+    pub fn replace(&mut self, image: Image) -> Update {
         let delta = Delta::between(&self.published, &image);
         let before = std::mem::replace(self, Self::new(image.clone())).published;
-        Ok(Update { before, after: image, delta })
+        Update { before, after: image, delta }
     }
 }

@@ -172,12 +172,13 @@ impl<M: Machine> Driver<M> {
         epoch: i32,
     ) -> Result<(), QuorumError> {
         let chunk: Chunk = self.proposed.take().expect("one batch is proposed at a time");
-        let now = self.clock.now();
-        let bytes = batches::build(&chunk, base, LeaderEpoch(epoch), now.wall)?;
-        self.log.append(&bytes, LeaderEpoch(epoch), now)?;
+        // First: a record that cannot be replayed must not come into the log, where it would stop every later leader, too.
         for (index, record) in chunk.records.iter().enumerate() {
             self.machine.replay(record, base.plus(index as i64))?;
         }
+        let now = self.clock.now();
+        let bytes = batches::build(&chunk, base, LeaderEpoch(epoch), now.wall)?;
+        self.log.append(&bytes, LeaderEpoch(epoch), now)?;
         self.uncommitted.batches.push_back(Appended {
             base,
             epoch,
@@ -223,9 +224,11 @@ impl<M: Machine> Driver<M> {
     /// Replays what other leaders, or this node before a restart, have written.
     fn commit_from_log(&mut self, until: Offset) -> Result<(), QuorumError> {
         let mut last = None;
-        let mut bytes = 0;
+        let (mut bytes, mut left_out) = (0, false);
         let (log, loader, machine) = (&self.log, &mut self.loader, &mut self.machine);
         let is_follower = self.active.is_none();
+        // As in Kafka: a controller must not go on without a record, a broker does.
+        let may_leave_out = !self.config.can_be_voter;
         log.read_batches(self.next_commit, until, |batch, path| {
             let header = *batch.v2().ok_or_else(|| QuorumError::damaged(path, "an old batch"))?;
             last = Some((
@@ -234,11 +237,17 @@ impl<M: Machine> Driver<M> {
                 header.max_timestamp,
             ));
             bytes += batch.size();
-            each_record(batch, path, |record, offset| {
-                loader.replay(record)?;
-                if is_follower { machine.replay(record, offset) } else { Ok(()) }
+            each_record(batch, path, |record, offset| match loader.replay(record) {
+                Err(error) if may_leave_out => {
+                    tracing::error!(%offset, %error, "a record of the metadata log cannot be applied and is left out");
+                    left_out = true;
+                    Ok(())
+                }
+                Ok(()) if is_follower => machine.replay(record, offset),
+                replayed => replayed,
             })
         })?;
+        self.snapshots.incomplete |= left_out;
         if let Some((next, epoch, time)) = last {
             self.next_commit = next;
             self.snapshots.replayed(bytes);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use super::send::Network;
 use super::snapshots::Snapshots;
 use super::upgrade::Upgrade;
 use super::{QuorumConfig, QuorumError};
-use crate::clock::{Clock, random_bytes};
+use crate::clock::Clock;
 use crate::peers::Address;
 
 /// Commands taken before the log is flushed, so that one flush serves many and none waits long.
@@ -62,6 +63,8 @@ pub(super) struct Driver<M: Machine> {
     pub(super) asked: HashMap<ReplyId, Asked>,
     pub(super) network: Option<Network>,
     pub(super) arrived: Arrived,
+    /// The leader's newest records were no good.
+    pub(super) refused: Arc<AtomicBool>,
     /// Where the leader listens, once it is known.
     pub(super) leader_address: Option<Address>,
     next_id: u64,
@@ -128,6 +131,7 @@ impl<M: Machine> Driver<M> {
             asked: HashMap::new(),
             network: parts.network,
             arrived: Arrived::default(),
+            refused: Arc::default(),
             leader_address: None,
             next_id: 0,
             flush_to: None,
@@ -256,9 +260,13 @@ impl<M: Machine> Driver<M> {
             self.append_noop()?;
         }
         for (timer, _) in self.timers.extract_if(.., |_, at| *at <= now).collect::<Vec<_>>() {
-            let mut random = || u64::from_le_bytes(random_bytes());
-            let decision = self.machine.on_timer(self.at(), timer, &mut random);
-            self.carry_out(decision, None)?;
+            if self.active.is_none() {
+                break;
+            }
+            let decided = self.decide(|machine, at, random| machine.on_timer(at, timer, random))?;
+            if let Some(decision) = decided {
+                self.carry_out(decision, None)?;
+            }
         }
         Ok(())
     }
@@ -286,6 +294,7 @@ impl<M: Machine> Driver<M> {
             for effect in effects {
                 self.execute(effect)?;
             }
+            self.log.drop_abandoned(self.raft.fetching_snapshot())?;
             self.note_kraft_version();
             next = self.later.pop_front();
         }

@@ -4,10 +4,12 @@
 
 use base::Offset;
 use kraft::{ControlRecord, FetchedBatch};
+use protocol::metadata_records::MetadataRecord;
 use records::batch::BatchHeader;
 use records::{Batches, RecordsError, record};
 
 use super::control;
+use super::snapshot::DECOMPRESSED_MAX;
 
 /// Why bytes of a leader are no part of a metadata log.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,8 @@ pub(super) enum FetchedError {
     Records(#[from] RecordsError),
     #[error("a control record cannot be read: {0}")]
     Control(#[from] protocol::DecodeError),
+    #[error("the record at offset {offset} cannot be read: {source}")]
+    Record { offset: Offset, source: protocol::DecodeError },
     #[error("a batch at offset {0} is of an old format")]
     OldFormat(Offset),
     #[error("the batch at offset {base} has {count} records and ends {delta} behind its first")]
@@ -48,6 +52,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Vec<FetchedBatch>, FetchedError> {
         let control = if header.attributes.is_control() {
             control_records(header, batch.bytes())?
         } else {
+            check_records(header, batch.bytes())?;
             Vec::new()
         };
         checked.push(FetchedBatch { base, next: batch.next_offset(), epoch, control });
@@ -56,6 +61,19 @@ pub(super) fn check(bytes: &[u8]) -> Result<Vec<FetchedBatch>, FetchedError> {
         return Err(FetchedError::NothingWhole(bytes.len()));
     }
     Ok(checked)
+}
+
+/// What nobody can read, nobody can replay: it must not come into the log.
+fn check_records(header: &BatchHeader, batch: &[u8]) -> Result<(), FetchedError> {
+    let mut buffer = Vec::new();
+    let body = record::decompressed(batch, &mut buffer, DECOMPRESSED_MAX)?;
+    for record in record::Records::new(header, body)? {
+        let record = record?;
+        let offset = record.offset;
+        MetadataRecord::decode_value(record.value.unwrap_or_default())
+            .map_err(|source| FetchedError::Record { offset, source })?;
+    }
+    Ok(())
 }
 
 /// Those that matter to the quorum.
@@ -87,16 +105,21 @@ pub(super) fn before(bytes: &[u8], until: Offset) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use base::LeaderEpoch;
+    use protocol::metadata_records::no_op_record::NoOpRecord;
     use records::{BatchBuilder, Codec};
 
     use super::*;
+
+    fn value() -> Vec<u8> {
+        MetadataRecord::NoOp(NoOpRecord::default()).encode_value(0).expect("a record")
+    }
 
     fn batch(base: i64, epoch: i32, records: usize) -> Vec<u8> {
         let mut batch = BatchBuilder::new(Codec::None)
             .base_offset(Offset(base))
             .leader_epoch(LeaderEpoch(epoch));
         for _ in 0..records {
-            batch.append(1, None, Some(b"value"), &[]).expect("room");
+            batch.append(1, None, Some(&value()), &[]).expect("room");
         }
         batch.build().expect("a batch")
     }
@@ -136,5 +159,26 @@ mod tests {
         sparse[23..27].copy_from_slice(&7_i32.to_be_bytes());
         records::batch::write_crc(&mut sparse).expect("a batch");
         assert!(matches!(check(&sparse), Err(FetchedError::NotDense { delta: 7, .. })));
+    }
+
+    #[test]
+    fn records_that_nobody_can_replay_are_refused() {
+        let of = |codec, value: &[u8]| {
+            let mut batch =
+                BatchBuilder::new(codec).base_offset(Offset(5)).leader_epoch(LeaderEpoch(1));
+            batch.append(1, None, Some(value), &[]).expect("room");
+            check(&batch.build().expect("a batch"))
+        };
+        assert!(of(Codec::None, &value()).is_ok());
+        // No record at all, another frame, an unknown kind, an unknown version, one byte too many.
+        let long = [&value()[..], &[0]].concat();
+        let bad: [&[u8]; 5] = [b"", b"value", &[1, 0xff, 0x7f, 0], &[1, 20, 99], &long];
+        for value in bad {
+            let refused = of(Codec::None, value);
+            assert!(matches!(refused, Err(FetchedError::Record { offset: Offset(5), .. })));
+        }
+        // More than may be opened, from little.
+        let bomb = of(Codec::Zstd { level: 3 }, &vec![0; DECOMPRESSED_MAX + 1]);
+        assert!(matches!(bomb, Err(FetchedError::Records(_))), "{bomb:?}");
     }
 }

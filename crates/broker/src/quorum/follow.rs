@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use base::{LeaderEpoch, Offset};
 use kraft::{DataId, Event, SnapshotId};
-use metadata::{Provenance, ReplayError};
+use metadata::{Image, Provenance};
 
 use super::QuorumError;
 use super::driver::Driver;
 use super::machine::Machine;
-use super::snapshot::{self, Snapshot};
 
 /// Bytes that answers brought, until consensus says what to do with them.
 #[derive(Default)]
@@ -59,7 +58,7 @@ impl<M: Machine> Driver<M> {
 
     /// The snapshot is fetched: it becomes the log's start and, when it is news, the committed state.
     pub(super) fn install_snapshot(&mut self, id: SnapshotId) -> Result<(), QuorumError> {
-        let Some(snapshot) = self.log.fetched_snapshot(id)? else {
+        let Some((head, image)) = self.log.fetched_snapshot(id)? else {
             self.later.push_back(Event::SnapshotRefused { id });
             return Ok(());
         };
@@ -67,29 +66,19 @@ impl<M: Machine> Driver<M> {
         self.snapshots.wait();
         self.log.install_snapshot(id, self.clock.now())?;
         tracing::info!(file = id.file_name(), "a snapshot of the leader takes the log's place");
-        let control = snapshot.control.clone();
         if id.offset > self.next_commit {
-            self.load_snapshot(id, snapshot)?;
+            let provenance = Provenance {
+                offset: Offset(id.offset.get() - 1),
+                epoch: LeaderEpoch(id.epoch),
+                time: head.last_contained,
+            };
+            let update = self.loader.replace(Image { provenance, ..image });
+            self.next_commit = id.offset;
+            self.snapshots.incomplete = false;
+            self.machine.reset(self.loader.committed(self.last_committed()));
+            self.tell(&update);
         }
-        self.later.push_back(Event::SnapshotInstalled { id, control });
-        Ok(())
-    }
-
-    fn load_snapshot(&mut self, id: SnapshotId, snapshot: Snapshot) -> Result<(), QuorumError> {
-        let provenance = Provenance {
-            offset: Offset(id.offset.get() - 1),
-            epoch: LeaderEpoch(id.epoch),
-            time: snapshot.last_contained,
-        };
-        let records = snapshot.records.into_iter().map(Ok::<_, ReplayError>);
-        let (path, offset) = (snapshot::path(self.log.dir(), id), id.offset.get());
-        let update = self
-            .loader
-            .load_snapshot(provenance, records)
-            .map_err(|source| QuorumError::Replay { path, offset, source })?;
-        self.next_commit = id.offset;
-        self.machine.reset(self.loader.committed(self.last_committed()));
-        self.tell(&update);
+        self.later.push_back(Event::SnapshotInstalled { id, control: head.control });
         Ok(())
     }
 }

@@ -19,8 +19,8 @@ pub enum SubmitError {
     /// Kafka: NOT_CONTROLLER.
     #[error("this node is not the active controller")]
     NotController,
-    /// The records could not be written; nothing was changed.
-    #[error("the request cannot be written to the metadata log: {0}")]
+    /// The controller could not decide, or the records could not be written; nothing was changed.
+    #[error("the request cannot be carried out: {0}")]
     Refused(String),
     #[error("the quorum has stopped")]
     Stopped,

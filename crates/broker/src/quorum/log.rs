@@ -35,6 +35,8 @@ pub(super) struct MetadataLog {
     /// Files to remove later.
     removals: Vec<(MonoMs, RemoveWork)>,
     deleted_snapshots: Vec<(MonoMs, PathBuf)>,
+    /// A snapshot of which there are pieces.
+    fetching: Option<SnapshotId>,
 }
 
 impl MetadataLog {
@@ -63,8 +65,8 @@ impl MetadataLog {
         let pool = FilePool::new(Arc::clone(&disk), OPEN_FILES_MAX);
         let options = OpenOptions { config: Arc::new(log_config), ..OpenOptions::default() };
         let log = Log::open(&pool, dir.clone(), name, options, now.wall)?;
-        let mut opened =
-            Self { disk, dir, log, removals: Vec::new(), deleted_snapshots: Vec::new() };
+        let (removals, deleted_snapshots) = (Vec::new(), Vec::new());
+        let mut opened = Self { disk, dir, log, removals, deleted_snapshots, fetching: None };
         opened.tidy_snapshots(now)?;
         opened.flush(now)?;
         Ok(opened)

@@ -8,6 +8,7 @@ mod commit;
 mod config;
 pub(crate) mod control;
 mod controller;
+mod decide;
 mod driver;
 mod error;
 mod fetched;

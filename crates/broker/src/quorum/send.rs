@@ -1,5 +1,6 @@
 //! Requests of consensus on their way: each is a task of its own, its outcome comes back as a command.
 
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::QuorumError;
 use super::driver::Driver;
 use super::handle::Command;
 use super::machine::Machine;
-use super::wire::{self, Heard};
+use super::wire::{self, Expected, Heard};
 use crate::peers::{Address, Peers};
 
 /// The way to the other nodes of the quorum.
@@ -55,10 +56,10 @@ impl<M: Machine> Driver<M> {
         };
         let within = Duration::from_millis(self.config.times.request_timeout_ms);
         let listener = self.config.listener.clone();
-        let peers = network.peers.clone();
+        let (peers, refused) = (network.peers.clone(), Arc::clone(&self.refused));
         network.runtime.spawn(async move {
-            let data = DataId(id.0);
-            let result = wire::ask(&peers, &address, within, request, &listener, data).await;
+            let expected = Expected { listener: &listener, data: DataId(id.0), refused: &refused };
+            let result = wire::ask(&peers, &address, within, request, expected).await;
             owed.pay(result);
         });
     }

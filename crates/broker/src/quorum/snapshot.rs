@@ -1,18 +1,21 @@
 //! Snapshot files: a header, the voters, the records of an image, a footer; in batches, from offset 0.
 
+mod read;
+
 use std::path::{Path, PathBuf};
 
 use base::{LeaderEpoch, Offset, WallMs};
 use kraft::{ControlRecord, KRaftVersion, SnapshotId, VoterSet};
+use protocol::encode_to_vec;
 use protocol::messages::snapshot_footer_record::SnapshotFooterRecord;
 use protocol::messages::snapshot_header_record::SnapshotHeaderRecord;
 use protocol::metadata_records::MetadataRecord;
-use protocol::{decode_exact, encode_to_vec};
 use records::control::quorum_batch;
-use records::{BatchBuilder, Batches, Codec, ControlType, Tail, record};
+use records::{BatchBuilder, Codec, ControlType};
 use storage::disk::{Disk, DiskFile, OpenMode};
 
 use super::{QuorumError, control};
+pub(crate) use read::{Head, Reader};
 
 /// Kafka's largest batch in the metadata log and in snapshots.
 pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -147,98 +150,13 @@ impl Output<'_> {
 
 /// Reads a whole snapshot, checking every checksum, that it begins with a header and ends with a footer.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Snapshot, QuorumError> {
-    let load = || {
-        let file = disk.open(path, OpenMode::ReadOnly)?;
-        let mut bytes = vec![0; file.len()? as usize];
-        let count = file.read_at(&mut bytes, 0)?;
-        bytes.truncate(count);
-        Ok(bytes)
-    };
-    let bytes: Vec<u8> = load().map_err(QuorumError::io("read", path))?;
-    Reading::default().all(&bytes, path)
-}
-
-#[derive(Default)]
-struct Reading {
-    snapshot: Snapshot,
-    seen: u64,
-    footer: bool,
-}
-
-impl Reading {
-    fn all(mut self, bytes: &[u8], path: &Path) -> Result<Snapshot, QuorumError> {
-        let mut batches = Batches::new(bytes);
-        for batch in batches.by_ref() {
-            let batch = batch.map_err(QuorumError::records(path))?;
-            batch.check_crc().map_err(QuorumError::records(path))?;
-            let header = batch.v2().ok_or_else(|| QuorumError::damaged(path, "an old batch"))?;
-            let mut buffer = Vec::new();
-            let body = record::decompressed(batch.bytes(), &mut buffer, DECOMPRESSED_MAX);
-            let body = body.map_err(QuorumError::records(path))?;
-            let is_control = header.attributes.is_control();
-            for record in record::Records::new(header, body).map_err(QuorumError::records(path))? {
-                let record = record.map_err(QuorumError::records(path))?;
-                if self.footer {
-                    return Err(QuorumError::damaged(path, "records follow the footer"));
-                }
-                let value = record.value.unwrap_or_default();
-                if is_control {
-                    self.control(record.key.unwrap_or_default(), value, path)?;
-                } else if self.seen == 0 {
-                    return Err(QuorumError::damaged(path, "it does not begin with a header"));
-                } else {
-                    let record = MetadataRecord::decode_value(value);
-                    let record = record.map_err(QuorumError::decode(path))?.into_owned();
-                    self.snapshot.records.push(record);
-                }
-                self.seen += 1;
-            }
-        }
-        match batches.tail() {
-            Tail::Clean if self.footer => Ok(self.snapshot),
-            Tail::Clean => Err(QuorumError::damaged(path, "it does not end with a footer")),
-            _ => Err(QuorumError::damaged(path, "its last batch is cut")),
-        }
-    }
-
-    fn control(&mut self, key: &[u8], value: &[u8], path: &Path) -> Result<(), QuorumError> {
-        match (ControlType::from_key(key), self.seen) {
-            (Some(ControlType::SnapshotHeader), 0) => {
-                let header: SnapshotHeaderRecord =
-                    decode_exact(value, VERSION).map_err(QuorumError::decode(path))?;
-                self.snapshot.last_contained = WallMs(header.last_contained_log_timestamp);
-            }
-            (_, 0) => return Err(QuorumError::damaged(path, "it does not begin with a header")),
-            (Some(ControlType::SnapshotFooter), _) => self.footer = true,
-            _ => {
-                let record = control::decode(key, value).map_err(QuorumError::decode(path))?;
-                self.snapshot.control.extend(record);
-            }
-        }
-        Ok(())
-    }
+    let mut reader = Reader::open(disk, path)?;
+    let records = reader.by_ref().collect::<Result<_, _>>()?;
+    let Head { last_contained, control } = reader.into_head();
+    Ok(Snapshot { last_contained, control, records })
 }
 
 /// Time of the last record that the snapshot stands for, from its first batch alone.
 pub(crate) fn last_contained(disk: &dyn Disk, path: &Path) -> Result<WallMs, QuorumError> {
-    /// A header batch is about 80 bytes, with the voters some kilobytes.
-    const HEAD_BYTES: usize = 256 << 10;
-    let load = || {
-        let file = disk.open(path, OpenMode::ReadOnly)?;
-        let mut bytes = vec![0; HEAD_BYTES];
-        let count = file.read_at(&mut bytes, 0)?;
-        bytes.truncate(count);
-        Ok(bytes)
-    };
-    let bytes: Vec<u8> = load().map_err(QuorumError::io("read", path))?;
-    let missing = || QuorumError::damaged(path, "it does not begin with a header");
-    let batch = Batches::new(&bytes).next().ok_or_else(missing)?;
-    let batch = batch.map_err(QuorumError::records(path))?;
-    let header = batch.v2().filter(|header| header.attributes.is_control()).ok_or_else(missing)?;
-    let mut records = record::Records::new(header, record::body(batch.bytes()))
-        .map_err(QuorumError::records(path))?;
-    let first = records.next().ok_or_else(missing)?.map_err(QuorumError::records(path))?;
-    let mut reading = Reading::default();
-    reading.control(first.key.unwrap_or_default(), first.value.unwrap_or_default(), path)?;
-    Ok(reading.snapshot.last_contained)
+    Ok(Reader::open(disk, path)?.first()?.last_contained)
 }

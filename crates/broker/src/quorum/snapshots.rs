@@ -19,11 +19,13 @@ pub(super) struct Snapshots {
     bytes: u64,
     since: MonoMs,
     writer: Option<JoinHandle<()>>,
+    /// Records were left out of the image: what it says must not take their place.
+    pub(super) incomplete: bool,
 }
 
 impl Snapshots {
     pub(super) fn new(now: MonoMs) -> Self {
-        Self { bytes: 0, since: now, writer: None }
+        Self { bytes: 0, since: now, writer: None, incomplete: false }
     }
 
     pub(super) fn replayed(&mut self, bytes: usize) {
@@ -46,7 +48,8 @@ impl<M: Machine> Driver<M> {
         let by_time = self.config.snapshot_interval_ms > 0
             && now.mono.since(self.snapshots.since) >= self.config.snapshot_interval_ms;
         let due = self.snapshots.bytes >= self.config.snapshot_bytes || by_time;
-        if !due || self.snapshots.writer.is_some() || self.loader.in_transaction() {
+        let can = self.snapshots.writer.is_none() && !self.snapshots.incomplete;
+        if !due || !can || self.loader.in_transaction() {
             return;
         }
         let image = self.loader.image().clone();

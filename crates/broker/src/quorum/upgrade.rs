@@ -8,7 +8,6 @@ use super::commit::Waiter;
 use super::driver::Driver;
 use super::handle::SubmitError;
 use super::machine::Machine;
-use crate::clock::random_bytes;
 
 /// A request that waits for consensus, or for the controller after that.
 pub(super) struct Upgrade<M: Machine> {
@@ -31,9 +30,8 @@ impl<M: Machine> Driver<M> {
             return Ok(());
         };
         let Some((level, validate_only)) = self.machine.kraft_upgrade(&request) else {
-            let mut random = || u64::from_le_bytes(random_bytes());
-            let decision = self.machine.handle(self.at(), request, &mut random);
-            return self.carry_out(decision, Some(waiter));
+            let decided = self.decide(|machine, at, random| machine.handle(at, request, random))?;
+            return self.answer_decided(decided, waiter);
         };
         let reply = ReplyId(self.fresh_id());
         self.upgrades.push(Upgrade { reply, request, waiter, decided: None });
@@ -57,10 +55,10 @@ impl<M: Machine> Driver<M> {
             let _ = waiter.0.send(Err(SubmitError::NotController));
             return Ok(true);
         }
-        let mut random = || u64::from_le_bytes(random_bytes());
-        let decided = decided.unwrap_or(Ok(()));
-        let decision = self.machine.handle_decided(self.at(), request, decided, &mut random);
-        self.carry_out(decision, Some(waiter))?;
+        let upgraded = decided.unwrap_or(Ok(()));
+        let decided = self
+            .decide(|machine, at, random| machine.handle_decided(at, request, upgraded, random))?;
+        self.answer_decided(decided, waiter)?;
         Ok(true)
     }
 

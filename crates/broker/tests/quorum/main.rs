@@ -377,6 +377,40 @@ fn a_deposed_controller_comes_back() {
     });
 }
 
+#[test]
+fn a_controller_that_fails_on_a_request_gives_up_the_lead_and_comes_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        let epoch = handle.status().epoch;
+        let reply = handle.submit(Ask::Panic).await;
+        assert!(matches!(reply, Err(SubmitError::Refused(_))), "{reply:?}");
+        let mut status = handle.watch_status();
+        let back = status.wait_for(|status| status.active && status.epoch > epoch);
+        tokio::time::timeout(Duration::from_secs(10), back).await.expect("in time").expect("alive");
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        assert_eq!(topics(&handle), ["a", "b"]);
+        handle.shutdown().await;
+        assert_eq!(handle.status().failure, None);
+    });
+}
+
+#[test]
+fn a_record_that_cannot_be_applied_does_not_come_into_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "a").await, Ok(()));
+        assert_eq!(handle.submit(Ask::Contradict).await, Err(SubmitError::Stopped));
+        assert!(handle.status().failure.is_some(), "the node is to end");
+        let handle = started(config(dir.path()));
+        assert_eq!(create(&handle, "b").await, Ok(()));
+        assert_eq!(topics(&handle), ["a", "b"]);
+        handle.shutdown().await;
+    });
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("created");
     for entry in fs::read_dir(from).expect("listed") {

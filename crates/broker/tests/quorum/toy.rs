@@ -13,6 +13,7 @@ use broker::quorum::{
 use kraft::{Endpoint, ReplicaKey, VersionRange, Voter, VoterSet};
 use metadata::{Committed, Delta, Image, ReplayError};
 use protocol::metadata_records::MetadataRecord;
+use protocol::metadata_records::remove_topic_record::RemoveTopicRecord;
 use protocol::metadata_records::topic_record::TopicRecord;
 use storage::disk::RealDisk;
 
@@ -23,6 +24,10 @@ pub enum Ask {
     CreateMany(usize),
     /// More than a batch can hold, atomic.
     Huge,
+    /// A mistake in the controller: it panics.
+    Panic,
+    /// A mistake in the controller: a record that contradicts the state.
+    Contradict,
 }
 
 pub type Handle = QuorumHandle<Ask, ()>;
@@ -72,6 +77,11 @@ impl Machine for Toy {
             Ask::Huge => {
                 let records = (0..1_000).map(|n| Self::topic(format!("{n:9999}"), random()));
                 Outcome::atomic(records.collect(), ())
+            }
+            Ask::Panic => panic!("asked to"),
+            Ask::Contradict => {
+                let record = RemoveTopicRecord { topic_id: Uuid([1; 16]), ..Default::default() };
+                Outcome::atomic(vec![MetadataRecord::RemoveTopic(record)], ())
             }
         }
     }

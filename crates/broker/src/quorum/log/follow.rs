@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use base::time::Now;
 use base::{LeaderEpoch, Offset};
 use kraft::SnapshotId;
+use metadata::{Image, Loader};
 use storage::disk::OpenMode;
 
 use super::MetadataLog;
-use crate::quorum::snapshot::{self, Snapshot};
+use crate::quorum::snapshot::{self, Head};
 use crate::quorum::{QuorumError, fetched};
 
 impl MetadataLog {
@@ -49,12 +50,13 @@ impl MetadataLog {
 
     /// Writes a piece of a snapshot that is being fetched.
     pub(in crate::quorum) fn write_snapshot(
-        &self,
+        &mut self,
         id: SnapshotId,
         position: u64,
         bytes: &[u8],
     ) -> Result<(), QuorumError> {
         let part = self.part(id);
+        self.fetching = Some(id);
         let write = || {
             let mode = if position == 0 { OpenMode::CreateEmpty } else { OpenMode::Existing };
             self.disk.open(&part, mode)?.write_at(bytes, position)
@@ -62,20 +64,37 @@ impl MetadataLog {
         write().map_err(QuorumError::io("write", &part))
     }
 
-    /// Reads the snapshot that was fetched; `None` when it is none: its file is removed.
+    /// Removes what there is of a snapshot, unless it is the one that is still `wanted`.
+    pub(in crate::quorum) fn drop_abandoned(
+        &mut self,
+        wanted: Option<SnapshotId>,
+    ) -> Result<(), QuorumError> {
+        if let Some(id) = self.fetching.take_if(|id| Some(*id) != wanted) {
+            let part = self.part(id);
+            self.disk.remove_file(&part).map_err(QuorumError::io("remove", &part))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the snapshot that was fetched, and what state it stands for; `None` when it is none.
     pub(in crate::quorum) fn fetched_snapshot(
         &self,
         id: SnapshotId,
-    ) -> Result<Option<Snapshot>, QuorumError> {
+    ) -> Result<Option<(Head, Image)>, QuorumError> {
         let part = self.part(id);
-        match snapshot::read(&*self.disk, &part) {
-            Ok(snapshot) => Ok(Some(snapshot)),
-            Err(error @ (QuorumError::Damaged { .. } | QuorumError::Decode { .. })) => {
-                tracing::error!(%error, "the snapshot that was fetched is refused");
-                self.disk.remove_file(&part).map_err(QuorumError::io("remove", &part))?;
+        let read = || {
+            let mut reader = snapshot::Reader::open(&*self.disk, &part)?;
+            let image = Loader::image_of::<QuorumError>(reader.by_ref())?;
+            Ok((reader.into_head(), image))
+        };
+        match read() {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ QuorumError::Io { .. }) => Err(error),
+            Err(error) => {
+                let file = id.file_name();
+                tracing::error!(file, %error, "the snapshot that was fetched is refused");
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -93,6 +112,7 @@ impl MetadataLog {
             self.disk.sync_dir(&self.dir)
         };
         finish().map_err(QuorumError::io("finish", &part))?;
+        self.fetching = None;
         self.log.truncate_fully_and_start_at(id.offset, None, now.wall)?;
         for old in self.snapshots()?.into_iter().filter(|old| *old < id) {
             let path = snapshot::path(&self.dir, old);

@@ -1,5 +1,7 @@
 //! Answers of other nodes, checked: nothing that is not about the metadata partition gets to consensus.
 
+use std::sync::atomic::Ordering;
+
 use base::{NodeId, Offset, Uuid};
 use kraft::{
     Answer, DataId, Endpoint, Fetched, FetchedOutcome, FetchedRecords, FetchedSnapshot,
@@ -18,6 +20,7 @@ use protocol::messages::vote_response::VoteResponse;
 
 use super::METADATA_TOPIC;
 use super::incoming::only;
+use super::outgoing::Expected;
 use crate::quorum::fetched;
 
 /// Fetch names the topic by its id from this version on.
@@ -122,9 +125,9 @@ pub(super) fn end_epoch(
 pub(super) fn fetch(
     response: FetchResponse<'_>,
     version: i16,
-    listener: &str,
-    data: DataId,
+    expected: &Expected<'_>,
 ) -> Result<Heard, SendFailure> {
+    let Expected { listener, data, refused } = *expected;
     let nothing = FetchedOutcome::Records(FetchedRecords { data, batches: Vec::new() });
     let unknown = (Offset::NONE, Offset::NONE);
     if let Some(leader) = failed(response.error_code) {
@@ -166,10 +169,13 @@ pub(super) fn fetch(
             .records
             .and_then(|records| records.bytes().map(<[u8]>::to_vec))
             .unwrap_or_default();
-        let batches = fetched::check(&bytes).map_err(|error| {
-            tracing::warn!(%error, "records of the metadata quorum's leader are refused");
-            SendFailure::Unreadable
-        })?;
+        let checked = fetched::check(&bytes);
+        if !refused.swap(checked.is_err(), Ordering::Relaxed)
+            && let Err(error) = &checked
+        {
+            tracing::warn!(%error, "records of the metadata quorum's leader are refused and fetched again");
+        }
+        let batches = checked.map_err(|_| SendFailure::Unreadable)?;
         FetchedOutcome::Records(FetchedRecords { data, batches })
     };
     let answer = Answer::Fetch(Fetched {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use base::{DirectoryId, NodeId, Offset, Uuid};
 use kraft::{Endpoint, EpochRequest, ReplicaKey, SnapshotId, VersionRange, Voter};
-use protocol::ErrorCode;
 use protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use protocol::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse;
@@ -18,6 +17,7 @@ use protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
 use protocol::messages::vote_request::VoteRequest;
 use protocol::messages::vote_response::VoteResponse;
+use protocol::{ErrorCode, Records};
 
 use super::{METADATA_TOPIC, QuorumResponse};
 
@@ -152,6 +152,7 @@ pub(super) fn fetch_snapshot(
         let partition = fetch_snapshot_response::PartitionSnapshot {
             index: partition.partition,
             error_code: ErrorCode::UnknownTopicOrPartition.code(),
+            unaligned_records: Some(Records::from(Vec::new())),
             ..Default::default()
         };
         let topic = fetch_snapshot_response::TopicSnapshot {

@@ -30,7 +30,7 @@ use protocol::messages::vote_request::VoteRequest;
 use protocol::messages::vote_response::VoteResponse;
 
 pub use heard::Heard;
-pub(super) use outgoing::ask;
+pub(super) use outgoing::{Expected, ask};
 
 /// Name of the metadata log's only topic; its only partition is 0.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";

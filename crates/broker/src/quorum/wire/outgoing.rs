@@ -1,6 +1,7 @@
 //! Requests of consensus to other nodes, in the version that the other side speaks.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use base::Uuid;
@@ -22,16 +23,25 @@ use crate::peers::{Address, Channel, PeerError, Peers};
 /// First version of Fetch that has the replica's id in its own structure.
 const FETCH_WITH_REPLICA_STATE: i16 = 15;
 
-/// Sends a request and checks the answer. `listener`: the name under which the leader's endpoint is noted; `data`: the name of
-/// what the answer brings.
+/// What the asker has to say about the answer.
+pub(in crate::quorum) struct Expected<'a> {
+    /// The name under which the leader's endpoint is noted.
+    pub(in crate::quorum) listener: &'a str,
+    /// The name of what the answer brings.
+    pub(in crate::quorum) data: DataId,
+    /// The leader's records are no good, and this was said: it is asked for them many times in a second.
+    pub(in crate::quorum) refused: &'a AtomicBool,
+}
+
+/// Sends a request and checks the answer.
 pub(in crate::quorum) async fn ask(
     peers: &Peers,
     to: &Address,
     within: Duration,
     request: Request,
-    listener: &str,
-    data: DataId,
+    expected: Expected<'_>,
 ) -> Result<Heard, SendFailure> {
+    let Expected { listener, data, .. } = expected;
     macro_rules! exchange {
         ($build:expr) => {
             peers
@@ -60,7 +70,7 @@ pub(in crate::quorum) async fn ask(
         }
         Request::Fetch(request) => {
             let answered = exchange!(|version| fetch(request, version));
-            heard::fetch(decoded!(answered), answered.version, listener, data)
+            heard::fetch(decoded!(answered), answered.version, &expected)
         }
         Request::FetchSnapshot(request) => {
             let answered = exchange!(|_| fetch_snapshot(request));
