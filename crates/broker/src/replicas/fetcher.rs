@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{BrokerEpoch, MonoMs, NodeId, TopicIdPartition};
 use protocol::ErrorCode;
-use protocol::messages::fetch_response::FetchResponse;
+use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use replication::{Ask, FollowerEvent, Position};
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -246,6 +246,17 @@ impl Fetcher {
                 self.session.lost();
                 return self.pause(Some(ms(node.config().replication.fetch_backoff_ms))).await;
             }
+        }
+        let named = response.responses.iter().flat_map(|topic| {
+            let named = move |p: &PartitionData<'_>| {
+                TopicIdPartition::new(topic.topic_id, p.partition_index)
+            };
+            topic.partitions.iter().map(named)
+        });
+        if !self.session.is_answered_by(named) {
+            info!(leader = %self.leader, "the leader answers for other partitions than it was asked for");
+            self.session.restart();
+            return self.pause(Some(ms(node.config().replication.fetch_backoff_ms))).await;
         }
         let (mut appended, mut since_yield) = (false, 0);
         for topic in &response.responses {

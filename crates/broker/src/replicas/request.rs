@@ -92,6 +92,9 @@ pub fn part<'a>(data: &'a PartitionData<'_>) -> FetchedPart<'a> {
     if let Some(refusal) = refusal {
         return FetchedPart::Refused(refusal);
     }
+    if data.diverging_epoch.epoch >= 0 && data.diverging_epoch.end_offset < 0 {
+        return FetchedPart::Refused(Refusal::Retry); // no place to cut at
+    }
     if data.diverging_epoch.epoch >= 0 {
         return FetchedPart::Diverging {
             epoch: LeaderEpoch(data.diverging_epoch.epoch),

@@ -1,6 +1,6 @@
 //! A fetch session from the follower's side (KIP-227): what the leader remembers, so that a request names only what changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base::TopicIdPartition;
 use replication::Position;
@@ -68,6 +68,13 @@ impl Session {
         self.told.get(&id).copied()
     }
 
+    /// Whether these are partitions that can be in the answer: all, to a full request; else some of those that the leader knows.
+    pub fn is_answered_by(&self, mut named: impl Iterator<Item = TopicIdPartition>) -> bool {
+        let mut seen = HashSet::new();
+        let known = named.all(|id| self.told.contains_key(&id) && seen.insert(id));
+        known && (self.epoch != EPOCH_INITIAL || seen.len() == self.told.len())
+    }
+
     /// The leader answered under this session id; 0: it keeps none.
     pub fn answered(&mut self, id: i32) {
         if id <= 0 {
@@ -133,6 +140,26 @@ mod tests {
         session.restart();
         let full = session.next(&wanted, &[]);
         assert_eq!((full.session_id, full.epoch, full.partitions.len()), (7, 0, 2));
+    }
+
+    #[test]
+    fn an_answer_names_what_was_asked_for() {
+        let mut session = Session::default();
+        let wanted = HashMap::from([(id(0), at(0)), (id(1), at(5))]);
+        let fits = |session: &Session, named: &[i32]| {
+            session.is_answered_by(named.iter().map(|partition| id(*partition)))
+        };
+        session.next(&wanted, &[id(0), id(1)]);
+        assert!(fits(&session, &[1, 0]));
+        for wrong in [&[0][..], &[], &[0, 1, 2], &[0, 0], &[0, 1, 1]] {
+            assert!(!fits(&session, wrong), "{wrong:?}");
+        }
+        session.answered(7);
+        session.next(&wanted, &[]);
+        for right in [&[0][..], &[], &[1, 0]] {
+            assert!(fits(&session, right), "{right:?}");
+        }
+        assert!(!fits(&session, &[2]));
     }
 
     #[test]
