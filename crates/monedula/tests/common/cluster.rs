@@ -118,14 +118,29 @@ impl Cluster {
         command
     }
 
+    /// Where others look for its controller.
+    pub fn controller_port(&self, id: i32) -> u16 {
+        self.members[&id].controller_port
+    }
+
     /// All that do not run, at once: none is ready before most of the controllers are.
     pub fn start_all(&mut self) {
+        self.start_all_with(|_| Vec::new());
+    }
+
+    /// The same, each with settings of its own.
+    pub fn start_all_with(&mut self, more: impl Fn(i32) -> Vec<(&'static str, String)> + Sync) {
+        let more = &more;
         let down = self.members.iter().filter(|(_, member)| member.running.is_none());
         let down: Vec<i32> = down.map(|(id, _)| *id).collect();
         let started: Vec<(i32, Result<Node, Refused>)> = std::thread::scope(|scope| {
             let spawn = |id: &i32| {
                 let (id, cluster) = (*id, &*self);
-                scope.spawn(move || (id, cluster.try_start(id, &[])))
+                scope.spawn(move || {
+                    let own = more(id);
+                    let own: Vec<_> = own.iter().map(|(key, value)| (*key, &**value)).collect();
+                    (id, cluster.try_start(id, &own))
+                })
             };
             let threads: Vec<_> = down.iter().map(spawn).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -160,6 +175,11 @@ impl Cluster {
     /// SIGTERM; the exit code.
     pub fn stop(&mut self, id: i32) -> Option<i32> {
         self.members.get_mut(&id).unwrap().running.take().unwrap().stop()
+    }
+
+    /// Waits for a node that ends by itself; the exit code.
+    pub fn wait(&mut self, id: i32) -> Option<i32> {
+        self.members.get_mut(&id).unwrap().running.take().unwrap().wait()
     }
 
     /// SIGKILL.

@@ -158,6 +158,11 @@ impl Node {
         wait(&mut self.process)
     }
 
+    /// Waits for the end that it brings on itself; the exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        wait(&mut self.process)
+    }
+
     /// SIGKILL: no clean shutdown.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
