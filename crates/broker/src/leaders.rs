@@ -37,8 +37,10 @@ fn leader_of(node: &Node, id: TopicIdPartition) -> (NodeId, LeaderEpoch) {
     let registered = image.topics.partition(id.topic_id, id.partition);
     let told = registered.map_or(none, |partition| (partition.leader, partition.leader_epoch));
     let replica = node.partitions.get(id.topic_id, id.partition);
-    match replica.and_then(|replica| replica.followed()) {
+    match replica.as_ref().and_then(|replica| replica.followed()) {
         Some(here) if here.1 > told.1 => here,
+        // Who asks as a replica that it is not, is told that it asked the leader.
+        _ if replica.is_some_and(|replica| replica.is_leader()) => told,
         // Nobody, by now.
         _ if told.0 == node.static_config.node_id => none,
         _ => told,
