@@ -3,6 +3,7 @@
 use base::{LeaderEpoch, Offset, WallMs};
 use records::{AnyBatch, AppendOrigin, Batches, Prepared, Tail};
 
+use super::appender::Appender;
 use super::error::{LogError, Result};
 use super::head::BatchHead;
 use super::producers::{Prepared as ProducerChanges, ProducerBatch};
@@ -25,19 +26,6 @@ pub struct AppendInfo {
     pub duplicate: bool,
 }
 
-/// Who appends, and by which rules its markers are checked.
-#[derive(Clone, Copy)]
-struct Appender {
-    origin: AppendOrigin,
-    transaction_version: i16,
-}
-
-impl Appender {
-    const fn new(origin: AppendOrigin) -> Self {
-        Self { origin, transaction_version: 0 }
-    }
-}
-
 /// What one walk over the batches of an append tells.
 #[derive(Clone, Copy)]
 struct Summary {
@@ -54,10 +42,10 @@ impl Log {
         &mut self,
         batch: &mut Prepared,
         leader_epoch: LeaderEpoch,
-        origin: AppendOrigin,
+        appender: impl Into<Appender>,
         now: WallMs,
     ) -> Result<AppendInfo> {
-        self.append_prepared(batch, leader_epoch, Appender { origin, transaction_version: 0 }, now)
+        self.append_prepared(batch, leader_epoch, appender.into(), now)
     }
 
     /// Appends a transaction marker as the leader, checked by the rules of a `transaction.version`.
@@ -68,8 +56,7 @@ impl Log {
         transaction_version: i16,
         now: WallMs,
     ) -> Result<AppendInfo> {
-        let appender = Appender { origin: AppendOrigin::Coordinator, transaction_version };
-        self.append_prepared(batch, leader_epoch, appender, now)
+        self.append_prepared(batch, leader_epoch, Appender::of_marker(transaction_version), now)
     }
 
     fn append_prepared(
@@ -106,7 +93,7 @@ impl Log {
                  {leader_epoch} but the batch has {epoch}"
             ))
         })?;
-        self.append_with_offsets(bytes, Appender::new(AppendOrigin::RaftLeader), now)
+        self.append_with_offsets(bytes, AppendOrigin::RaftLeader.into(), now)
     }
 
     /// Appends what a leader's log holds at this log's end, cut at the first batch of an epoch beyond `leader_epoch`
@@ -119,7 +106,7 @@ impl Log {
     ) -> Result<AppendInfo> {
         let bytes =
             self.check_given(bytes, |batch| Ok(batch.partition_leader_epoch() <= leader_epoch))?;
-        self.append_with_offsets(bytes, Appender::new(AppendOrigin::Replication), now)
+        self.append_with_offsets(bytes, AppendOrigin::Replication.into(), now)
     }
 
     /// Checks batches that come with offsets: checksums, order, place. Gives those up to the first that `take` leaves.
@@ -255,9 +242,8 @@ impl Log {
 
     fn prepare_producers(&self, bytes: &[u8], appender: Appender) -> Result<ProducerChanges> {
         let mut prepared = ProducerChanges::default();
-        let Appender { origin, transaction_version } = appender;
         for batch in Batches::new(bytes).flatten() {
-            self.producers.prepare(&batch, origin, transaction_version, &mut prepared)?;
+            self.producers.prepare(&batch, &appender, &mut prepared)?;
         }
         Ok(prepared)
     }
@@ -310,7 +296,7 @@ impl Log {
         segment.append(&self.files, &self.config, bytes, heads, now)?;
         self.end_offset = summary.last_offset.saturating_add(1);
         for update in &prepared.updates {
-            self.producers.apply(update.producer_id, &update.updated, &update.started);
+            self.producers.apply(update);
         }
         for completed in &prepared.completed {
             if completed.aborted {

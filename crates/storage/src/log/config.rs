@@ -93,10 +93,16 @@ pub struct ProducerConfig {
     pub id_expiration_ms: i64,
     /// `transaction.max.timeout.ms`
     pub max_transaction_timeout_ms: i64,
+    /// `transaction.partition.verification.enable`: no transaction begins here before its coordinator confirmed it.
+    pub verify_transactions: bool,
 }
 
 impl Default for ProducerConfig {
     fn default() -> Self {
-        Self { id_expiration_ms: 86_400_000, max_transaction_timeout_ms: 900_000 }
+        Self {
+            id_expiration_ms: 86_400_000,
+            max_transaction_timeout_ms: 900_000,
+            verify_transactions: false,
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! lock. After a failed write or sync the log is offline for good: the state of the disk is unknown.
 
 mod append;
+mod appender;
 mod config;
 mod epochs;
 mod error;
@@ -32,13 +33,14 @@ use std::sync::Arc;
 use base::{LeaderEpoch, Offset, TopicPartition, WallMs};
 
 pub use append::AppendInfo;
+pub use appender::Appender;
 pub use config::{LogConfig, ProducerConfig};
 pub use epochs::{EpochCache, EpochEntry};
 pub use error::{LogError, Result};
 pub use flush::{FlushWork, LogWork, RemoveWork};
 pub use load::OpenOptions;
 pub use lookup::TimestampOffset;
-pub use producers::ActiveProducer;
+pub use producers::{ActiveProducer, VerificationGuard, Verify};
 pub use read::{FetchData, FileSlice, OffsetPosition};
 pub use records::AppendOrigin;
 pub use txn_index::AbortedTxn;
@@ -153,6 +155,19 @@ impl Log {
     /// Everyone whose sequences are remembered, in no order.
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
         self.producers.active().collect()
+    }
+
+    /// A producer's transaction is to begin here once its coordinator confirms it: the guard to show then. `None` when it has
+    /// begun already.
+    ///
+    /// # Errors
+    /// When a newer epoch of the producer has written here.
+    pub fn begin_verification(
+        &mut self,
+        verify: &Verify,
+        now: WallMs,
+    ) -> Result<Option<VerificationGuard>> {
+        self.producers.begin_verification(verify, now)
     }
 
     /// Forgets producers that have been silent for `producer.id.expiration.ms`.

@@ -120,9 +120,9 @@ fn apply_batch(
     mut aborted: impl FnMut(&AbortedTxn) -> Result<()>,
 ) -> Result<()> {
     let mut prepared = Prepared::default();
-    producers.prepare(batch, AppendOrigin::Replication, 0, &mut prepared)?;
+    producers.prepare(batch, &AppendOrigin::Replication.into(), &mut prepared)?;
     for update in &prepared.updates {
-        producers.apply(update.producer_id, &update.updated, &update.started);
+        producers.apply(update);
     }
     for completed in &prepared.completed {
         if completed.aborted {

@@ -51,6 +51,8 @@ impl Log {
                 now,
             )?;
             log.high_watermark = log.high_watermark.min(offset);
+            // What was rebuilt may be decided already: nothing need ever move the watermark again.
+            log.producers.on_high_watermark(log.high_watermark);
             Ok(true)
         })
     }

@@ -2,27 +2,28 @@
 
 mod entry;
 mod marker;
+mod persist;
 mod snapshot;
 mod update;
+mod verification;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{Offset, ProducerEpoch, ProducerId, TopicPartition, WallMs};
-use records::{AnyBatch, AppendOrigin};
+use records::AnyBatch;
+use records::batch::BatchHeader;
 
 pub use entry::{BATCHES_KEPT, ProducerBatch, ProducerEntry};
 pub use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
 pub use update::CompletedTxn;
 pub(crate) use update::ProducerUpdate;
+pub use verification::{VerificationGuard, Verify};
 
+use self::verification::Verifications;
+use super::appender::Appender;
 use super::config::ProducerConfig;
 use super::error::{LogError, Result};
-use super::files::LogFiles;
-use super::names;
-use crate::disk::OpenMode;
 
-/// A snapshot larger than this is none: 5 million producers.
-const MAX_SNAPSHOT_LEN: u64 = 256 << 20;
 /// How much longer than the largest transaction timeout a transaction may stay open before it counts as hanging.
 const LATE_TRANSACTION_BUFFER_MS: i64 = 5 * 60_000;
 
@@ -57,6 +58,7 @@ pub(crate) struct ProducerState {
     ongoing: BTreeMap<i64, Txn>,
     /// Decided transactions whose marker is not below the high watermark, by their first offset.
     unreplicated: BTreeMap<i64, Txn>,
+    verifications: Verifications,
     /// Offsets of the snapshot files.
     snapshots: BTreeSet<i64>,
     end_offset: i64,
@@ -78,6 +80,7 @@ impl ProducerState {
             producers: HashMap::new(),
             ongoing: BTreeMap::new(),
             unreplicated: BTreeMap::new(),
+            verifications: Verifications::default(),
             snapshots,
             end_offset: 0,
             last_snapshot: 0,
@@ -133,23 +136,77 @@ impl ProducerState {
         })
     }
 
+    /// See [`super::Log::begin_verification`].
+    pub fn begin_verification(
+        &mut self,
+        verify: &Verify,
+        now: WallMs,
+    ) -> Result<Option<VerificationGuard>> {
+        self.check_newest(verify.producer_id, verify.epoch)?;
+        if self.is_ongoing(verify.producer_id, verify.epoch) {
+            return Ok(None);
+        }
+        Ok(Some(self.verifications.begin(verify, now)))
+    }
+
+    fn check_newest(&self, producer_id: i64, epoch: i16) -> Result<()> {
+        match self.producers.get(&producer_id) {
+            Some(entry) if epoch < entry.epoch => Err(LogError::InvalidProducerEpoch(format!(
+                "Epoch of producer {producer_id} is {epoch}, which is smaller than the last seen epoch {}",
+                entry.epoch
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A transaction of this epoch has records here and no marker.
+    fn is_ongoing(&self, producer_id: i64, epoch: i16) -> bool {
+        let entry = self.producers.get(&producer_id);
+        entry.is_some_and(|entry| entry.epoch == epoch && entry.txn_first_offset.is_some())
+    }
+
+    /// The first record of a transaction needs the guard of before its coordinator was asked.
+    fn check_verified(&self, header: &BatchHeader, appender: &Appender) -> Result<()> {
+        let (producer_id, epoch) = (header.producer_id.0, header.producer_epoch.0);
+        if !appender.must_verify()
+            || !header.attributes.is_transactional()
+            || self.is_ongoing(producer_id, epoch)
+        {
+            return Ok(());
+        }
+        self.check_newest(producer_id, epoch)?;
+        if header.attributes.is_control() || !self.config.verify_transactions {
+            return Ok(());
+        }
+        let ours = self.verifications.get(producer_id).map(|waiting| waiting.guard);
+        if ours.is_some() && ours == appender.guard {
+            return Ok(());
+        }
+        Err(LogError::InvalidTxnState("Record was not part of an ongoing transaction".to_owned()))
+    }
+
     /// Validates one batch with a producer id on top of what `prepared` holds already.
     pub fn prepare(
         &self,
         batch: &AnyBatch<'_>,
-        origin: AppendOrigin,
-        transaction_version: i16,
+        appender: &Appender,
         prepared: &mut Prepared,
     ) -> Result<()> {
         let Some(header) = batch.v2().filter(|header| header.has_producer_id()) else {
             return Ok(());
         };
+        self.check_verified(header, appender)?;
         let producer_id = header.producer_id.0;
         let known = prepared.updates.iter().position(|u| u.producer_id == producer_id);
         let slot = known.unwrap_or_else(|| {
             let current = self.producers.get(&producer_id).cloned().unwrap_or_default();
-            let update = ProducerUpdate::new(producer_id, current, origin, transaction_version);
-            prepared.updates.push(update);
+            let verification = self.verifications.get(producer_id).copied();
+            prepared.updates.push(ProducerUpdate::new(
+                producer_id,
+                current,
+                appender,
+                verification,
+            ));
             prepared.updates.len() - 1
         });
         let Some(update) = prepared.updates.get_mut(slot) else { return Ok(()) };
@@ -166,15 +223,19 @@ impl ProducerState {
     }
 
     /// Applies a validated update of one producer.
-    pub fn apply(&mut self, producer_id: i64, updated: &ProducerEntry, started: &[i64]) {
+    pub fn apply(&mut self, update: &ProducerUpdate) {
+        let producer_id = update.producer_id;
         match self.producers.get_mut(&producer_id) {
-            Some(entry) => entry.merge(updated),
+            Some(entry) => entry.merge(&update.updated),
             None => {
-                self.producers.insert(producer_id, updated.clone());
+                self.producers.insert(producer_id, update.updated.clone());
             }
         }
-        for first_offset in started {
+        for first_offset in &update.started {
             self.ongoing.insert(*first_offset, Txn { producer_id, last_offset: None });
+        }
+        if update.ends_verification {
+            self.verifications.end(producer_id);
         }
     }
 
@@ -210,175 +271,10 @@ impl ProducerState {
     pub fn expire(&mut self, now: WallMs) {
         let limit = self.config.id_expiration_ms;
         self.producers.retain(|_, entry| !is_expired(entry, now, limit));
+        self.verifications.expire(now, limit);
         if self.producers.is_empty() {
             self.producers = HashMap::new();
         }
-    }
-
-    // Snapshots.
-
-    pub fn latest_snapshot(&self) -> Option<i64> {
-        self.snapshots.last().copied()
-    }
-
-    pub fn snapshots(&self) -> &BTreeSet<i64> {
-        &self.snapshots
-    }
-
-    /// Writes the state at the end offset unless that is written already. Not synced: a lost one is rebuilt from the
-    /// log, and the flush that moves the recovery point past it syncs it.
-    pub fn take_snapshot(&mut self, files: &LogFiles) -> Result<Option<i64>> {
-        if self.end_offset <= self.last_snapshot {
-            return Ok(None);
-        }
-        let path = files.dir().join(names::snapshot_file(self.end_offset));
-        let mut entries: Vec<_> = self.producers.iter().map(|(id, entry)| (*id, entry)).collect();
-        entries.sort_unstable_by_key(|(producer_id, _)| *producer_id);
-        let bytes = snapshot::encode(entries.into_iter());
-        let file = files
-            .disk()
-            .open(&path, OpenMode::CreateIfMissing)
-            .map_err(LogError::io("create", &path))?;
-        file.write_at(&bytes, 0).map_err(LogError::io("write", &path))?;
-        if file.len().map_err(LogError::io("look at", &path))? > bytes.len() as u64 {
-            file.set_len(bytes.len() as u64).map_err(LogError::io("truncate", &path))?;
-        }
-        self.snapshots.insert(self.end_offset);
-        self.last_snapshot = self.end_offset;
-        Ok(Some(self.end_offset))
-    }
-
-    /// Removes a snapshot from the list; the file is the caller's.
-    pub fn forget_snapshot(&mut self, offset: i64) -> bool {
-        self.snapshots.remove(&offset)
-    }
-
-    pub fn remove_snapshot(&mut self, files: &LogFiles, offset: i64) -> Result<()> {
-        if self.snapshots.remove(&offset) {
-            let path = files.dir().join(names::snapshot_file(offset));
-            files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
-        }
-        Ok(())
-    }
-
-    /// Removes the snapshots that belong to no segment, but for the newest of them when it lies beyond all segments: a
-    /// clean stop leaves that one.
-    pub fn remove_stray_snapshots(
-        &mut self,
-        files: &LogFiles,
-        base_offsets: impl Fn(i64) -> bool,
-        last_base_offset: i64,
-    ) -> Result<()> {
-        let strays: Vec<i64> =
-            self.snapshots.iter().copied().filter(|offset| !base_offsets(*offset)).collect();
-        let keep = strays.last().copied().filter(|offset| *offset >= last_base_offset);
-        for stray in strays.into_iter().filter(|offset| Some(*offset) != keep) {
-            self.remove_snapshot(files, stray)?;
-        }
-        Ok(())
-    }
-
-    /// Removes the snapshots outside the log and, unless the state is that of `log_end` already, starts over from the
-    /// newest one that is left.
-    pub fn truncate_and_reload(
-        &mut self,
-        files: &LogFiles,
-        log_start: i64,
-        log_end: i64,
-        now: WallMs,
-    ) -> Result<()> {
-        let outside: Vec<i64> = self
-            .snapshots
-            .iter()
-            .copied()
-            .filter(|offset| *offset > log_end || *offset <= log_start)
-            .collect();
-        for offset in outside {
-            self.remove_snapshot(files, offset)?;
-        }
-        if log_end == self.end_offset {
-            self.on_log_start(log_start);
-            return Ok(());
-        }
-        self.clear();
-        self.load_newest_snapshot(files, log_start, now)
-    }
-
-    fn load_newest_snapshot(
-        &mut self,
-        files: &LogFiles,
-        log_start: i64,
-        now: WallMs,
-    ) -> Result<()> {
-        while let Some(offset) = self.latest_snapshot() {
-            match self.read_snapshot(files, offset)? {
-                Ok(entries) => {
-                    for (producer_id, entry) in entries {
-                        self.load_entry(producer_id, entry, now);
-                    }
-                    self.last_snapshot = offset;
-                    self.end_offset = offset;
-                    return Ok(());
-                }
-                Err(reason) => {
-                    tracing::warn!(log = %self.name, offset, reason, "producer snapshot is corrupt, removing it");
-                    self.remove_snapshot(files, offset)?;
-                }
-            }
-        }
-        self.last_snapshot = log_start;
-        self.end_offset = log_start;
-        Ok(())
-    }
-
-    fn load_entry(&mut self, producer_id: i64, entry: ProducerEntry, now: WallMs) {
-        if is_expired(&entry, now, self.config.id_expiration_ms) {
-            return;
-        }
-        if let Some(first_offset) = entry.txn_first_offset {
-            self.ongoing.insert(first_offset, Txn { producer_id, last_offset: None });
-        }
-        self.producers.insert(producer_id, entry);
-    }
-
-    fn read_snapshot(
-        &self,
-        files: &LogFiles,
-        offset: i64,
-    ) -> Result<Result<Vec<(i64, ProducerEntry)>, String>> {
-        let path = files.dir().join(names::snapshot_file(offset));
-        let file = match files.disk().open(&path, OpenMode::ReadOnly) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Err("it is gone".into()));
-            }
-            Err(error) => return Err(LogError::io("open", &path)(error)),
-        };
-        let len = file.len().map_err(LogError::io("look at", &path))?;
-        if len > MAX_SNAPSHOT_LEN {
-            return Ok(Err(format!("{len} bytes are too many")));
-        }
-        let mut bytes = vec![0; len as usize];
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
-        Ok(snapshot::decode(bytes.get(..read).unwrap_or_default()))
-    }
-
-    fn clear(&mut self) {
-        self.producers = HashMap::new();
-        self.ongoing = BTreeMap::new();
-        self.unreplicated = BTreeMap::new();
-    }
-
-    /// Forgets everything and goes on from `offset`.
-    pub fn reset(&mut self, files: &LogFiles, offset: i64) -> Result<()> {
-        self.clear();
-        for snapshot in std::mem::take(&mut self.snapshots) {
-            let path = files.dir().join(names::snapshot_file(snapshot));
-            files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
-        }
-        self.last_snapshot = 0;
-        self.end_offset = offset;
-        Ok(())
     }
 }
 

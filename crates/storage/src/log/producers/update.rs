@@ -5,6 +5,8 @@ use records::batch::{BatchHeader, NO_SEQUENCE};
 use records::{AppendOrigin, EndTxnMarker};
 
 use super::entry::{NO_EPOCH, ProducerBatch, ProducerEntry};
+use super::verification::Verification;
+use crate::log::appender::Appender;
 use crate::log::error::{LogError, Result};
 
 /// A transaction that a marker has ended.
@@ -24,23 +26,35 @@ pub(crate) struct ProducerUpdate {
     origin: AppendOrigin,
     /// By whose rules markers of a coordinator are checked.
     transaction_version: i16,
+    /// While the coordinator was asked for this producer.
+    verification: Option<Verification>,
     /// State before the append.
     current: ProducerEntry,
     /// State after it, with the new batches only.
     pub updated: ProducerEntry,
     /// First offsets of the transactions that begin here.
     pub started: Vec<i64>,
+    /// The guard is used, or of no use any more.
+    pub ends_verification: bool,
 }
 
 impl ProducerUpdate {
     pub fn new(
         producer_id: i64,
         current: ProducerEntry,
-        origin: AppendOrigin,
-        transaction_version: i16,
+        appender: &Appender,
+        verification: Option<Verification>,
     ) -> Self {
-        let updated = current.without_batches();
-        Self { producer_id, origin, transaction_version, current, updated, started: Vec::new() }
+        Self {
+            producer_id,
+            origin: appender.origin,
+            transaction_version: appender.transaction_version,
+            verification,
+            updated: current.without_batches(),
+            current,
+            started: Vec::new(),
+            ends_verification: false,
+        }
     }
 
     /// A batch of records.
@@ -60,6 +74,7 @@ impl ProducerUpdate {
                 timestamp: header.max_timestamp,
             },
         );
+        self.ends_verification |= header.attributes.is_transactional();
         match (self.updated.txn_first_offset, header.attributes.is_transactional()) {
             (Some(_), false) => Err(LogError::InvalidTxnState(format!(
                 "Expected transactional write from producer {} at offset {first_offset} in \
@@ -86,21 +101,23 @@ impl ProducerUpdate {
         let offset = header.base_offset.0;
         self.check_epoch(name, header.producer_epoch.0, offset, self.transaction_version)?;
         self.check_coordinator_epoch(name, marker, offset)?;
+        let epoch = header.producer_epoch.0;
+        self.ends_verification |= !self.verification.is_some_and(|v| v.outlives_marker(epoch));
         let completed = self.updated.txn_first_offset.map(|first_offset| CompletedTxn {
             producer_id: self.producer_id,
             first_offset,
             last_offset: offset,
             aborted: !marker.commit,
         });
-        self.updated.set_epoch(header.producer_epoch.0);
+        self.updated.set_epoch(epoch);
         self.updated.coordinator_epoch = marker.coordinator_epoch;
         self.updated.last_timestamp = timestamp;
         self.updated.txn_first_offset = None;
         Ok(completed)
     }
 
-    /// From transaction version 2 on a marker must carry a newer epoch than the records before it; the same epoch
-    /// passes when no transaction is open, which is a marker sent twice.
+    /// From transaction version 2 on a marker must carry a newer epoch than the records before it (KIP-1228); the same epoch
+    /// passes when no transaction is open, which is a marker sent twice, and when there is no newer one.
     fn check_epoch(
         &self,
         name: &TopicPartition,
@@ -111,7 +128,8 @@ impl ProducerUpdate {
         let current = self.updated.epoch;
         let strict = version >= 2;
         let stale = if strict { epoch <= current } else { epoch < current };
-        let repeated = strict && epoch == current && self.updated.txn_first_offset.is_none();
+        let last = self.updated.txn_first_offset.is_none() || epoch == i16::MAX;
+        let repeated = strict && epoch == current && last;
         if !stale || repeated || self.origin == AppendOrigin::Replication {
             return Ok(());
         }
@@ -130,6 +148,7 @@ impl ProducerUpdate {
         first: i32,
         offset: i64,
     ) -> Result<()> {
+        self.check_first_sequence(name, first, offset)?;
         if epoch != self.updated.epoch {
             if first != 0 && self.updated.epoch != NO_EPOCH {
                 return Err(LogError::OutOfOrderSequence(format!(
@@ -156,6 +175,27 @@ impl ProducerUpdate {
             "Out of order sequence number for producer {} at offset {offset} in partition {}: \
              {first} (incoming seq. number), {last} (current end sequence number)",
             self.producer_id, name
+        )))
+    }
+
+    /// What is known while the coordinator is asked: where the sequences of the transaction begin.
+    fn check_first_sequence(&self, name: &TopicPartition, first: i32, offset: i64) -> Result<()> {
+        let Some(verification) = &self.verification else { return Ok(()) };
+        if verification.bumps_epoch && first != 0 && self.current.is_empty() {
+            return Err(LogError::OutOfOrderSequence(format!(
+                "Invalid sequence number for producer {} at offset {offset} in partition {name}: {first} (incoming seq. \
+                 number). Expected sequence 0 for transactions v2 idempotent producer with no existing state.",
+                self.producer_id
+            )));
+        }
+        let earliest = verification.lowest_sequence;
+        if first <= earliest {
+            return Ok(());
+        }
+        Err(LogError::OutOfOrderSequence(format!(
+            "Out of order sequence number for producer {} at offset {offset} in partition {name}: {first} (incoming seq. \
+             number), {earliest} (earliest seen sequence)",
+            self.producer_id
         )))
     }
 
