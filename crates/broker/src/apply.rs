@@ -14,7 +14,7 @@ use storage::dirs::NewLog;
 use tracing::{error, info};
 
 use crate::configs;
-use crate::coordinators::OFFSETS_TOPIC;
+use crate::coordinators;
 use crate::node::{Node, listeners, logs};
 use crate::partitions::Partition;
 use crate::topics::is_internal;
@@ -147,7 +147,7 @@ fn apply_partitions(node: &Arc<Node>, update: &Update) {
 /// This node holds a replica that it does not lead. Where nobody leads the log is kept as it is.
 fn follow(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
     let LocalPartition { partition: registered, index, .. } = *local;
-    resign_coordinator(node, partition);
+    coordinators::resign(node, partition);
     if !registered.has_leader() {
         node.replicas.forget(partition.id());
         return partition.rest(registered.leader_epoch);
@@ -172,7 +172,7 @@ fn delete(node: &Node, gone: &LocalPartition<'_>) {
     if let Some(partition) = node.partitions.remove(id) {
         node.replicas.forget(id);
         partition.resign(true);
-        resign_coordinator(node, &partition);
+        coordinators::resign(node, &partition);
         settings = Some(partition.settings());
     }
     let delay_ms = settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
@@ -224,13 +224,6 @@ fn is_real(id: DirectoryId) -> bool {
     ![Uuid::DIR_UNASSIGNED, Uuid::DIR_LOST, Uuid::DIR_MIGRATING].contains(&id)
 }
 
-/// Whoever coordinates by this partition does not any more.
-fn resign_coordinator(node: &Node, partition: &Partition) {
-    if **partition.topic() == *OFFSETS_TOPIC {
-        node.coordinators.resign(partition.id().partition);
-    }
-}
-
 fn lead(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
     let registered = local.partition;
     let lag_ms = node.config().replication.lag_time_max_ms;
@@ -253,9 +246,7 @@ fn lead(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>
             return;
         }
     };
-    if **topic == *OFFSETS_TOPIC {
-        node.coordinators.lead(node, partition, local.partition.leader_epoch);
-    }
+    coordinators::lead(node, partition, local.partition.leader_epoch);
     if is_new && is_internal(topic) {
         info!(partition = %format_args!("{topic}-{index}"), "leading");
     }

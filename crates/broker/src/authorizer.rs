@@ -38,6 +38,7 @@ pub enum Operation {
     DescribeConfigs = 10,
     AlterConfigs = 11,
     IdempotentWrite = 12,
+    TwoPhaseCommit = 15,
 }
 
 /// What is acted on.
@@ -58,7 +59,7 @@ impl Resource<'_> {
                 &[Read, Write, Create, Describe, Delete, Alter, DescribeConfigs, AlterConfigs]
             }
             Self::Group(_) => &[Read, Describe, Delete, DescribeConfigs, AlterConfigs],
-            Self::TransactionalId(_) => &[Describe, Write],
+            Self::TransactionalId(_) => &[Describe, Write, TwoPhaseCommit],
             Self::Cluster => &[
                 Create,
                 ClusterAction,

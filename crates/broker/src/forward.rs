@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use controller::{ControllerReply, ControllerRequest};
 use net::{Frame, Handled, Response};
-use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use protocol::messages::alter_configs_response::AlterConfigsResponse;
 use protocol::messages::create_topics_request::CreateTopicsRequest;
 use protocol::messages::create_topics_response::CreateTopicsResponse;
@@ -20,7 +19,6 @@ use tracing::info;
 
 use crate::authorizer::{Operation, Resource};
 use crate::peers::Channel;
-use crate::producer_ids::Block;
 use crate::quorum::{QuorumRequest, QuorumResponse, SubmitError};
 use crate::request::{Reading, RequestContext};
 use crate::road::{Envelope, ForwardError};
@@ -238,26 +236,4 @@ pub async fn create_topics(
     request: CreateTopicsRequest<'static>,
 ) -> Result<CreateTopicsResponse<'static>, ErrorCode> {
     ask!(context, CreateTopics(request))
-}
-
-/// A block of producer ids for this broker, asked for by the broker itself.
-pub async fn allocate_producer_ids(context: &RequestContext) -> Result<Block, ErrorCode> {
-    let id = context.node.config().node_id;
-    let epoch = {
-        let image = context.node.image();
-        image.cluster.broker(id).ok_or(ErrorCode::CoordinatorLoadInProgress)?.epoch
-    };
-    let request = AllocateProducerIdsRequest {
-        broker_id: id.get(),
-        broker_epoch: epoch.get(),
-        ..Default::default()
-    };
-    let asked = ControllerRequest::AllocateProducerIds(request);
-    // Clients try again on this one; the controller's own reasons mean nothing to them.
-    match context.node.controller.submit(asked).await {
-        Ok(ControllerReply::AllocateProducerIds(reply)) if reply.error_code == 0 => {
-            Ok(Block { first: reply.producer_id_start, len: reply.producer_id_len })
-        }
-        _ => Err(ErrorCode::CoordinatorLoadInProgress),
-    }
 }

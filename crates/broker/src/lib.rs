@@ -5,6 +5,7 @@
 mod apply;
 pub mod authorizer;
 pub mod clock;
+mod commits;
 mod configs;
 mod coordinators;
 pub mod fetch;
@@ -16,12 +17,14 @@ pub mod lifecycle;
 pub mod node;
 pub mod partitions;
 pub mod peers;
+mod produce;
 mod producer_ids;
 pub mod quorum;
 mod replicas;
 mod request;
 pub mod road;
 mod topics;
+mod transactions;
 
 pub use handlers::served_apis;
 pub use node::{RunningNode, StartError, start};

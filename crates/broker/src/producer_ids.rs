@@ -1,7 +1,12 @@
-//! Producer ids for idempotent producers, out of blocks that the controller hands out.
+//! Producer ids, out of blocks that the controller hands out.
 
 use base::ProducerId;
+use controller::{ControllerReply, ControllerRequest};
 use parking_lot::Mutex;
+use protocol::ErrorCode;
+use protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+
+use crate::node::Node;
 
 /// A block of ids from the controller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,5 +51,35 @@ impl ProducerIds {
             *left = None;
         }
         Some(ProducerId(id))
+    }
+}
+
+/// An id that nobody else gets.
+///
+/// # Errors
+/// When the controller gives none now.
+pub async fn fresh(node: &Node) -> Result<ProducerId, ErrorCode> {
+    node.producer_ids.next(|| allocate(node)).await
+}
+
+/// A block for this broker, asked for by the broker itself.
+async fn allocate(node: &Node) -> Result<Block, ErrorCode> {
+    let id = node.config().node_id;
+    let epoch = {
+        let image = node.image();
+        image.cluster.broker(id).ok_or(ErrorCode::CoordinatorLoadInProgress)?.epoch
+    };
+    let request = AllocateProducerIdsRequest {
+        broker_id: id.get(),
+        broker_epoch: epoch.get(),
+        ..Default::default()
+    };
+    let asked = ControllerRequest::AllocateProducerIds(request);
+    // Clients try again on this one; the controller's own reasons mean nothing to them.
+    match node.controller.submit(asked).await {
+        Ok(ControllerReply::AllocateProducerIds(reply)) if reply.error_code == 0 => {
+            Ok(Block { first: reply.producer_id_start, len: reply.producer_id_len })
+        }
+        _ => Err(ErrorCode::CoordinatorLoadInProgress),
     }
 }

@@ -34,6 +34,14 @@ fn internal_configs(config: &BrokerConfig, name: &str) -> Vec<CreatableTopicConf
             entry("segment.bytes", config.offsets.topic_segment_bytes.to_string()),
             entry("compression.type", "producer".into()),
         ],
+        // No leader that lacks a decision may ever be elected, and none that is written is compressed.
+        "__transaction_state" => vec![
+            entry("compression.type", "uncompressed".into()),
+            entry("cleanup.policy", "compact".into()),
+            entry("min.insync.replicas", config.transaction.state_log_min_isr.to_string()),
+            entry("segment.bytes", config.transaction.state_log_segment_bytes.to_string()),
+            entry("unclean.leader.election.enable", "false".into()),
+        ],
         _ => Vec::new(),
     }
 }

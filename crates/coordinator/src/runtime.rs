@@ -12,7 +12,7 @@ use base::time::Now;
 use base::{LeaderEpoch, MonoMs, Offset};
 use protocol::ErrorCode;
 
-use crate::shard::{Decision, LogRecord, Shard, error_for_client};
+use crate::shard::{Decision, LogRecord, Producer, Shard, error_for_client};
 use crate::timers::Timers;
 
 /// What the format of a batch adds to its records, at most.
@@ -60,6 +60,20 @@ pub enum Event<S: Shard> {
         id: ReplyId,
         query: S::Query,
     },
+    /// A request whose records are part of a transaction of another coordinator: in a batch of their own.
+    InTransaction {
+        id: ReplyId,
+        producer: Producer,
+        request: S::Request,
+    },
+    /// That transaction ends.
+    EndTransaction {
+        id: ReplyId,
+        producer: Producer,
+        commit: bool,
+        /// Once the marker is committed.
+        reply: S::Reply,
+    },
     /// No more events wait.
     Drained,
     /// The batch that was asked for lies in the log, from `first` on, with `last` its last record.
@@ -90,6 +104,12 @@ pub enum Effect<R, D = Infallible> {
     /// Append one batch and tell how it went. No second one is asked for before.
     Append {
         records: Vec<LogRecord>,
+        /// The request that writes them, and in whose transaction, if so.
+        transaction: Option<(ReplyId, Producer)>,
+    },
+    /// The same for the marker of this request.
+    AppendMarker {
+        id: ReplyId,
     },
     Reply {
         id: ReplyId,
@@ -136,8 +156,25 @@ impl<S: Shard> State<S> {
     }
 }
 
+/// Whose decision is made.
+struct Asked<S: Shard> {
+    id: Option<ReplyId>,
+    producer: Option<Producer>,
+    timer: Option<S::Timer>,
+}
+
+/// What a batch holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Content {
+    Records,
+    /// Of one request in a transaction.
+    Transactional(ReplyId, Producer),
+    Marker(ReplyId),
+}
+
 /// Records that are appended together.
 struct Batch<S: Shard> {
+    content: Content,
     /// The state without them.
     before: State<S>,
     first: Offset,
@@ -252,6 +289,17 @@ impl<S: Shard> ShardRuntime<S> {
                 None => self
                     .decide(now, Some(id), effects, |shard| shard.handle(now, id, request, view)),
             },
+            Event::InTransaction { id, producer, request } => match self.refusal() {
+                Some(error) => effects.push(Effect::Reply { id, reply: Err(error) }),
+                None => {
+                    let who = Asked { id: Some(id), producer: Some(producer), timer: None };
+                    self.decide_on(now, who, effects, |shard| shard.handle(now, id, request, view));
+                }
+            },
+            Event::EndTransaction { id, producer, commit, reply } => match self.refusal() {
+                Some(error) => effects.push(Effect::Reply { id, reply: Err(error) }),
+                None => self.end_transaction(now, (id, reply), producer, commit, effects),
+            },
             Event::Query { id, query } => {
                 let reply = match self.refusal() {
                     Some(error) => Err(error),
@@ -338,7 +386,8 @@ impl<S: Shard> ShardRuntime<S> {
         }
         while let Some(timer) = self.tip.timers.take_due(now.mono) {
             let due = timer.clone();
-            self.decide_on(now, None, Some(timer), effects, |shard| shard.on_timer(now, due, view));
+            let who = Asked { id: None, producer: None, timer: Some(timer) };
+            self.decide_on(now, who, effects, |shard| shard.on_timer(now, due, view));
         }
         if self.batches.back().is_some_and(|batch| !batch.sealed && batch.flush_at <= now.mono) {
             self.flush(effects);
@@ -352,7 +401,8 @@ impl<S: Shard> ShardRuntime<S> {
         effects: &mut Effects<S>,
         decide: impl FnOnce(&mut S) -> Decision<S>,
     ) {
-        self.decide_on(now, id, None, effects, decide);
+        let who = Asked { id, producer: None, timer: None };
+        self.decide_on(now, who, effects, decide);
     }
 
     /// Lets the shard decide, and takes over what it says: all of it, or nothing. A timer that was taken comes again when
@@ -360,17 +410,23 @@ impl<S: Shard> ShardRuntime<S> {
     fn decide_on(
         &mut self,
         now: Now,
-        id: Option<ReplyId>,
-        timer: Option<S::Timer>,
+        who: Asked<S>,
         effects: &mut Effects<S>,
         decide: impl FnOnce(&mut S) -> Decision<S>,
     ) {
+        let Asked { id, producer, timer } = who;
         let before = self.tip.clone();
         let Decision::<S> { records, reply: replies, timers, atomic } = decide(&mut self.tip.shard);
         let encoded: Result<Vec<LogRecord>, _> = records.iter().map(S::encode).collect();
         let fits = |records: &[LogRecord]| {
             let bytes: usize = records.iter().map(record_bytes).sum();
             bytes + BATCH_OVERHEAD_BYTES <= self.config.batch_bytes_max
+        };
+        // A transaction's records lie in one batch: they are replayed or not by its marker.
+        let atomic = atomic || producer.is_some();
+        let content = match (id, producer) {
+            (Some(id), Some(producer)) => Content::Transactional(id, producer),
+            _ => Content::Records,
         };
         let encoded = encoded.ok().filter(|all| {
             if atomic { fits(all) } else { all.iter().all(|one| fits(std::slice::from_ref(one))) }
@@ -397,9 +453,10 @@ impl<S: Shard> ShardRuntime<S> {
         let mut before = Some(before);
         for chunk in records.chunks(together) {
             let before = before.take().unwrap_or_else(|| self.tip.clone());
-            self.join_batch(now, before, encoded.by_ref().take(together).collect(), effects);
+            let encoded = encoded.by_ref().take(together).collect();
+            self.join_batch(now, before, content, encoded, effects);
             for record in chunk {
-                self.tip.shard.replay(self.next_offset, None, record);
+                self.tip.shard.replay(self.next_offset, producer, record);
                 self.next_offset = self.next_offset.plus(1);
             }
         }
@@ -408,9 +465,30 @@ impl<S: Shard> ShardRuntime<S> {
             batch.requests.extend(id);
             batch.timers.extend(timer);
         }
-        if self.config.linger == Linger::Ms(0) {
+        if self.config.linger == Linger::Ms(0) || content != Content::Records {
             self.flush(effects);
         }
+    }
+
+    /// A marker has a batch of its own, after all that was decided before.
+    fn end_transaction(
+        &mut self,
+        now: Now,
+        (id, reply): (ReplyId, S::Reply),
+        producer: Producer,
+        commit: bool,
+        effects: &mut Effects<S>,
+    ) {
+        let before = self.tip.clone();
+        self.join_batch(now, before, Content::Marker(id), Vec::new(), effects);
+        self.tip.shard.replay_marker(producer, commit);
+        self.next_offset = self.next_offset.plus(1);
+        if let Some(batch) = self.batches.back_mut() {
+            batch.count = 1;
+            batch.replies.push((id, reply));
+            batch.requests.push(id);
+        }
+        self.flush(effects);
     }
 
     /// Puts records behind those that wait, in a new batch when the last is full or closed.
@@ -418,12 +496,15 @@ impl<S: Shard> ShardRuntime<S> {
         &mut self,
         now: Now,
         before: State<S>,
+        content: Content,
         records: Vec<LogRecord>,
         effects: &mut Effects<S>,
     ) {
         let bytes: usize = records.iter().map(record_bytes).sum();
         let room = self.batches.back().is_some_and(|batch| {
-            !batch.sealed && batch.bytes + bytes <= self.config.batch_bytes_max
+            !batch.sealed
+                && content == Content::Records
+                && batch.bytes + bytes <= self.config.batch_bytes_max
         });
         if !room {
             self.flush(effects);
@@ -433,6 +514,7 @@ impl<S: Shard> ShardRuntime<S> {
                 Linger::Ms(ms) => now.mono.plus_ms(ms),
             };
             self.batches.push_back(Batch {
+                content,
                 before,
                 first,
                 records: Vec::new(),
@@ -492,7 +574,14 @@ impl<S: Shard> ShardRuntime<S> {
             && !batch.sent
         {
             batch.sent = true;
-            effects.push(Effect::Append { records: std::mem::take(&mut batch.records) });
+            let records = std::mem::take(&mut batch.records);
+            effects.push(match batch.content {
+                Content::Records => Effect::Append { records, transaction: None },
+                Content::Transactional(id, producer) => {
+                    Effect::Append { records, transaction: Some((id, producer)) }
+                }
+                Content::Marker(id) => Effect::AppendMarker { id },
+            });
         }
     }
 
@@ -521,7 +610,11 @@ impl<S: Shard> ShardRuntime<S> {
         if !self.batches.front().is_some_and(|batch| batch.sent) {
             return;
         }
-        for (at, batch) in std::mem::take(&mut self.batches).into_iter().enumerate() {
+        let batches = std::mem::take(&mut self.batches);
+        // What a producer's state forbids is no fault of those who come behind: they may try again.
+        let own = batches.front().is_some_and(|batch| batch.content != Content::Records);
+        for (at, batch) in batches.into_iter().enumerate() {
+            let error = if own && at > 0 { ErrorCode::CoordinatorNotAvailable } else { error };
             let mut ids = batch.requests;
             ids.extend(batch.replies.into_iter().map(|(id, _)| id));
             ids.sort_unstable();

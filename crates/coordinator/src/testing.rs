@@ -6,10 +6,11 @@ use base::machine::ReplyId;
 use base::time::Now;
 use base::{LeaderEpoch, Offset};
 use protocol::ErrorCode;
+use records::control::EndTxnMarker;
 use records::{BatchBuilder, BuildError, Compression};
 
 use crate::runtime::{Effect, Event, RuntimeConfig, ShardRuntime};
-use crate::shard::{LogRecord, Shard};
+use crate::shard::{LogRecord, Producer, Shard};
 
 /// A shard, its log and its clients.
 pub struct TestContext<S: Shard> {
@@ -18,6 +19,8 @@ pub struct TestContext<S: Shard> {
     pub view: S::View,
     /// The log in batches.
     pub log: Vec<Vec<LogRecord>>,
+    /// Whose transaction batches are part of, by their place in the log, or whose end.
+    pub transactions: BTreeMap<usize, (Producer, Option<EndTxnMarker>)>,
     /// The next appends fail with this.
     pub append_error: Option<ErrorCode>,
     /// Appended records are not committed until [`Self::commit`].
@@ -27,6 +30,7 @@ pub struct TestContext<S: Shard> {
     pub replies: BTreeMap<ReplyId, Result<S::Reply, ErrorCode>>,
     /// Told and not taken.
     pub duties: Vec<S::Duty>,
+    ending: BTreeMap<ReplyId, (Producer, EndTxnMarker)>,
     owed: Vec<ReplyId>,
     next_id: u64,
     blank: S,
@@ -41,6 +45,8 @@ impl<S: Shard> TestContext<S> {
             now: Now::default(),
             view,
             log: Vec::new(),
+            transactions: BTreeMap::new(),
+            ending: BTreeMap::new(),
             append_error: None,
             hold_commits: false,
             known_at_load: None,
@@ -63,6 +69,30 @@ impl<S: Shard> TestContext<S> {
     pub fn request(&mut self, request: S::Request) -> ReplyId {
         let id = self.fresh();
         self.event(Event::Request { id, request });
+        id
+    }
+
+    /// The same for a request whose records are part of a transaction.
+    pub fn request_in_transaction(
+        &mut self,
+        producer: Producer,
+        request: S::Request,
+    ) -> Result<S::Reply, ErrorCode> {
+        let id = self.fresh();
+        self.event(Event::InTransaction { id, producer, request });
+        self.replies.remove(&id).expect("the request is answered at once")
+    }
+
+    /// Ends a transaction; `reply` is what comes back once that is committed.
+    pub fn end_transaction(
+        &mut self,
+        producer: Producer,
+        commit: bool,
+        reply: S::Reply,
+    ) -> ReplyId {
+        let id = self.fresh();
+        self.ending.insert(id, (producer, EndTxnMarker { commit, coordinator_epoch: 0 }));
+        self.event(Event::EndTransaction { id, producer, commit, reply });
         id
     }
 
@@ -126,18 +156,15 @@ impl<S: Shard> TestContext<S> {
     fn execute(&mut self, effect: Effect<S::Reply, S::Duty>) {
         match effect {
             Effect::Load { .. } => self.load(),
-            Effect::Append { records } => match self.append_error {
-                Some(error) => self.event(Event::AppendFailed { error }),
-                None => {
-                    let first = self.end();
-                    self.log.push(records);
-                    let to = self.end();
-                    self.event(Event::Appended { first, last: to.plus(-1) });
-                    if !self.hold_commits {
-                        self.event(Event::HighWatermark { to });
-                    }
-                }
-            },
+            Effect::Append { records, transaction } => {
+                self.append(records, transaction.map(|(_, producer)| (producer, None)));
+            }
+            Effect::AppendMarker { id } => {
+                let (producer, marker) = self.ending[&id];
+                let (key, value) = (marker.control_type().key(), marker.value());
+                let record = LogRecord { key: key.to_vec(), value: Some(value.to_vec()) };
+                self.append(vec![record], Some((producer, Some(marker))));
+            }
             Effect::Reply { id, reply } => {
                 self.owed.retain(|owed| *owed != id);
                 self.replies.insert(id, reply);
@@ -152,10 +179,29 @@ impl<S: Shard> TestContext<S> {
         }
     }
 
+    fn append(
+        &mut self,
+        records: Vec<LogRecord>,
+        transaction: Option<(Producer, Option<EndTxnMarker>)>,
+    ) {
+        if let Some(error) = self.append_error {
+            return self.event(Event::AppendFailed { error });
+        }
+        let first = self.end();
+        self.transactions.extend(transaction.map(|whose| (self.log.len(), whose)));
+        self.log.push(records);
+        let to = self.end();
+        self.event(Event::Appended { first, last: to.plus(-1) });
+        if !self.hold_commits {
+            self.event(Event::HighWatermark { to });
+        }
+    }
+
     fn load(&mut self) {
         let (mut at, end) = (Offset::ZERO, self.end());
-        for batch in &self.log {
-            let bytes = encode(batch, at).expect("the batch can be written");
+        for (place, batch) in self.log.iter().enumerate() {
+            let bytes = encode(batch, self.transactions.get(&place), at);
+            let bytes = bytes.expect("the batch can be written");
             let high_watermark = self.known_at_load.unwrap_or(end);
             at = self
                 .runtime
@@ -167,8 +213,21 @@ impl<S: Shard> TestContext<S> {
     }
 }
 
-fn encode(records: &[LogRecord], first: Offset) -> Result<Vec<u8>, BuildError> {
+fn encode(
+    records: &[LogRecord],
+    transaction: Option<&(Producer, Option<EndTxnMarker>)>,
+    first: Offset,
+) -> Result<Vec<u8>, BuildError> {
     let mut builder = BatchBuilder::new(Compression::None).base_offset(first);
+    match transaction {
+        Some((Producer { id, epoch }, Some(marker))) => {
+            return marker.batch(first, LeaderEpoch(1), 0, *id, *epoch);
+        }
+        Some((producer, None)) => {
+            builder = builder.producer(producer.id, producer.epoch, 0).transactional();
+        }
+        None => {}
+    }
     for record in records {
         builder.append(0, Some(&record.key), record.value.as_deref(), &[])?;
     }

@@ -380,3 +380,19 @@ fn queries_see_what_no_record_holds_once_what_it_rests_on_is_committed() {
     test.commit();
     assert_eq!((test.look(1), test.look(2)), (Ok(Some(4)), Ok(Some(2))));
 }
+
+#[test]
+fn what_is_part_of_a_transaction_has_batches_of_its_own() {
+    let mut test = context(Linger::Adaptive);
+    let producer = Producer { id: base::ProducerId(7), epoch: base::ProducerEpoch(1) };
+    let before = test.request(put(1, 7));
+    assert_eq!(test.request_in_transaction(producer, put(2, 8)), Ok(None));
+    assert_eq!(test.replies[&before], Ok(None), "what waited goes first");
+    let end = test.end_transaction(producer, true, Some(9));
+    assert_eq!(test.replies[&end], Ok(Some(9)));
+    assert_eq!(test.ask(put(3, 9)), Ok(None));
+    assert_eq!(test.log.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1]);
+    let whose = test.transactions.iter();
+    let whose: Vec<_> = whose.map(|(at, (who, end))| (*at, *who, end.is_some())).collect();
+    assert_eq!(whose, [(1, producer, false), (2, producer, true)]);
+}

@@ -84,6 +84,12 @@ impl Offsets {
         self.committed.iter().map(|(place, entry)| (place, &entry.committed))
     }
 
+    /// What open transactions would commit, by producer.
+    pub fn all_pending(&self) -> impl Iterator<Item = (&Place, &Committed)> {
+        let all = self.pending.values().flat_map(|own| own.iter());
+        all.map(|(place, entry)| (place, &entry.committed))
+    }
+
     /// Places of a group that open transactions would change.
     pub fn pending_of_group<'a>(
         &'a self,

@@ -50,6 +50,11 @@ pub enum Request {
         version: i16,
         request: OffsetCommitRequest<'static>,
     },
+    /// TxnOffsetCommit in the same words, with its own version; its records are part of the producer's transaction.
+    TxnOffsetCommit {
+        version: i16,
+        request: OffsetCommitRequest<'static>,
+    },
     OffsetDelete(OffsetDeleteRequest<'static>),
     /// With `require_stable`, which waits for commits that are on their way.
     OffsetFetch(OffsetFetchRequestGroup<'static>),
@@ -131,6 +136,9 @@ impl Shard for GroupShard {
             Request::Classic(request) => return self.classic(now, id, &request, view),
             Request::OffsetCommit { version, request } => {
                 return self.commit(now, id, version, &request, view);
+            }
+            Request::TxnOffsetCommit { version, request } => {
+                return self.commit_in_transaction(now, id, version, &request, view);
             }
             Request::OffsetDelete(request) => {
                 let (records, reply) = self.delete_offsets(&request);

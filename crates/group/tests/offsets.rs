@@ -235,6 +235,69 @@ fn offsets_of_open_transactions_are_unstable_until_their_end() {
     }
 }
 
+const PRODUCER: Producer = Producer { id: ProducerId(1), epoch: ProducerEpoch(0) };
+
+fn in_transaction(version: i16, group: &'static str, generation: i32, offset: i64) -> Request {
+    match commit(group, generation, offset, None) {
+        Request::OffsetCommit { request, .. } => Request::TxnOffsetCommit { version, request },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a consumer is told that wants stable offsets only.
+fn stable(test: &mut TestContext<GroupShard>) -> (i64, ErrorCode) {
+    let (offset, _, _, error) =
+        row(test.ask(Request::OffsetFetch(fetch_request("g", topic_id(7)))));
+    (offset, ErrorCode::from_code(error))
+}
+
+#[test]
+fn offsets_committed_in_a_transaction_are_seen_after_its_end() {
+    for (commits, expected) in [(true, 42), (false, 7)] {
+        let mut test = context();
+        partition_error(test.ask(commit("g", -1, 7, None))).unwrap();
+        let reply = test.request_in_transaction(PRODUCER, in_transaction(5, "g", -1, 42));
+        assert_eq!(partition_error(reply), Ok(ErrorCode::None));
+        check(&mut test, "g", (7, 5, "", 0));
+        assert_eq!(stable(&mut test), (-1, ErrorCode::UnstableOffsetCommit));
+        // A marker that is not written ends nothing.
+        test.append_error = Some(ErrorCode::NotEnoughReplicas);
+        let id = test.end_transaction(PRODUCER, commits, Reply::Done);
+        assert_eq!(test.replies.remove(&id), Some(Err(ErrorCode::CoordinatorNotAvailable)));
+        assert_eq!(stable(&mut test), (-1, ErrorCode::UnstableOffsetCommit));
+        test.append_error = None;
+        test.hold_commits = true;
+        let id = test.end_transaction(PRODUCER, commits, Reply::Done);
+        assert_eq!(test.replies.remove(&id), None, "it is not committed yet");
+        test.commit();
+        assert_eq!(test.replies.remove(&id), Some(Ok(Reply::Done)));
+        test.hold_commits = false;
+        assert_eq!(stable(&mut test), (expected, ErrorCode::None));
+        let state = test.runtime.tip().clone();
+        check(&mut test, "g", (expected, 5, "", 0));
+        assert_eq!(test.runtime.tip(), &state);
+    }
+}
+
+#[test]
+fn commits_in_transactions_are_taken_or_refused_as_kafka_does() {
+    let mut test = context();
+    partition_error(test.ask(commit("g", -1, 7, None))).unwrap();
+    let cases = [
+        (5, "h", 0, Err(ErrorCode::IllegalGeneration)),
+        (6, "h", 0, Err(ErrorCode::GroupIdNotFound)),
+        (5, "h", -1, Ok(ErrorCode::None)),
+        (6, "i", -1, Ok(ErrorCode::None)),
+        (5, "g", 0, Err(ErrorCode::UnknownMemberId)),
+        (5, "g", -1, Ok(ErrorCode::None)),
+    ];
+    for (version, group, generation, expected) in cases {
+        let request = in_transaction(version, group, generation, 1);
+        let reply = test.request_in_transaction(PRODUCER, request);
+        assert_eq!(partition_error(reply), expected, "v{version} {group} {generation}");
+    }
+}
+
 #[test]
 fn groups_are_spread_as_in_kafka() {
     // From Java: Math.abs(id.hashCode()) % 50, and 0 for the one hash that has no absolute value.

@@ -1,52 +1,67 @@
-//! The group coordinators of this node: one owner task per led partition of `__consumer_offsets`.
+//! The coordinators of this node: one owner task per led partition of a coordinator's topic.
 //!
-//! The pure runtime (`coordinator`) decides; an owner awaits, appends and tells. Leadership comes from [`crate::apply`].
+//! The pure runtime (`coordinator`) decides; an owner awaits, appends and tells. Which coordinator it is stands in [`Hosted`].
+//! Leadership comes from [`crate::apply`].
 
 mod caller;
+mod groups;
+mod hosted;
 mod owner;
+mod transactions;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use base::{LeaderEpoch, PartitionIndex};
-use group::{DeletedTopic, Query, Reply, Request, consumer};
+use coordinator::Producer;
 use parking_lot::RwLock;
 use protocol::ErrorCode;
+use storage::log::VerificationGuard;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::view::consumer_groups;
+pub use self::groups::{
+    GroupCoordinators, OFFSETS_TOPIC, consumer_groups, group_partition, serves_consumer_groups,
+};
+pub use self::hosted::{Hosted, Settings};
+pub use self::transactions::TransactionCoordinators;
 use crate::node::Node;
-use crate::partitions::Partition;
-
-/// The topic that holds groups and their offsets.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+use crate::partitions::{Partition, TxnMarker};
+use crate::transactions::TRANSACTIONS_TOPIC;
 
 /// Requests that may wait at one shard; more wait on their connections.
 const REQUESTS_MAX: usize = 1_000;
-/// When a shard is told again what it could not take in.
-const TELL_AGAIN_AFTER: Duration = Duration::from_millis(500);
-
 /// What an owner is told by handlers.
-pub(super) enum Ask {
-    Request(Request),
-    Query(Query),
+pub(super) enum Ask<S: Hosted> {
+    Request(S::Request),
+    Query(S::Query),
+    /// What it writes is part of a transaction, which begins here with the guard.
+    InTransaction {
+        request: S::Request,
+        producer: Producer,
+        guard: Option<VerificationGuard>,
+    },
+    /// A transaction ends.
+    EndTransaction {
+        marker: TxnMarker,
+        reply: S::Reply,
+    },
 }
 
+type Answered<S> = Result<<S as coordinator::Shard>::Reply, ErrorCode>;
 /// The answer of a shard, when there is one.
-pub type Owed = oneshot::Receiver<Result<Reply, ErrorCode>>;
+pub type Owed<R> = oneshot::Receiver<Result<R, ErrorCode>>;
 
-pub(super) struct Call {
-    pub ask: Ask,
-    pub answer: oneshot::Sender<Result<Reply, ErrorCode>>,
+pub(super) struct Call<S: Hosted> {
+    pub ask: Ask<S>,
+    pub answer: oneshot::Sender<Answered<S>>,
 }
 
-struct Shard {
+struct Shard<S: Hosted> {
     status: Arc<Status>,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<Call<S>>,
     /// Dropped to end the owner.
     _alive: oneshot::Sender<()>,
 }
@@ -77,9 +92,9 @@ impl Status {
     }
 }
 
-impl Shard {
+impl<S: Hosted> Shard<S> {
     /// The way to the owner, once it serves.
-    fn calls(&self) -> Option<mpsc::Sender<Call>> {
+    fn calls(&self) -> Option<mpsc::Sender<Call<S>>> {
         self.status.loaded.load(Ordering::Acquire).then(|| self.calls.clone())
     }
 
@@ -93,58 +108,88 @@ impl Shard {
     }
 }
 
-/// All shards that this node leads.
-pub struct Coordinators {
-    shards: RwLock<HashMap<PartitionIndex, Shard>>,
+/// All shards of one coordinator that this node leads.
+pub struct Coordinators<S: Hosted> {
+    shards: RwLock<HashMap<PartitionIndex, Shard<S>>>,
     /// Owners are started from the quorum's thread, too.
     runtime: Handle,
 }
 
-impl Coordinators {
+impl<S: Hosted> Coordinators<S> {
     /// Within the runtime that is to run the owners.
     pub fn new() -> Self {
         Self { shards: RwLock::default(), runtime: Handle::current() }
     }
 
-    /// The partition of the offsets topic that holds a group; `None` while there is no such topic.
-    pub fn partition_of(node: &Node, group: &str) -> Option<PartitionIndex> {
+    /// The partition of the topic that holds a name; `None` while there is no such topic.
+    pub fn partition_of(node: &Node, name: &str) -> Option<PartitionIndex> {
         let image = node.image();
-        let topic = image.topics.by_name(OFFSETS_TOPIC)?;
+        let topic = image.topics.by_name(S::TOPIC)?;
         let count = i32::try_from(topic.partition_count()).unwrap_or(i32::MAX);
-        Some(PartitionIndex(group::partition_for(group, count)))
+        Some(PartitionIndex(coordinator::partition_for(name, count)))
     }
 
     pub async fn request(
         &self,
         node: &Node,
-        group: &str,
-        request: Request,
-    ) -> Result<Reply, ErrorCode> {
-        self.call(Self::partition_of(node, group), Ask::Request(request)).await
+        name: &str,
+        request: S::Request,
+    ) -> Result<S::Reply, ErrorCode> {
+        self.call(Self::partition_of(node, name), Ask::Request(request)).await
     }
 
-    pub async fn query(&self, node: &Node, group: &str, query: Query) -> Result<Reply, ErrorCode> {
-        self.call(Self::partition_of(node, group), Ask::Query(query)).await
+    pub async fn query(
+        &self,
+        node: &Node,
+        name: &str,
+        query: S::Query,
+    ) -> Result<S::Reply, ErrorCode> {
+        self.call(Self::partition_of(node, name), Ask::Query(query)).await
     }
 
-    /// Hands a request to its shard; what it answers may take as long as other members need.
+    /// Hands a request to its shard; what it answers may take as long as others need.
     ///
     /// # Errors
-    /// When no shard of this node serves the group.
+    /// When no shard of this node serves the name.
     pub async fn begin(
         &self,
         node: &Node,
-        group: &str,
-        request: Request,
-    ) -> Result<Owed, ErrorCode> {
-        self.send(Self::partition_of(node, group), Ask::Request(request)).await
+        name: &str,
+        request: S::Request,
+    ) -> Result<Owed<S::Reply>, ErrorCode> {
+        self.send(Self::partition_of(node, name), Ask::Request(request)).await
+    }
+
+    /// The same for a query.
+    ///
+    /// # Errors
+    /// When no shard of this node serves the name.
+    pub async fn begin_query(
+        &self,
+        node: &Node,
+        name: &str,
+        query: S::Query,
+    ) -> Result<Owed<S::Reply>, ErrorCode> {
+        self.send(Self::partition_of(node, name), Ask::Query(query)).await
+    }
+
+    /// A request to the shard of a partition.
+    ///
+    /// # Errors
+    /// What the shard says, or that none of this node serves it.
+    pub async fn request_at(
+        &self,
+        at: PartitionIndex,
+        request: S::Request,
+    ) -> Result<S::Reply, ErrorCode> {
+        self.call(Some(at), Ask::Request(request)).await
     }
 
     /// Asks every shard that this node leads and could load; a shard that is still loading is an error.
     ///
     /// # Errors
     /// When a shard cannot answer, other than by being gone.
-    pub async fn query_all(&self, query: &Query) -> Result<Vec<Reply>, ErrorCode> {
+    pub async fn query_all(&self, query: &S::Query) -> Result<Vec<S::Reply>, ErrorCode> {
         let mut led: Vec<PartitionIndex> = self.shards.read().keys().copied().collect();
         led.sort_unstable();
         let mut owed = Vec::with_capacity(led.len());
@@ -170,15 +215,19 @@ impl Coordinators {
     ///
     /// # Errors
     /// What the shard says, or that it is gone.
-    pub async fn answer(owed: Owed) -> Result<Reply, ErrorCode> {
+    pub async fn answer(owed: Owed<S::Reply>) -> Answered<S> {
         owed.await.map_err(|_| ErrorCode::NotCoordinator)?
     }
 
-    async fn call(&self, at: Option<PartitionIndex>, ask: Ask) -> Result<Reply, ErrorCode> {
+    async fn call(&self, at: Option<PartitionIndex>, ask: Ask<S>) -> Answered<S> {
         Self::answer(self.send(at, ask).await?).await
     }
 
-    async fn send(&self, at: Option<PartitionIndex>, ask: Ask) -> Result<Owed, ErrorCode> {
+    pub(super) async fn send(
+        &self,
+        at: Option<PartitionIndex>,
+        ask: Ask<S>,
+    ) -> Result<Owed<S::Reply>, ErrorCode> {
         let calls = match at.and_then(|at| self.shards.read().get(&at).map(Shard::calls)) {
             None => return Err(ErrorCode::NotCoordinator),
             Some(None) => return Err(ErrorCode::CoordinatorLoadInProgress),
@@ -189,7 +238,7 @@ impl Coordinators {
         Ok(owed)
     }
 
-    /// This node leads a partition of the offsets topic: its owner starts, and loads. One that runs goes on: while this node did
+    /// This node leads a partition of the topic: its owner starts, and loads. One that runs goes on: while this node did
     /// not follow ([`Self::resign`]), nobody else wrote to the log that it remembers.
     pub fn lead(&self, node: &Arc<Node>, partition: &Arc<Partition>, epoch: LeaderEpoch) {
         let index = partition.id().partition;
@@ -218,50 +267,36 @@ impl Coordinators {
         self.shards.write().clear();
     }
 
-    /// Offsets of topics that are gone are removed from every shard.
-    pub fn topics_deleted(&self, topics: Vec<DeletedTopic>) {
-        if !topics.is_empty() {
-            self.tell_all(&Request::TopicsDeleted(topics));
-        }
+    /// The ways to all owners, loaded or not.
+    pub(super) fn all_calls(&self) -> Vec<mpsc::Sender<Call<S>>> {
+        self.shards.read().values().map(|shard| shard.calls.clone()).collect()
     }
 
-    /// Groups that subscribe to these topics look at them again, at this version of the metadata or a later one.
-    pub fn topics_changed(&self, version: i64, topics: Arc<[Arc<str>]>, new: bool) {
-        if !topics.is_empty() {
-            let told = consumer::Request::MetadataChanged { version, topics, new };
-            self.tell_all(&Request::Consumer(told));
-        }
-    }
-
-    /// Every shard is told, again and again until it has taken note or is gone to another node, which tells its own.
-    fn tell_all(&self, request: &Request) {
-        for shard in self.shards.read().values() {
-            let (calls, request) = (shard.calls.clone(), request.clone());
-            self.runtime.spawn(async move {
-                loop {
-                    let (answer, reply) = oneshot::channel();
-                    let call = Call { ask: Ask::Request(request.clone()), answer };
-                    if calls.send(call).await.is_err() {
-                        return;
-                    }
-                    match reply.await {
-                        Ok(Ok(_)) | Ok(Err(ErrorCode::NotCoordinator)) | Err(_) => return,
-                        Ok(Err(_)) => tokio::time::sleep(TELL_AGAIN_AFTER).await,
-                    }
-                }
-            });
-        }
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 }
 
-/// Consumer groups are served: they are switched on, and the cluster has come far enough.
-pub fn serves_consumer_groups(node: &Node) -> bool {
-    let protocols = &node.config().group.coordinator_rebalance_protocols;
-    protocols.iter().any(|name| name == "consumer")
-        && node.image().features.level("group.version") > 0
+/// This node leads a partition in a new epoch: the coordinator of its topic, if there is one, begins.
+pub fn lead(node: &Arc<Node>, partition: &Arc<Partition>, epoch: LeaderEpoch) {
+    match &**partition.topic() {
+        OFFSETS_TOPIC => node.coordinators.lead(node, partition, epoch),
+        TRANSACTIONS_TOPIC => node.transactions.lead(node, partition, epoch),
+        _ => {}
+    }
 }
 
-impl Default for Coordinators {
+/// Whoever coordinates by this partition does not any more.
+pub fn resign(node: &Node, partition: &Partition) {
+    let at = partition.id().partition;
+    match &**partition.topic() {
+        OFFSETS_TOPIC => node.coordinators.resign(at),
+        TRANSACTIONS_TOPIC => node.transactions.resign(at),
+        _ => {}
+    }
+}
+
+impl<S: Hosted> Default for Coordinators<S> {
     fn default() -> Self {
         Self::new()
     }
@@ -279,7 +314,8 @@ mod tests {
         let status = Arc::new(Status::new(LeaderEpoch(3)));
         let (calls, inbox) = mpsc::channel(1);
         let (alive, _ended) = oneshot::channel();
-        let shard = Shard { status: Arc::clone(&status), calls, _alive: alive };
+        let shard =
+            Shard::<group::GroupShard> { status: Arc::clone(&status), calls, _alive: alive };
         assert!(shard.keeps(LeaderEpoch(4)), "also while it loads");
         assert_eq!(status.epoch(), LeaderEpoch(4));
         status.set_loaded(false);

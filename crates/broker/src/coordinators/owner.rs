@@ -8,39 +8,43 @@ use base::machine::ReplyId;
 use base::time::Now;
 use base::{MonoMs, Offset};
 use bytes::BytesMut;
-use coordinator::{Effect, Event, Linger, LogRecord, RuntimeConfig, ShardRuntime};
-use group::{GroupShard, Reply};
+use coordinator::{Effect, Event, Linger, LogRecord, Producer, RuntimeConfig, ShardRuntime};
 use protocol::ErrorCode;
 use records::{BatchBuilder, Compression};
+use storage::log::VerificationGuard;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Ask, Call, Status, WeakNode, view};
+use super::{Answered, Ask, Call, Hosted, Settings, Status, WeakNode, view};
 use crate::clock::Clock;
 use crate::node::Node;
-use crate::partitions::{Partition, Written};
+use crate::partitions::{AppendFailure, Appended, Partition, TxnMarker, Written};
 
 /// Calls taken before what they decided is appended.
 const CALLS_PER_APPEND: usize = 500;
 const WAIT_MS_MAX: u64 = 60_000;
 
-type Answer = oneshot::Sender<Result<Reply, ErrorCode>>;
+/// Of every batch of a coordinator: nobody checks the sequences of its producers.
+const FIRST_SEQUENCE: i32 = 0;
 
-pub(super) struct Owner {
+pub(super) struct Owner<S: Hosted> {
     node: WeakNode,
     partition: Arc<Partition>,
     status: Arc<Status>,
-    runtime: ShardRuntime<GroupShard>,
-    view: view::Current,
-    owed: HashMap<ReplyId, Answer>,
+    runtime: ShardRuntime<S>,
+    view: view::Current<S>,
+    owed: HashMap<ReplyId, oneshot::Sender<Answered<S>>>,
+    /// What requests that write in transactions came with, until they are answered.
+    guards: HashMap<ReplyId, VerificationGuard>,
+    markers: HashMap<ReplyId, TxnMarker>,
     next_id: u64,
     /// Appends that replicas have not confirmed, in the order of the log.
     uncommitted: VecDeque<(Offset, oneshot::Receiver<Written>)>,
 }
 
 /// What wakes an owner.
-enum Woken {
-    Call(Call),
+enum Woken<S: Hosted> {
+    Call(Call<S>),
     Committed,
     /// Replication gave up: the partition moved, or time is over.
     CommitFailed,
@@ -48,16 +52,18 @@ enum Woken {
     Ended,
 }
 
-impl Owner {
+impl<S: Hosted> Owner<S> {
     pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>, status: Arc<Status>) -> Self {
         let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
         Self {
             node: Arc::downgrade(node),
             partition,
             status,
-            runtime: ShardRuntime::new(GroupShard::default(), config),
+            runtime: ShardRuntime::new(S::default(), config),
             view: view::Current::new(node),
             owed: HashMap::new(),
+            guards: HashMap::new(),
+            markers: HashMap::new(),
             next_id: 0,
             uncommitted: VecDeque::new(),
         }
@@ -66,7 +72,7 @@ impl Owner {
     /// Until the partition is led elsewhere or the node ends.
     pub(super) async fn run(
         mut self,
-        mut inbox: mpsc::Receiver<Call>,
+        mut inbox: mpsc::Receiver<Call<S>>,
         mut ended: oneshot::Receiver<()>,
     ) {
         let Some(node) = self.node.upgrade() else { return };
@@ -77,7 +83,7 @@ impl Owner {
         self = match tokio::task::spawn_blocking(move || self.load()).await {
             Ok(owner) => owner,
             Err(panic) => {
-                error!("a shard of the offsets topic could not be loaded: {panic}");
+                error!("a shard of {} could not be loaded: {panic}", S::TOPIC);
                 return;
             }
         };
@@ -123,9 +129,9 @@ impl Owner {
     async fn wait(
         &mut self,
         clock: Clock,
-        inbox: &mut mpsc::Receiver<Call>,
+        inbox: &mut mpsc::Receiver<Call<S>>,
         ended: &mut oneshot::Receiver<()>,
-    ) -> Woken {
+    ) -> Woken<S> {
         let ms = self.runtime.deadline().since(clock.mono()).min(WAIT_MS_MAX);
         let committed = async {
             match self.uncommitted.front_mut() {
@@ -144,17 +150,27 @@ impl Owner {
         }
     }
 
-    fn call(&mut self, node: &Node, call: Call) {
+    fn call(&mut self, node: &Arc<Node>, call: Call<S>) {
         self.next_id += 1;
         let id = ReplyId(self.next_id);
         self.owed.insert(id, call.answer);
         match call.ask {
             Ask::Request(request) => self.step(node, Event::Request { id, request }),
             Ask::Query(query) => self.step(node, Event::Query { id, query }),
+            Ask::InTransaction { request, producer, guard } => {
+                self.guards.extend(guard.map(|guard| (id, guard)));
+                self.step(node, Event::InTransaction { id, producer, request });
+            }
+            Ask::EndTransaction { marker, reply } => {
+                self.markers.insert(id, marker);
+                let producer = producer(&marker);
+                let commit = marker.end.commit;
+                self.step(node, Event::EndTransaction { id, producer, commit, reply });
+            }
         }
     }
 
-    fn step(&mut self, node: &Node, event: Event<GroupShard>) {
+    fn step(&mut self, node: &Arc<Node>, event: Event<S>) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
@@ -167,36 +183,62 @@ impl Owner {
 
     fn execute(
         &mut self,
-        node: &Node,
-        effect: Effect<Reply>,
-        events: &mut VecDeque<Event<GroupShard>>,
+        node: &Arc<Node>,
+        effect: Effect<S::Reply, S::Duty>,
+        events: &mut VecDeque<Event<S>>,
     ) {
         match effect {
             // The owner loads before it serves.
             Effect::Load { .. } => {}
-            Effect::Append { records } => match self.append(node, &records) {
-                Ok((first, last, committed)) => {
-                    node.note_appended();
-                    events.push_back(Event::Appended { first, last });
-                    match committed {
-                        Some(waiting) => self.uncommitted.push_back((last.plus(1), waiting)),
-                        None => events.push_back(Event::HighWatermark { to: last.plus(1) }),
-                    }
-                }
-                Err(error) => events.push_back(Event::AppendFailed { error }),
-            },
-            Effect::Reply { id, reply } => {
-                if let Some(answer) = self.owed.remove(&id) {
-                    // Who asked may have gone.
-                    let _gone = answer.send(reply);
-                }
+            Effect::Append { records, transaction } => {
+                let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+                let appended = self.append(node, &records, transaction);
+                self.appended(node, appended, count, events);
             }
-            Effect::Duty(none) => match none {},
+            Effect::AppendMarker { id } => {
+                let appended = self.append_marker(node, id);
+                self.appended(node, appended, 1, events);
+            }
+            Effect::Reply { id, reply } => self.answer(id, reply),
+            Effect::Duty(duty) => {
+                S::carry_out(node, self.partition.id().partition, self.status.epoch(), duty);
+            }
             Effect::FailAll { error } => {
+                S::forget_duties(node, self.partition.id().partition);
+                (self.guards, self.markers) = (HashMap::new(), HashMap::new());
                 for (_, answer) in self.owed.drain() {
+                    // Who asked may have gone.
                     let _gone = answer.send(Err(error));
                 }
             }
+        }
+    }
+
+    fn answer(&mut self, id: ReplyId, reply: Answered<S>) {
+        self.guards.remove(&id);
+        self.markers.remove(&id);
+        if let Some(answer) = self.owed.remove(&id) {
+            let _gone = answer.send(reply);
+        }
+    }
+
+    fn appended(
+        &mut self,
+        node: &Node,
+        appended: Result<Appended, ErrorCode>,
+        count: i64,
+        events: &mut VecDeque<Event<S>>,
+    ) {
+        let Appended { first_offset: first, committed, .. } = match appended {
+            Ok(appended) => appended,
+            Err(error) => return events.push_back(Event::AppendFailed { error }),
+        };
+        node.note_appended();
+        let end = first.plus(count);
+        events.push_back(Event::Appended { first, last: end.plus(-1) });
+        match committed {
+            Some(waiting) => self.uncommitted.push_back((end, waiting)),
+            None => events.push_back(Event::HighWatermark { to: end }),
         }
     }
 
@@ -204,22 +246,37 @@ impl Owner {
         &self,
         node: &Node,
         records: &[LogRecord],
-    ) -> Result<(Offset, Offset, Option<oneshot::Receiver<Written>>), ErrorCode> {
+        transaction: Option<(ReplyId, Producer)>,
+    ) -> Result<Appended, ErrorCode> {
         let now = node.clock.now();
-        let bytes = encode(node, records, now).map_err(|fault| {
-            warn!("records of a group cannot be written: {fault}");
+        let settings = S::settings(&node.config());
+        let producer = transaction.map(|(_, producer)| producer);
+        let bytes = encode(settings.compression, records, producer, now).map_err(|fault| {
+            warn!(partition = %self.name(), "records cannot be written: {fault}");
             ErrorCode::UnknownServerError
         })?;
-        let timeout_ms = u64::try_from(node.config().offsets.commit_timeout_ms).unwrap_or(0);
-        let deadline: MonoMs = now.mono.plus_ms(timeout_ms);
-        let appended =
-            self.partition.append_as_coordinator(bytes, self.status.epoch(), now, deadline);
-        let appended = appended.map_err(|fault| {
-            warn!(partition = %self.name(), "append failed: {fault}");
-            fault.code()
-        })?;
-        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        Ok((appended.first_offset, appended.first_offset.plus(count - 1), appended.committed))
+        let guard = transaction.and_then(|(id, _)| self.guards.get(&id).copied());
+        let (epoch, deadline) = (self.status.epoch(), self.deadline(&settings, now));
+        let appended = self.partition.append_as_coordinator(bytes, epoch, guard, now, deadline);
+        appended.map_err(|failure| self.append_failed(&failure))
+    }
+
+    fn append_marker(&self, node: &Node, id: ReplyId) -> Result<Appended, ErrorCode> {
+        let marker = self.markers.get(&id).ok_or(ErrorCode::UnknownServerError)?;
+        let now = node.clock.now();
+        let settings = S::settings(&node.config());
+        let (epoch, deadline) = (self.status.epoch(), self.deadline(&settings, now));
+        let appended = self.partition.append_marker(marker, epoch, now, deadline);
+        appended.map_err(|failure| self.append_failed(&failure))
+    }
+
+    fn deadline(&self, settings: &Settings, now: Now) -> MonoMs {
+        now.mono.plus_ms(settings.append_timeout_ms)
+    }
+
+    fn append_failed(&self, failure: &AppendFailure) -> ErrorCode {
+        warn!(partition = %self.name(), "append failed: {failure}");
+        failure.code()
     }
 
     /// Replays the partition's log from its start.
@@ -228,10 +285,9 @@ impl Owner {
         let started = node.clock.mono();
         let event = match self.read_all(&node) {
             Ok((end, high_watermark)) => {
-                let (ms, groups) =
-                    (node.clock.mono().since(started), self.runtime.tip().groups().size());
-                if groups > 0 {
-                    info!(partition = %self.name(), groups, ms, "groups loaded");
+                let (ms, count) = (node.clock.mono().since(started), self.runtime.tip().size());
+                if count > 0 {
+                    info!(partition = %self.name(), count, ms, "{} loaded", S::WHAT);
                 }
                 // What its predecessor wrote last is committed once the replicas follow this leader.
                 let awaited = self.partition.committed(end);
@@ -239,7 +295,7 @@ impl Owner {
                 Event::Loaded { end, high_watermark }
             }
             Err(fault) => {
-                error!(partition = %self.name(), "the groups cannot be loaded: {fault}");
+                error!(partition = %self.name(), "the {} cannot be loaded: {fault}", S::WHAT);
                 Event::LoadFailed
             }
         };
@@ -249,7 +305,7 @@ impl Owner {
     }
 
     fn read_all(&mut self, node: &Node) -> Result<(Offset, Offset), String> {
-        let read_bytes = u32::try_from(node.config().offsets.load_buffer_size).unwrap_or(1);
+        let read_bytes = S::settings(&node.config()).load_bytes;
         let (mut at, end, high_watermark) = self
             .partition
             .with_log(|log| (log.start_offset(), log.end_offset(), log.high_watermark()));
@@ -267,10 +323,7 @@ impl Owner {
     }
 
     fn take_over_config(&mut self, node: &Node) {
-        let linger = match u64::try_from(node.config().group.coordinator_append_linger_ms) {
-            Ok(ms) => Linger::Ms(ms),
-            Err(_negative) => Linger::Adaptive,
-        };
+        let linger: Linger = S::settings(&node.config()).linger;
         let batch_bytes_max = self.partition.settings().validation.max_message_bytes;
         self.runtime.set_config(RuntimeConfig { linger, batch_bytes_max });
     }
@@ -280,10 +333,21 @@ impl Owner {
     }
 }
 
-/// One batch, with the codec of `offsets.topic.compression.codec`.
-fn encode(node: &Node, records: &[LogRecord], now: Now) -> Result<BytesMut, String> {
-    let id = u8::try_from(node.config().offsets.topic_compression_codec).unwrap_or(0);
-    let mut builder = BatchBuilder::new(Compression::from_id(id).unwrap_or(Compression::None));
+fn producer(marker: &TxnMarker) -> Producer {
+    Producer { id: marker.producer_id, epoch: marker.producer_epoch }
+}
+
+/// One batch, which is part of a transaction where there is a producer.
+fn encode(
+    compression: Compression,
+    records: &[LogRecord],
+    producer: Option<Producer>,
+    now: Now,
+) -> Result<BytesMut, String> {
+    let mut builder = BatchBuilder::new(compression);
+    if let Some(producer) = producer {
+        builder = builder.producer(producer.id, producer.epoch, FIRST_SEQUENCE).transactional();
+    }
     for record in records {
         builder
             .append(now.wall.0, Some(&record.key), record.value.as_deref(), &[])

@@ -3,10 +3,13 @@
 //! v5 answers the log's start, v7 allows zstd, v8 adds record errors and a message, v10 the current leader where this node is not it
 //! (KIP-951), v13 names topics by id. acks=0 has no response; an error then closes the connection, as the only way to tell.
 //!
+//! Records of a transaction are appended once its coordinator knows of it (KIP-890): up to v11 the client has told it before, from v12 on
+//! this node does.
+//!
 //! The appends are the ordered part of the request; waiting for acks=all is not, the connection goes on meanwhile. The records
 //! stay in the frame: each partition's slice is validated, given its offsets and written in place.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base::{TopicId, TopicIdPartition};
@@ -18,7 +21,7 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use records::validate::check_produce;
-use records::{AppendFault, Batches, RecordsError};
+use records::{AppendFault, RecordsError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
@@ -26,8 +29,10 @@ use crate::authorizer::{Operation, Resource};
 use crate::leaders::produce::{current_leader, node_endpoints};
 use crate::node::Node;
 use crate::partitions::{AppendFailure, Appended, Written};
+use crate::produce::{Parts, TopicPart};
 use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 use crate::topics::is_internal;
+use crate::transactions::{self, Verdict, Verdicts};
 
 pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run: Run::Takes(run) };
 
@@ -35,19 +40,7 @@ pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Produce, run: Run:
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
-    Box::pin(async move { produce(context, frame) })
-}
-
-/// One partition of the request; the records are `range` of the frame's body.
-struct Part {
-    index: i32,
-    range: Option<(usize, usize)>,
-}
-
-struct TopicPart {
-    name: Option<String>,
-    id: TopicId,
-    parts: Vec<Part>,
+    Box::pin(produce(context, frame))
 }
 
 /// What is owed for one partition: at `topics[topic].partition_responses[partition]`.
@@ -61,46 +54,23 @@ struct Owed {
 type Response = ProduceResponse<'static>;
 type PartitionResponse = PartitionProduceResponse<'static>;
 
-fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
+async fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     let request: ProduceRequest<'_> = match context.decode(&frame) {
         Ok(request) => request,
         Err(closing) => return closing,
     };
     let acks = request.acks;
     let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
-    let transactional_id = request.transactional_id.map(|id| id.into_owned());
-    let topics: Vec<TopicPart> = request
-        .topic_data
-        .into_iter()
-        .map(|topic| TopicPart {
-            name: (context.version < 13).then(|| topic.name.into_owned()),
-            id: topic.topic_id,
-            parts: topic
-                .partition_data
-                .into_iter()
-                .map(|data| {
-                    let records = data.records.as_ref().and_then(protocol::Records::bytes);
-                    // Records are a slice of the frame: their place in it is what is kept.
-                    let place = records.and_then(|records| frame.place_of(records));
-                    let range = place.map(|place| (place.start, place.len()));
-                    Part { index: data.index, range }
-                })
-                .collect(),
-        })
-        .collect();
-    let topics = without_repetitions(topics);
-    let refused = if let Some(id) = &transactional_id
-        && !context.allows(Operation::Write, Resource::TransactionalId(id))
-    {
-        Some(ErrorCode::TransactionalIdAuthorizationFailed)
-    } else if transactional_id.is_none() && has_transactional_batch(&topics, &frame.bytes) {
-        // KIP-98 by the batch, not by the request's word alone (CVE-2018-17196).
-        Some(ErrorCode::TransactionalIdAuthorizationFailed)
-    } else if !(-1..=1).contains(&acks) {
-        Some(ErrorCode::InvalidRequiredAcks)
-    } else {
-        None
-    };
+    let transactional_id = request.transactional_id.as_deref().map(str::to_owned);
+    let parts = Parts::of(request, context.version, &frame);
+    let mut refused = refusal(&context, acks, transactional_id.as_deref(), &parts, &frame.bytes);
+    let mut verdicts = Verdicts::new();
+    if let (Some(id), None) = (&transactional_id, refused) {
+        match transactions::verify_produce(&context, id, &parts, &frame.bytes, timeout_ms).await {
+            Ok(told) => verdicts = told,
+            Err(error) => refused = Some(error),
+        }
+    }
 
     let mut appending = Appending {
         context: &context,
@@ -109,12 +79,13 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
         all: acks == -1,
         now: context.node.clock.now(),
         timeout_ms,
+        verdicts,
         owed: Vec::new(),
         elsewhere: false,
         failed: false,
     };
     let mut response = Response::default();
-    for topic in topics {
+    for topic in parts.topics {
         let answered = appending.topic(topic, refused, response.responses.len());
         response.responses.push(answered);
     }
@@ -135,29 +106,21 @@ fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     Handled::Later(Box::pin(wait(context, response, owed, timeout_ms)))
 }
 
-/// Of a partition that is named twice the last one counts, and a topic without partitions is not answered: Kafka keeps them in
-/// a map by partition.
-fn without_repetitions(mut topics: Vec<TopicPart>) -> Vec<TopicPart> {
-    let mut seen = HashSet::new();
-    let named = topics.iter().flat_map(|topic| {
-        topic.parts.iter().map(|part| (topic.name.as_deref(), topic.id, part.index))
-    });
-    let keys: Vec<_> = named.collect();
-    let mut kept: Vec<bool> = keys.into_iter().rev().map(|key| seen.insert(key)).collect();
-    for topic in &mut topics {
-        topic.parts.retain(|_| kept.pop().unwrap_or(true));
+/// Why nothing of the request is appended.
+fn refusal(
+    context: &RequestContext,
+    acks: i16,
+    transactional_id: Option<&str>,
+    parts: &Parts,
+    frame: &[u8],
+) -> Option<ErrorCode> {
+    // KIP-98 by the batch, not by the request's word alone (CVE-2018-17196).
+    let allowed = transactional_id
+        .is_some_and(|id| context.allows(Operation::Write, Resource::TransactionalId(id)));
+    if !allowed && parts.are_transactional(frame) {
+        return Some(ErrorCode::TransactionalIdAuthorizationFailed);
     }
-    topics.retain(|topic| !topic.parts.is_empty());
-    topics
-}
-
-/// Whether any batch claims to be part of a transaction.
-fn has_transactional_batch(topics: &[TopicPart], frame: &[u8]) -> bool {
-    let mut ranges = topics.iter().flat_map(|topic| &topic.parts).filter_map(|part| part.range);
-    ranges.any(|(at, len)| {
-        let records = frame.get(at..at + len).unwrap_or_default();
-        Batches::new(records).flatten().any(|batch| batch.is_transactional())
-    })
+    (!(-1..=1).contains(&acks)).then_some(ErrorCode::InvalidRequiredAcks)
 }
 
 struct Appending<'a> {
@@ -168,6 +131,8 @@ struct Appending<'a> {
     all: bool,
     now: base::time::Now,
     timeout_ms: u64,
+    /// Of partitions with records of transactions.
+    verdicts: Verdicts,
     owed: Vec<Owed>,
     /// Some partition is led by another node.
     elsewhere: bool,
@@ -202,7 +167,9 @@ impl Appending<'_> {
         for part in topic.parts {
             let records = part.range.map(|(at, len)| self.take(at, len));
             let answered = match (error, records) {
-                (Some(error), _) => failure(part.index, error),
+                (Some(error), _) => {
+                    PartitionResponse { error_message: words(error), ..failure(part.index, error) }
+                }
                 (None, None) => failure(part.index, ErrorCode::InvalidRecord),
                 (None, Some(records)) => {
                     let place = (position, partition_responses.len());
@@ -250,10 +217,6 @@ impl Appending<'_> {
                 ..failure(index, fault.error_code())
             };
         }
-        if Batches::new(&records).flatten().any(|batch| batch.is_transactional()) {
-            // Transactions are begun at a coordinator, which this node does not have yet: none can be open.
-            return failure(index, ErrorCode::InvalidTxnState);
-        }
         if is_internal(name) && self.context.client_id.as_deref() != Some(ADMIN_CLIENT_ID) {
             return failure(index, ErrorCode::InvalidTopicException);
         }
@@ -267,9 +230,24 @@ impl Appending<'_> {
             self.elsewhere = true;
             return not_leader(node, id);
         };
+        let guard = match self.verdicts.remove(&(topic_id, index)) {
+            None => None,
+            Some(Verdict::Append(guard)) => guard,
+            Some(Verdict::Refused { error: ErrorCode::NotLeaderOrFollower, .. }) => {
+                self.elsewhere = true;
+                return not_leader(node, id);
+            }
+            Some(Verdict::Refused { error, message }) => {
+                debug!(partition = %shown, error = error.name(), "not part of the transaction");
+                return PartitionResponse {
+                    error_message: message.map(Into::into),
+                    ..failure(index, error)
+                };
+            }
+        };
         let deadline = self.now.mono.plus_ms(self.timeout_ms);
         let (all, now) = (self.all, self.now);
-        let append = || partition.append(records, all, now, deadline);
+        let append = || partition.append(records, all, guard, now, deadline);
         let appended = if partition.settings().flushes_by_count() {
             // The append waits for the disk: other connections move to other threads meanwhile.
             tokio::task::block_in_place(append)
@@ -337,6 +315,12 @@ impl Appending<'_> {
     }
 }
 
+/// Kafka has words for one of the errors of a whole request.
+fn words(error: ErrorCode) -> Option<Cow<'static, str>> {
+    let words = "Transactional records contained more than one producer ID";
+    (error == ErrorCode::InvalidProducerIdMapping).then_some(Cow::Borrowed(words))
+}
+
 fn failure(index: i32, error: ErrorCode) -> PartitionResponse {
     PartitionResponse {
         index,
@@ -368,9 +352,9 @@ async fn wait(
     for Owed { topic, partition, id, committed } in owed {
         let error = match tokio::time::timeout_at(deadline, committed).await {
             Ok(Ok(Written::Committed)) => continue,
-            Ok(Ok(Written::TooFewReplicas)) => ErrorCode::NotEnoughReplicasAfterAppend,
+            Ok(Ok(written)) => written.error(),
             Ok(Err(_closed)) => ErrorCode::NotLeaderOrFollower,
-            Ok(Ok(Written::TimedOut)) | Err(_) => ErrorCode::RequestTimedOut,
+            Err(_late) => ErrorCode::RequestTimedOut,
         };
         let topic = response.responses.get_mut(topic)?;
         let answer = topic.partition_responses.get_mut(partition)?;

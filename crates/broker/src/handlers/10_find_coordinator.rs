@@ -1,18 +1,20 @@
 //! FindCoordinator (10), versions 0-6: which broker coordinates a group, a transactional id or a share partition.
 //!
 //! v1 adds the type of key, v4 several keys in one request, v6 share partitions. Groups are coordinated by the leaders of the
-//! partitions of `__consumer_offsets`, which is created when it is asked for first. Transactions and share partitions have no
-//! coordinators yet: COORDINATOR_NOT_AVAILABLE, what Kafka says while its own are not ready.
+//! partitions of `__consumer_offsets`, transactional ids by those of `__transaction_state`; the topics are created when they are asked
+//! for first. Share partitions have no coordinators yet: COORDINATOR_NOT_AVAILABLE, what Kafka says while its own are not ready.
 
 use std::sync::Arc;
 
 use base::NodeId;
+use group::GroupShard;
 use protocol::ErrorCode;
 use protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use transaction::TransactionShard;
 
 use crate::authorizer::{Operation, Resource};
-use crate::coordinators::{Coordinators, OFFSETS_TOPIC};
+use crate::coordinators::{Coordinators, Hosted};
 use crate::request::RequestContext;
 use crate::topics::auto_create;
 
@@ -55,7 +57,8 @@ async fn find(context: &RequestContext, kind: i8, key: &str) -> Coordinator<'sta
     let row = Coordinator { key: key.to_owned().into(), ..Default::default() };
     let found = match refusal(context.version, kind, key, allowed) {
         Some(error) => Err(error),
-        None => group_coordinator(context, key).await,
+        None if kind == TRANSACTION => coordinator::<TransactionShard>(context, key).await,
+        None => coordinator::<GroupShard>(context, key).await,
     };
     match found {
         Ok((id, host, port)) => Coordinator {
@@ -77,18 +80,19 @@ async fn find(context: &RequestContext, kind: i8, key: &str) -> Coordinator<'sta
     }
 }
 
-/// The leader of the group's partition of the offsets topic, on the asker's listener.
-async fn group_coordinator(
+/// The leader of the key's partition of the coordinator's topic, on the asker's listener.
+async fn coordinator<S: Hosted>(
     context: &RequestContext,
-    group: &str,
+    key: &str,
 ) -> Result<(NodeId, Arc<str>, u16), ErrorCode> {
     let node = &context.node;
-    if Coordinators::partition_of(node, group).is_none() {
-        auto_create(context, &[(0, OFFSETS_TOPIC.to_owned())]).await;
+    let partition = || Coordinators::<S>::partition_of(node, key);
+    if partition().is_none() {
+        auto_create(context, &[(0, S::TOPIC.to_owned())]).await;
     }
-    let at = Coordinators::partition_of(node, group).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let at = partition().ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let image = node.image();
-    let topic = image.topics.by_name(OFFSETS_TOPIC);
+    let topic = image.topics.by_name(S::TOPIC);
     let partition = topic.and_then(|topic| image.topics.partition(topic.id, at));
     let leader = partition.and_then(|partition| image.cluster.broker(partition.leader));
     let alive = leader.filter(|broker| !broker.fenced);
@@ -106,8 +110,8 @@ fn refusal(version: i16, kind: i8, key: &str, allowed: bool) -> Option<ErrorCode
         TRANSACTION if !allowed => ErrorCode::TransactionalIdAuthorizationFailed,
         SHARE if !allowed => ErrorCode::ClusterAuthorizationFailed,
         SHARE if !is_share_key(key) => ErrorCode::InvalidRequest,
-        GROUP => return None,
-        TRANSACTION | SHARE => ErrorCode::CoordinatorNotAvailable,
+        GROUP | TRANSACTION => return None,
+        SHARE => ErrorCode::CoordinatorNotAvailable,
         _ => ErrorCode::InvalidRequest,
     };
     Some(error)
@@ -132,7 +136,7 @@ mod tests {
             (1, GROUP, "g", true, ErrorCode::None),
             (4, GROUP, "", true, ErrorCode::None),
             (4, GROUP, "g", false, ErrorCode::GroupAuthorizationFailed),
-            (6, TRANSACTION, "t", true, ErrorCode::CoordinatorNotAvailable),
+            (6, TRANSACTION, "t", true, ErrorCode::None),
             (6, TRANSACTION, "t", false, ErrorCode::TransactionalIdAuthorizationFailed),
             (5, SHARE, share, true, ErrorCode::InvalidRequest),
             (6, SHARE, share, true, ErrorCode::CoordinatorNotAvailable),

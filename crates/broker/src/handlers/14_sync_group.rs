@@ -11,7 +11,7 @@ use protocol::messages::sync_group_response::SyncGroupResponse;
 use protocol::{ApiKey, ErrorCode};
 
 use crate::authorizer::{Operation, Resource};
-use crate::coordinators::Coordinators;
+use crate::coordinators::GroupCoordinators;
 use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 
 pub const HANDLER: Handler = Handler { api: ApiKey::SyncGroup, run: Run::Takes(run) };
@@ -37,7 +37,7 @@ async fn handle(context: Arc<RequestContext>, frame: Frame) -> Handled {
     match context.node.coordinators.begin(&context.node, &group, ask).await {
         Err(error) => context.respond(&failed(error)),
         Ok(owed) => Handled::Later(Box::pin(async move {
-            let response = match Coordinators::answer(owed).await {
+            let response = match GroupCoordinators::answer(owed).await {
                 Ok(Reply::Classic(classic::Reply::SyncGroup(response))) => response,
                 Ok(_) => failed(ErrorCode::UnknownServerError),
                 Err(error) => failed(error),

@@ -4,6 +4,10 @@ use protocol::{ApiKey, Listener};
 
 use crate::request::Handler;
 
+#[path = "25_add_offsets_to_txn.rs"]
+mod add_offsets_to_txn;
+#[path = "24_add_partitions_to_txn.rs"]
+mod add_partitions_to_txn;
 #[path = "80_add_raft_voter.rs"]
 mod add_raft_voter;
 #[path = "67_allocate_producer_ids.rs"]
@@ -54,10 +58,14 @@ mod describe_producers;
 mod describe_quorum;
 #[path = "75_describe_topic_partitions.rs"]
 mod describe_topic_partitions;
+#[path = "65_describe_transactions.rs"]
+mod describe_transactions;
 #[path = "43_elect_leaders.rs"]
 mod elect_leaders;
 #[path = "54_end_quorum_epoch.rs"]
 mod end_quorum_epoch;
+#[path = "26_end_txn.rs"]
+mod end_txn;
 #[path = "58_envelope.rs"]
 mod envelope;
 #[path = "01_fetch.rs"]
@@ -84,6 +92,8 @@ mod list_groups;
 mod list_offsets;
 #[path = "46_list_partition_reassignments.rs"]
 mod list_partition_reassignments;
+#[path = "66_list_transactions.rs"]
+mod list_transactions;
 #[path = "03_metadata.rs"]
 mod metadata;
 #[path = "08_offset_commit.rs"]
@@ -100,6 +110,8 @@ mod produce;
 mod remove_raft_voter;
 #[path = "14_sync_group.rs"]
 mod sync_group;
+#[path = "28_txn_offset_commit.rs"]
+mod txn_offset_commit;
 #[path = "64_unregister_broker.rs"]
 mod unregister_broker;
 #[path = "94_unregister_controller.rs"]
@@ -110,6 +122,8 @@ mod update_features;
 mod update_raft_voter;
 #[path = "52_vote.rs"]
 mod vote;
+#[path = "27_write_txn_markers.rs"]
+mod write_txn_markers;
 
 static HANDLERS: &[Handler] = &[
     produce::HANDLER,
@@ -130,6 +144,11 @@ static HANDLERS: &[Handler] = &[
     delete_topics::HANDLER,
     delete_records::HANDLER,
     init_producer_id::HANDLER,
+    add_partitions_to_txn::HANDLER,
+    add_offsets_to_txn::HANDLER,
+    end_txn::HANDLER,
+    write_txn_markers::HANDLER,
+    txn_offset_commit::HANDLER,
     offset_for_leader_epoch::HANDLER,
     describe_configs::HANDLER,
     alter_configs::HANDLER,
@@ -151,6 +170,8 @@ static HANDLERS: &[Handler] = &[
     fetch_snapshot::HANDLER,
     describe_cluster::HANDLER,
     describe_producers::HANDLER,
+    describe_transactions::HANDLER,
+    list_transactions::HANDLER,
     broker_registration::HANDLER,
     broker_heartbeat::HANDLER,
     unregister_broker::HANDLER,

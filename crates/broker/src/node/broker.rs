@@ -78,6 +78,7 @@ impl Broker {
     /// Ends what it does beside requests.
     pub async fn stop(self, node: &Node) {
         node.coordinators.stop();
+        node.transactions.stop();
         node.replicas.stop();
         self.upkeep.abort();
         if let Err(error) = self.upkeep.await

@@ -60,6 +60,7 @@ pub fn producers(config: &BrokerConfig) -> ProducerConfig {
     ProducerConfig {
         id_expiration_ms: config.transaction.producer_id_expiration_ms.into(),
         max_transaction_timeout_ms: config.transaction.max_timeout_ms.into(),
+        verify_transactions: config.transaction.partition_verification_enable,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::apply::BrokerPublisher;
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_bytes};
 use crate::configs;
-use crate::coordinators::Coordinators;
+use crate::coordinators::{GroupCoordinators, TransactionCoordinators};
 use crate::fetch::session::Sessions;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::Peers;
@@ -39,6 +39,7 @@ use crate::producer_ids::ProducerIds;
 use crate::quorum::ControllerHandle;
 use crate::replicas::Replicas;
 use crate::road::ControllerRoad;
+use crate::transactions::{MarkerSender, Verifier};
 
 use broker::Broker;
 pub use error::StartError;
@@ -67,7 +68,10 @@ pub struct Node {
     pub logs: LogManager,
     pub fetch_sessions: Mutex<Sessions>,
     pub producer_ids: ProducerIds,
-    pub(crate) coordinators: Coordinators,
+    pub(crate) coordinators: GroupCoordinators,
+    pub(crate) transactions: TransactionCoordinators,
+    pub(crate) verifier: Verifier,
+    pub(crate) markers: MarkerSender,
     pub(crate) assignments: assign::Assignments,
     /// As given at the start.
     pub static_config: BrokerConfig,

@@ -27,7 +27,7 @@ use super::registration::Registration;
 use super::{Node, RunningNode, StartError, listeners, logs, quorum};
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_uuid};
-use crate::coordinators::Coordinators;
+use crate::coordinators::{GroupCoordinators, TransactionCoordinators};
 use crate::fetch::session::Sessions;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::{Peers, PeersConfig};
@@ -36,6 +36,7 @@ use crate::quorum::{ControllerHandle, Machine, Network, NoController, QuorumConf
 use crate::replicas::Replicas;
 use crate::request::NodeService;
 use crate::road::ControllerRoad;
+use crate::transactions::{MarkerSender, Verifier};
 
 /// How long the registration of this node's own active controller may keep the start waiting.
 const REGISTRATION_MAX: Duration = Duration::from_secs(5);
@@ -170,7 +171,10 @@ fn make_node(
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),
         producer_ids: ProducerIds::default(),
-        coordinators: Coordinators::new(),
+        coordinators: GroupCoordinators::new(),
+        transactions: TransactionCoordinators::new(),
+        verifier: Verifier::new(),
+        markers: MarkerSender::new(),
         assignments: Assignments::default(),
         config: ArcSwap::from_pointee(config.clone()),
         static_config: config,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use base::time::Now;
-use base::{LeaderEpoch, MonoMs, Offset, WallMs};
+use base::{LeaderEpoch, MonoMs, Offset, ProducerEpoch, ProducerId, WallMs};
 use bytes::BytesMut;
 use protocol::ErrorCode;
-use records::AppendFault;
+use records::control::EndTxnMarker;
 use records::validate::{ValidationConfig, prepare};
+use records::{AppendFault, BuildError};
 use replication::Event;
-use storage::log::AppendOrigin;
+use storage::log::{AppendOrigin, Appender, VerificationGuard, Verify};
 use tokio::sync::oneshot;
 
 use super::partition::{Partition, PartitionFailure, Written};
@@ -33,6 +34,8 @@ pub enum AppendFailure {
     Batch(#[from] AppendFault),
     #[error("fewer in-sync replicas than min.insync.replicas")]
     NotEnoughReplicas,
+    #[error("the marker cannot be written: {0}")]
+    Marker(#[from] BuildError),
     #[error(transparent)]
     Partition(#[from] PartitionFailure),
 }
@@ -42,6 +45,7 @@ impl AppendFailure {
         match self {
             Self::Batch(fault) => fault.error_code(),
             Self::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+            Self::Marker(_) => ErrorCode::UnknownServerError,
             Self::Partition(failure) => failure.code(),
         }
     }
@@ -63,25 +67,47 @@ impl AppendFailure {
     }
 }
 
-/// Who appends.
+/// How an append is done.
 struct How {
-    origin: AppendOrigin,
+    appender: Appender,
     /// The epoch the appender leads in, or none.
     epoch: LeaderEpoch,
     all: bool,
 }
 
+/// The end of a transaction, as its coordinator has decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TxnMarker {
+    pub producer_id: ProducerId,
+    pub producer_epoch: ProducerEpoch,
+    pub end: EndTxnMarker,
+    /// By whose rules the epoch is checked.
+    pub transaction_version: i16,
+}
+
+impl TxnMarker {
+    /// As a batch that gets its offset later.
+    fn batch(&self, now: WallMs) -> Result<BytesMut, BuildError> {
+        let (id, epoch) = (self.producer_id, self.producer_epoch);
+        let bytes = self.end.batch(Offset::ZERO, LeaderEpoch::NONE, now.0, id, epoch)?;
+        Ok(BytesMut::from(&bytes[..]))
+    }
+}
+
 impl Partition {
     /// Validates outside the lock, then assigns offsets, checks the producer's state and writes under it. `all` is acks=all;
-    /// then the answer may have to wait, at most until `deadline`.
+    /// then the answer may have to wait, at most until `deadline`. The first records of a transaction come with the guard that
+    /// [`Self::begin_verification`] gave.
     pub fn append(
         self: &Arc<Self>,
         bytes: BytesMut,
         all: bool,
+        guard: Option<VerificationGuard>,
         now: Now,
         deadline: MonoMs,
     ) -> Result<Appended, AppendFailure> {
-        let how = How { origin: AppendOrigin::Client, epoch: LeaderEpoch::NONE, all };
+        let appender = Appender { guard, ..AppendOrigin::Client.into() };
+        let how = How { appender, epoch: LeaderEpoch::NONE, all };
         self.append_as(how, bytes, now, deadline)
     }
 
@@ -90,11 +116,35 @@ impl Partition {
         self: &Arc<Self>,
         bytes: BytesMut,
         epoch: LeaderEpoch,
+        guard: Option<VerificationGuard>,
         now: Now,
         deadline: MonoMs,
     ) -> Result<Appended, AppendFailure> {
-        let how = How { origin: AppendOrigin::Coordinator, epoch, all: true };
-        self.append_as(how, bytes, now, deadline)
+        let appender = Appender { guard, ..AppendOrigin::Coordinator.into() };
+        self.append_as(How { appender, epoch, all: true }, bytes, now, deadline)
+    }
+
+    /// Ends a transaction here, with acks=all; `epoch` as in [`Self::append_as_coordinator`].
+    pub fn append_marker(
+        self: &Arc<Self>,
+        marker: &TxnMarker,
+        epoch: LeaderEpoch,
+        now: Now,
+        deadline: MonoMs,
+    ) -> Result<Appended, AppendFailure> {
+        let bytes = marker.batch(now.wall)?;
+        let appender = Appender::of_marker(marker.transaction_version);
+        self.append_as(How { appender, epoch, all: true }, bytes, now, deadline)
+    }
+
+    /// The transaction of a producer is to begin here, as soon as its coordinator confirms it: the guard to append with then.
+    /// `None` when it has begun already.
+    pub fn begin_verification(
+        &self,
+        verify: &Verify,
+        now: WallMs,
+    ) -> Result<Option<VerificationGuard>, PartitionFailure> {
+        self.as_leader(LeaderEpoch::NONE, |log| log.begin_verification(verify, now))
     }
 
     fn append_as(
@@ -104,7 +154,8 @@ impl Partition {
         now: Now,
         deadline: MonoMs,
     ) -> Result<Appended, AppendFailure> {
-        let How { origin, epoch, all } = how;
+        let How { appender, epoch, all } = how;
+        let origin = appender.origin;
         let settings = self.settings();
         self.lock().check_leader(epoch)?;
         let mut prepared = if origin == AppendOrigin::Client {
@@ -119,7 +170,7 @@ impl Partition {
         if all && state.leader.as_ref().is_some_and(|leader| !leader.has_min_isr()) {
             return Err(AppendFailure::NotEnoughReplicas);
         }
-        let appended = state.log.append_as_leader(&mut prepared, leader_epoch, origin, now.wall);
+        let appended = state.log.append_as_leader(&mut prepared, leader_epoch, appender, now.wall);
         let info = match appended {
             Ok(info) => info,
             Err(error) => {

@@ -9,6 +9,7 @@ use storage::log::{Log, LogError};
 
 use super::neighbours::{Neighbours, Others};
 use super::partition::{PartitionFailure, State, Written};
+use crate::fetch::waiter::Waiters;
 
 /// Both locks of a partition.
 pub(super) struct Locked<'a> {
@@ -84,8 +85,20 @@ impl Locked<'_> {
         }
     }
 
-    /// The same without the consumers; gives how the watermark moved.
+    /// The same without the consumers, but for those who wait for the last stable offset; gives how the watermark moved.
     pub fn run(&mut self, now: MonoMs, event: Event) -> Option<(Offset, Offset)> {
+        let stable = self.log.last_stable_offset();
+        let moved = self.run_leader(now, event);
+        if moved.is_some() {
+            let to = self.log.last_stable_offset();
+            if to > stable {
+                self.tell(&self.stable, stable, to);
+            }
+        }
+        moved
+    }
+
+    fn run_leader(&mut self, now: MonoMs, event: Event) -> Option<(Offset, Offset)> {
         let leader = self.state.leader.as_mut()?;
         let mut effects = Vec::new();
         let others = Others { neighbours: self.neighbours, partition: self.id };
@@ -126,12 +139,17 @@ impl Locked<'_> {
     }
 
     pub fn tell_consumers(&self, from: Offset, to: Offset) {
+        self.tell(&self.consumers, from, to);
+    }
+
+    /// These may read on, so far.
+    fn tell(&self, waiters: &Waiters, from: Offset, to: Offset) {
         let bytes = || {
             let (from, to) = (self.log.position_of(from).ok()?, self.log.position_of(to).ok()?);
             i64::try_from(self.log.bytes_between(from, to)).ok()
         };
         // Where the bytes cannot be counted everybody looks again.
-        self.consumers.add_bytes_with(|| bytes().unwrap_or(i64::MAX));
+        waiters.add_bytes_with(|| bytes().unwrap_or(i64::MAX));
     }
 
     /// The disk failed: whoever waits learns it by asking again, and the directory goes offline.

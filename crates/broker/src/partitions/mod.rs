@@ -16,7 +16,7 @@ use std::sync::Arc;
 use base::{PartitionIndex, TopicId, TopicIdPartition};
 use parking_lot::RwLock;
 
-pub use append::{AppendFailure, Appended};
+pub use append::{AppendFailure, Appended, TxnMarker};
 pub use follow::{FetchedPart, Followed};
 pub use neighbours::{Neighbours, Proposals};
 pub use partition::{Partition, PartitionFailure, Written};

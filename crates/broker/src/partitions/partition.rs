@@ -37,6 +37,16 @@ pub enum Written {
     TimedOut,
 }
 
+impl Written {
+    pub fn error(self) -> ErrorCode {
+        match self {
+            Self::Committed => ErrorCode::None,
+            Self::TooFewReplicas => ErrorCode::NotEnoughReplicasAfterAppend,
+            Self::TimedOut => ErrorCode::RequestTimedOut,
+        }
+    }
+}
+
 pub(super) struct State {
     /// `None` while this node does not lead the partition, or its log failed.
     pub leader: Option<Leader>,
@@ -49,6 +59,8 @@ pub(super) struct State {
     /// Those who removed records and wait for the low watermark.
     pub deletions: Waiting<oneshot::Sender<Offset>>,
     pub consumers: Waiters,
+    /// Consumers that read committed transactions only, who wait for the last stable offset.
+    pub stable: Waiters,
     /// Followers, who wait for appends.
     pub replicas: Waiters,
     pub deleted: bool,
@@ -63,6 +75,7 @@ impl State {
             producers: Waiting::default(),
             deletions: Waiting::default(),
             consumers: Waiters::default(),
+            stable: Waiters::default(),
             replicas: Waiters::default(),
             deleted: false,
         }
@@ -76,8 +89,13 @@ impl State {
     }
 
     pub fn wake_readers(&self) {
-        self.consumers.complete_all();
+        self.wake_consumers();
         self.replicas.complete_all();
+    }
+
+    pub fn wake_consumers(&self) {
+        self.consumers.complete_all();
+        self.stable.complete_all();
     }
 }
 
@@ -287,6 +305,11 @@ impl Partition {
         f(&mut self.log.write())
     }
 
+    /// The log failed.
+    pub fn is_offline(&self) -> bool {
+        self.log.read().failure().is_some()
+    }
+
     pub fn is_leader(&self) -> bool {
         self.state.lock().leader.is_some()
     }
@@ -355,6 +378,7 @@ impl Partition {
     pub fn remove_consumer(&self, waiter: &Arc<FetchWaiter>) {
         let mut state = self.state.lock();
         state.consumers.remove(waiter);
+        state.stable.remove(waiter);
         state.replicas.remove(waiter);
     }
 }

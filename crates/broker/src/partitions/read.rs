@@ -124,16 +124,21 @@ impl Partition {
         if state.deleted || state.log.start_offset() != seen.log_start {
             return false;
         }
-        if let Reader::Consumer { .. } = reader {
-            let same = state.log.high_watermark() == seen.high_watermark;
-            if same {
-                state.consumers.add(waiter);
+        let log = &state.log;
+        let same = match reader {
+            Reader::Consumer { read_committed: true, .. } => {
+                log.last_stable_offset() == seen.last_stable_offset
             }
-            return same;
-        }
-        let same = state.log.end_offset() == seen.log_end;
+            Reader::Consumer { .. } => log.high_watermark() == seen.high_watermark,
+            Reader::Replica { .. } => log.end_offset() == seen.log_end,
+        };
         if same {
-            state.replicas.add(waiter);
+            let waiters = match reader {
+                Reader::Consumer { read_committed: true, .. } => &mut state.stable,
+                Reader::Consumer { .. } => &mut state.consumers,
+                Reader::Replica { .. } => &mut state.replicas,
+            };
+            waiters.add(waiter);
         }
         same
     }

@@ -78,6 +78,8 @@ pub enum Channel {
     Epochs(u16),
     /// Transaction markers.
     Markers,
+    /// Questions to the coordinators of transactions.
+    Transactions,
 }
 
 /// A request that can be sent to a peer.

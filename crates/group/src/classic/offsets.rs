@@ -34,6 +34,21 @@ impl Classic {
         }
     }
 
+    /// Whether offsets may be committed in a transaction. Old producers tell nothing of a member.
+    pub(crate) fn may_commit_in_transaction(
+        &self,
+        request: &OffsetCommitRequest<'_>,
+    ) -> Result<(), ErrorCode> {
+        let generation = request.generation_id_or_member_epoch;
+        let instance_id = request.group_instance_id.as_deref();
+        let anonymous = generation < 0 && request.member_id.is_empty() && instance_id.is_none();
+        if anonymous || (generation < 0 && self.state() == State::Empty) {
+            return Ok(());
+        }
+        self.check_member(&request.member_id, instance_id)?;
+        (generation == self.generation).then_some(()).ok_or(ErrorCode::IllegalGeneration)
+    }
+
     /// Offsets of the topic are in use. Nobody knows what consumers read whose words cannot be understood: anything.
     pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
         match &self.subscribed {

@@ -2,9 +2,13 @@
 
 use base::Uuid;
 use protocol::ErrorCode;
+use protocol::messages::offset_commit_request::OffsetCommitRequest;
 
 use super::member::Member;
 use super::state::Consumer;
+
+/// What producers say that know nothing of members.
+const NO_GENERATION: i32 = -1;
 
 /// Commits by members of the consumer protocol need this version: older ones do not know its errors.
 const COMMIT_VERSION_MIN: i16 = 9;
@@ -60,6 +64,22 @@ impl Consumer {
             return Err(stale(member));
         }
         Ok(CommitCheck::AssignedBy { member, epoch })
+    }
+
+    /// The same for a commit in a transaction, where the member need not be told.
+    ///
+    /// # Errors
+    /// Kafka's, by what is wrong with the member.
+    pub fn check_commit_in_transaction(
+        &self,
+        request: &OffsetCommitRequest<'_>,
+    ) -> Result<CommitCheck<'_>, ErrorCode> {
+        let epoch = request.generation_id_or_member_epoch;
+        let nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
+        if epoch == NO_GENERATION && nobody {
+            return Ok(CommitCheck::None);
+        }
+        self.check_commit(&request.member_id, epoch, COMMIT_VERSION_MIN)
     }
 
     /// Whether a fetch with this member and epoch may see the offsets.

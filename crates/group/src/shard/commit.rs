@@ -1,4 +1,4 @@
-//! OffsetCommit: Kafka's rules by the kind and state of the group.
+//! OffsetCommit and TxnOffsetCommit: Kafka's rules by the kind and state of the group.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ use crate::view::View;
 
 /// From this version on an unknown group has its own error.
 const VERSION_OF_GROUP_ID_NOT_FOUND: i16 = 9;
+/// From this version on TxnOffsetCommit has the errors of groups and of member epochs.
+const TXN_VERSION_OF_EPOCHS: i16 = 6;
 
 impl GroupShard {
     pub(super) fn commit(
@@ -41,6 +43,52 @@ impl GroupShard {
                 Outcome { records, reply, timers, atomic: true }
             }
             Err(error) => Outcome::reply(vec![(id, Reply::OffsetCommit(Err(error)))]),
+        }
+    }
+
+    /// A commit within a transaction: no sign of life, and a rebalance is no reason to refuse it.
+    pub(super) fn commit_in_transaction(
+        &self,
+        now: Now,
+        id: ReplyId,
+        version: i16,
+        request: &OffsetCommitRequest<'_>,
+        view: &View,
+    ) -> Decision<Self> {
+        let group: Arc<str> = Arc::from(&*request.group_id);
+        let old = version < TXN_VERSION_OF_EPOCHS;
+        match self.may_commit_in_transaction(&group, old, request, view) {
+            Ok(()) => {
+                let (records, response) = accepted(&group, now, request, view);
+                Outcome::atomic(records, vec![(id, Reply::OffsetCommit(Ok(response)))])
+            }
+            Err(error) => {
+                let error = match error {
+                    ErrorCode::StaleMemberEpoch if old => ErrorCode::IllegalGeneration,
+                    other => other,
+                };
+                Outcome::reply(vec![(id, Reply::OffsetCommit(Err(error)))])
+            }
+        }
+    }
+
+    fn may_commit_in_transaction(
+        &self,
+        group: &Arc<str>,
+        old: bool,
+        request: &OffsetCommitRequest<'_>,
+        view: &View,
+    ) -> Result<(), ErrorCode> {
+        let generation = request.generation_id_or_member_epoch;
+        match self.groups.get(group) {
+            None if generation < 0 => Ok(()),
+            None if old => Err(ErrorCode::IllegalGeneration),
+            None => Err(ErrorCode::GroupIdNotFound),
+            Some(Kind::Classic(classic)) => classic.may_commit_in_transaction(request),
+            Some(Kind::Consumer(consumer)) => {
+                all_pass(consumer.check_commit_in_transaction(request)?, request, view)
+            }
+            Some(Kind::Other) => Err(ErrorCode::UnknownMemberId),
         }
     }
 

@@ -1,5 +1,6 @@
 //! OffsetDelete, and the offsets of topics that are gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base::Uuid;
@@ -10,6 +11,7 @@ use protocol::messages::offset_delete_response::{
 };
 
 use super::{DeletedTopic, GroupShard};
+use crate::offsets::Place;
 use crate::record::GroupRecord;
 
 impl GroupShard {
@@ -52,15 +54,16 @@ impl GroupShard {
         (records, OffsetDeleteResponse { topics, ..Default::default() })
     }
 
-    /// Offsets of the deleted topics, or of topics of their names where the id was not known.
+    /// Offsets of the deleted topics, or of topics of their names where the id was not known; also what open transactions would
+    /// bring.
     pub(super) fn topics_deleted(&self, topics: &[DeletedTopic]) -> Vec<GroupRecord> {
         let gone = |name: &Arc<str>, id: Uuid| {
             topics.iter().any(|topic| topic.name == *name && (id == Uuid::ZERO || id == topic.id))
         };
-        let expired =
-            self.offsets.all().filter(|(place, committed)| gone(&place.1, committed.topic_id));
-        expired
-            .map(|(place, _)| GroupRecord::Offset { place: place.clone(), value: None })
-            .collect()
+        let all = self.offsets.all().chain(self.offsets.all_pending());
+        let gone = all.filter(|(place, committed)| gone(&place.1, committed.topic_id));
+        let places: BTreeSet<&Place> = gone.map(|(place, _)| place).collect();
+        let tombstone = |place: &Place| GroupRecord::Offset { place: place.clone(), value: None };
+        places.into_iter().map(tombstone).collect()
     }
 }

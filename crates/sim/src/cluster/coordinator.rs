@@ -159,7 +159,7 @@ impl Coordinator {
             for effect in effects {
                 match effect {
                     Effect::Load { .. } => events.push_back(self.load(log)?),
-                    Effect::Append { records } => {
+                    Effect::Append { records, .. } => {
                         let first = log.end();
                         let appended = replica.append_all(cx, log, image, records);
                         if let Err(error) = appended {
@@ -173,6 +173,12 @@ impl Coordinator {
                         if cx.is(Tamper::CommitsTooEarly) {
                             events.push_back(Event::HighWatermark { to: end });
                         }
+                    }
+                    // Nobody ends transactions here.
+                    Effect::AppendMarker { .. } => {
+                        events.push_back(Event::AppendFailed {
+                            error: ErrorCode::UnknownServerError,
+                        });
                     }
                     Effect::Reply { id, reply } => {
                         if let Some(call) = self.owed.remove(&id) {
