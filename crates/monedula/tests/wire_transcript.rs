@@ -17,6 +17,7 @@ use tree::Tree;
 
 const TRANSCRIPT: &str = include_str!("fixtures/wire/kafka-4.4.0.txt");
 const GROUPS: &str = include_str!("fixtures/wire/kafka-4.4.0-groups.txt");
+const TRANSACTIONS: &str = include_str!("fixtures/wire/kafka-4.4.0-transactions.txt");
 
 /// Fields whose values no two runs share: API ("" for all), field, why.
 const VARY: &[(&str, &str, &str)] = &[
@@ -61,6 +62,11 @@ const UNORDERED: &[(&str, &str)] = &[
     ("DeleteGroups", "results"),
     ("ConsumerGroupHeartbeat", "topic_partitions"),
     ("ConsumerGroupDescribe", "members"),
+    ("AddPartitionsToTxn", "results_by_topic_v3_and_below"),
+    ("AddPartitionsToTxn", "topic_results"),
+    ("AddPartitionsToTxn", "results_by_partition"),
+    ("WriteTxnMarkers", "partitions"),
+    ("DescribeTransactions", "partitions"),
     ("ElectLeaders", "replica_election_results"),
     ("ElectLeaders", "partition_result"),
 ];
@@ -254,6 +260,11 @@ fn answers_are_those_of_kafka() {
 fn answers_about_groups_are_those_of_kafka() {
     // No answer may depend on how soon a question comes after another.
     answers_as_in(GROUPS, &["group.consumer.assignment.interval.ms=0"], 750);
+}
+
+#[test]
+fn answers_about_transactions_are_those_of_kafka() {
+    answers_as_in(TRANSACTIONS, &[], 500);
 }
 
 /// Asks everything in a transcript of at least so many questions.

@@ -47,11 +47,20 @@ impl Tree {
 
     /// Sorts the items of the lists with these names.
     pub fn sort(&mut self, lists: &[&str]) {
-        if let Self::Node { name, list, children } = self {
-            children.iter_mut().for_each(|child| child.sort(lists));
-            if *list && lists.contains(&name.as_str()) {
-                children.sort();
+        match self {
+            Self::Node { name, list, children } => {
+                children.iter_mut().for_each(|child| child.sort(lists));
+                if *list && lists.contains(&name.as_str()) {
+                    children.sort();
+                }
             }
+            Self::Leaf { name, value } if lists.contains(&name.as_str()) => {
+                let items = value.trim_start_matches('[').trim_end_matches(']');
+                let mut items: Vec<&str> = items.split(", ").collect();
+                items.sort_unstable();
+                *value = format!("[{}]", items.join(", "));
+            }
+            Self::Leaf { .. } => {}
         }
     }
 

@@ -1,0 +1,8 @@
+//! Transactions over the wire: committed, aborted, fenced, timed out; on one node and on several.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod nodes;
+mod producer;
+mod single;
