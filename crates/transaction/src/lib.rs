@@ -13,11 +13,15 @@
 //! * **Markers.** After the record that decides a transaction is committed, and for every decided transaction after a load, the
 //!   runtime tells [`Duty::Markers`]. The driver looks up the leaders of the partitions and sends each a WriteTxnMarkers with the
 //!   leader epoch of its own partition as coordinator epoch. It hands in what came of it with [`Request::Markers`]: each answer, or
-//!   [`MarkerOutcome::NoSuchPartition`] for a partition that the metadata does not know (a lost connection is no answer: it looks up
-//!   the leader and sends again). A duty with no partition, or none that exists, is handed in at once. [`Verdict::Again`] names the
-//!   partitions to send to again after a pause; [`Verdict::Done`], [`Verdict::Void`] and [`Verdict::Abandoned`] end the duty. When the
-//!   request itself fails with CoordinatorNotAvailable (the last record was not appended) it is repeated after a pause, with the same
-//!   content: handing in twice does no harm. On `Effect::FailAll` all duties of the shard are void.
+//!   [`MarkerOutcome::NoSuchPartition`] for a partition that the metadata does not know. A duty without partitions is handed in at
+//!   once. [`Verdict::Again`] names the partitions to send to again after a pause, with leaders looked up anew; the other verdicts
+//!   end what was handed in, [`Verdict::Void`] and [`Verdict::Abandoned`] the whole duty. When the request itself fails (the last
+//!   record was not appended), *the request* is repeated after a pause with the same content, which does no harm. On
+//!   `Effect::FailAll` all duties of the shard are void.
+//!
+//!   **No partition gets a marker again that has answered**, unless a verdict names it; only after a lost connection or a request that
+//!   timed out, when there is no answer, it is sent again, on a new connection. In the first generation of transactions the next
+//!   transaction has the same epoch and may begin before its driver hears the verdict: a marker too many would end that one.
 //! * **Timeouts.** Transactions that take too long are found by a timer. One that needs a new producer id for its end is told as
 //!   [`Duty::ProducerId`]; the driver answers with [`Request::TimeOut`]. If it does not, the next timer tells it again.
 //!

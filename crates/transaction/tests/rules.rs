@@ -161,6 +161,19 @@ fn markers_of_the_transaction_before_do_not_end_the_next() {
 }
 
 #[test]
+fn who_was_replaced_by_a_producer_of_the_first_generation_does_not_get_its_epoch() {
+    let mut test = context(2);
+    let (old, new) = (init(&mut test), init(&mut test));
+    assert_eq!(new, Producer { epoch: ProducerEpoch(1), ..old });
+    assert_eq!(add(&mut test, new, Added::Partitions { version: 3 }), ErrorCode::None);
+    end(&mut test, new, 4).unwrap();
+    let Some(Duty::Markers(markers)) = test.duties.pop() else { panic!("no markers") };
+    let done = MarkerOutcome::Answer(ErrorCode::None);
+    assert_eq!(tell(&mut test, &markers, &[(0, done), (1, done)]), Verdict::Done);
+    assert_eq!(end(&mut test, old, SECOND), Err(ErrorCode::ProducerFenced));
+}
+
+#[test]
 fn a_completion_that_was_not_appended_is_handed_in_again() {
     let (mut test, markers) = decided(SECOND);
     let done = MarkerOutcome::Answer(ErrorCode::None);

@@ -137,13 +137,18 @@ fn second(transaction: &Transaction, ask: &EndTxn) -> Rule {
 }
 
 /// `None` for another producer id.
+///
+/// Kafka takes the last epoch for that of a repeated request whoever ended the transaction. When a client of the first generation
+/// did, which leaves the epoch as it is, the last epoch is that of a producer before it: Kafka hands it the present one, and two
+/// producers write to one transaction. Here it is shut out.
 fn epoch(transaction: &Transaction, asked: Producer) -> Option<Epoch> {
     let present = transaction.producer;
+    let raised = bumps_epochs(transaction.client_version);
     // Its last transaction used up the epochs of the producer id.
     let rotated = asked.id == transaction.previous_id
         && asked.epoch == EPOCH_EXHAUSTED
         && present.epoch == ProducerEpoch(0);
-    if rotated {
+    if rotated && raised {
         return Some(Epoch::Last);
     }
     if present.id != asked.id {
@@ -152,7 +157,7 @@ fn epoch(transaction: &Transaction, asked: Producer) -> Option<Epoch> {
     let ahead = i32::from(present.epoch.get()) - i32::from(asked.epoch.get());
     Some(match ahead {
         0 => Epoch::Present,
-        1 => Epoch::Last,
+        1 if raised => Epoch::Last,
         _ => Epoch::Other,
     })
 }
