@@ -6,5 +6,6 @@ pub mod cluster;
 pub mod groups;
 mod rng;
 pub mod seeds;
+pub mod transactions;
 
 pub use rng::Rng;

@@ -8,7 +8,7 @@ mod compaction;
 mod consumer;
 mod ending;
 mod mixed;
-mod network;
+pub(crate) mod network;
 mod setup;
 mod tamper;
 mod turn;

@@ -1,0 +1,399 @@
+//! A node that coordinates: the product's runtime and shard, and a driver as its documentation asks for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use base::machine::ReplyId;
+use base::{LeaderEpoch, Offset, TopicPartition};
+use coordinator::{Effect, Event as Input, Linger, LogRecord, RuntimeConfig, ShardRuntime};
+use protocol::ErrorCode;
+use records::{BatchBuilder, Compression};
+use transaction::{
+    Duty, MarkerOutcome, Markers, Reply, Request, TimeOut, TransactionShard, Verdict, Written,
+};
+
+use super::Tamper;
+use super::checks::Checks;
+use super::partition::Marker;
+use super::world::{Ask, Event, From, REQUEST_MS, World};
+
+/// Before what failed is handed in again.
+const AGAIN_MS: u64 = 200;
+
+/// Markers that are on their way.
+pub struct Sending {
+    markers: Markers,
+    /// Those that have not answered, or are to be sent to again.
+    left: BTreeSet<TopicPartition>,
+    /// Handed in, and not judged.
+    judged_later: usize,
+}
+
+pub struct Coordinator {
+    pub runtime: ShardRuntime<TransactionShard>,
+    epoch: LeaderEpoch,
+    owed: BTreeMap<ReplyId, (From, Option<Request>)>,
+    sending: BTreeMap<(Arc<str>, u64), Sending>,
+    next_id: u64,
+    /// Something happened to it since it was looked at.
+    pub is_new: bool,
+}
+
+impl Coordinator {
+    pub fn new() -> Self {
+        let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
+        Self {
+            runtime: ShardRuntime::new(TransactionShard::default(), config),
+            epoch: LeaderEpoch::NONE,
+            owed: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            next_id: 0,
+            is_new: true,
+        }
+    }
+}
+
+impl World {
+    fn node(&mut self, node: usize) -> Result<&mut Coordinator, String> {
+        self.coordinators.get_mut(node).ok_or_else(|| format!("there is no node {node}"))
+    }
+
+    /// The node becomes the leader of the log, of which the end may be lost that nobody knows to be committed.
+    pub fn lead(&mut self, node: usize) -> Result<(), String> {
+        self.epoch = LeaderEpoch(self.epoch.get() + 1);
+        while self.log.end() > self.log.committed && self.rng.chance(40) {
+            self.log.batches.pop();
+        }
+        if self.is(Tamper::LoseRecords) && self.rng.chance(30) {
+            self.log.batches.pop();
+        }
+        self.log.batches.retain(|batch| !batch.is_empty());
+        self.leader = node;
+        self.log.committed = self.log.committed.min(self.log.end());
+        self.note(&format!("node {node} leads in {} up to {}", self.epoch, self.log.end()));
+        let epoch = self.epoch;
+        self.node(node)?.epoch = epoch;
+        self.step(node, Input::Lead { epoch })?;
+        let (ms, to) = (1 + self.rng.below(500), self.log.end());
+        self.after(ms, Event::Committed { epoch, to });
+        self.after(100, Event::Tick { node });
+        Ok(())
+    }
+
+    pub fn crash(&mut self, node: usize) {
+        if let Some(one) = self.coordinators.get_mut(node) {
+            *one = Coordinator { next_id: one.next_id, ..Coordinator::new() };
+        }
+    }
+
+    pub fn unload(&mut self, node: usize, epoch: LeaderEpoch) -> Result<(), String> {
+        if self.node(node)?.epoch != epoch || self.leader == node {
+            return Ok(());
+        }
+        self.step(node, Input::Unload)
+    }
+
+    pub fn committed(&mut self, epoch: LeaderEpoch, to: Offset) -> Result<(), String> {
+        if epoch != self.epoch {
+            return Ok(());
+        }
+        self.log.committed = self.log.committed.max(to);
+        let node = self.leader;
+        self.step(node, Input::HighWatermark { to })
+    }
+
+    pub fn tick(&mut self, node: usize) -> Result<(), String> {
+        if !self.is(Tamper::StopTimers) {
+            self.step(node, Input::Tick)?;
+        }
+        self.step(node, Input::Drained)?;
+        if self.node(node)?.runtime.is_active() {
+            self.after(500, Event::Tick { node });
+        }
+        Ok(())
+    }
+
+    pub fn asked(&mut self, node: usize, from: From, ask: Ask) -> Result<(), String> {
+        let one = self.node(node)?;
+        one.next_id += 1;
+        let id = ReplyId(one.next_id);
+        match ask {
+            Ask::Request(mut request) => {
+                if self.is(Tamper::TrustProducers) {
+                    self.trust(node, &mut request)?;
+                }
+                let one = self.node(node)?;
+                one.owed.insert(id, (from, Some(request.clone())));
+                self.step(node, Input::Request { id, request })?;
+            }
+            Ask::Query(query) => {
+                one.owed.insert(id, (from, None));
+                self.step(node, Input::Query { id, query })?;
+            }
+        }
+        self.step(node, Input::Drained)
+    }
+
+    /// Whoever asks is the present producer.
+    fn trust(&mut self, node: usize, request: &mut Request) -> Result<(), String> {
+        let (id, producer) = match request {
+            Request::AddPartitions(ask) => (&ask.transactional_id, &mut ask.producer),
+            Request::EndTxn(ask) => (&ask.transactional_id, &mut ask.producer),
+            _ => return Ok(()),
+        };
+        if let Some(present) = self.node(node)?.runtime.tip().get(id) {
+            *producer = present.producer;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, node: usize, input: Input<TransactionShard>) -> Result<(), String> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let (now, view) = (self.now, self.view);
+            let mut effects = Vec::new();
+            let one = self.node(node)?;
+            one.is_new = true;
+            one.runtime.step(now, input, &view, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Load { .. } => inputs.push_back(self.load(node)?),
+                    Effect::Append { records } => self.append(node, records, &mut inputs)?,
+                    Effect::Reply { id, reply } => self.reply(node, id, reply)?,
+                    Effect::Duty(duty) => self.duty(node, duty)?,
+                    Effect::FailAll { error } => {
+                        let one = self.node(node)?;
+                        one.sending.clear();
+                        for (from, _) in std::mem::take(&mut one.owed).into_values() {
+                            self.tell(from, Err(error));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        node: usize,
+        records: Vec<LogRecord>,
+        inputs: &mut VecDeque<Input<TransactionShard>>,
+    ) -> Result<(), String> {
+        let epoch = self.node(node)?.epoch;
+        let error = if epoch != self.epoch {
+            Some(ErrorCode::NotLeaderOrFollower)
+        } else if self.chaos && self.rng.chance(4) {
+            self.checks.stats.failed_appends += 1;
+            Some(ErrorCode::NotEnoughReplicas)
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            inputs.push_back(Input::AppendFailed { error });
+            return Ok(());
+        }
+        Checks::appended(self, &records)?;
+        let first = self.log.end();
+        self.log.batches.push(records);
+        let to = self.log.end();
+        inputs.push_back(Input::Appended { first, last: to.plus(-1) });
+        if self.is(Tamper::CommitTooEarly) {
+            inputs.push_back(Input::HighWatermark { to });
+        }
+        let most_ms = if self.rng.chance(5) { 3_000 } else { 50 };
+        let (ms, epoch) = (1 + self.rng.below(most_ms), self.epoch);
+        self.after(ms, Event::Committed { epoch, to });
+        Ok(())
+    }
+
+    fn load(&mut self, node: usize) -> Result<Input<TransactionShard>, String> {
+        let (mut at, end) = (Offset::ZERO, self.log.end());
+        // A new leader does not know all that is committed.
+        let known =
+            Offset(self.log.committed.get() - i64::try_from(self.rng.below(3)).unwrap_or(0));
+        let high_watermark = known.max(Offset::ZERO);
+        for batch in self.log.batches.clone() {
+            let bytes = encode(&batch, at).ok_or("a batch cannot be written")?;
+            let loaded = self.node(node)?.runtime.load(&bytes, at, high_watermark);
+            at = loaded.map_err(|error| error.to_string())?;
+        }
+        Ok(Input::Loaded { end, high_watermark })
+    }
+
+    fn reply(
+        &mut self,
+        node: usize,
+        id: ReplyId,
+        reply: Result<Reply, ErrorCode>,
+    ) -> Result<(), String> {
+        let Some((from, request)) = self.node(node)?.owed.remove(&id) else { return Ok(()) };
+        if reply == Ok(Reply::NeedsProducerId) {
+            let fresh = Some(self.fresh_producer_id());
+            let again = match request {
+                Some(Request::InitProducerId(mut ask)) => {
+                    ask.fresh = fresh;
+                    Request::InitProducerId(ask)
+                }
+                Some(Request::EndTxn(mut ask)) => {
+                    ask.fresh = fresh;
+                    Request::EndTxn(ask)
+                }
+                other => return Err(format!("{other:?} needs a producer id")),
+            };
+            let ask = Ask::Request(again);
+            self.after(1, Event::Asked { node, from, ask });
+            return Ok(());
+        }
+        let leads = self.node(node)?.runtime.is_active();
+        match (from, request) {
+            (From::Sender, _) if !leads => {}
+            (From::Sender, Some(Request::Markers(written))) => match reply {
+                Ok(Reply::Markers(verdicts)) => self.judged(node, &written, &verdicts)?,
+                // Not the markers are sent again, but what came of them.
+                _ => {
+                    let ask = Ask::Request(Request::Markers(written));
+                    self.after(AGAIN_MS, Event::Asked { node, from: From::Sender, ask });
+                }
+            },
+            (from, _) => self.tell(from, reply),
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, from: From, answer: Result<Reply, ErrorCode>) {
+        match from {
+            From::Client { client, call } => self.send(Event::Told { client, call, answer }),
+            From::Partition { partition, number } => {
+                self.send(Event::Verified { partition, number, answer });
+            }
+            From::Sender => {}
+        }
+    }
+
+    fn duty(&mut self, node: usize, duty: Duty) -> Result<(), String> {
+        if self.is(Tamper::LoseDuties) && self.rng.chance(20) {
+            return Ok(());
+        }
+        match duty {
+            Duty::Markers(markers) => {
+                let (id, number) = (Arc::clone(&markers.transactional_id), markers.number);
+                let left = markers.partitions.iter().cloned().collect();
+                let one = self.node(node)?;
+                let epoch = one.epoch;
+                one.sending
+                    .insert((Arc::clone(&id), number), Sending { markers, left, judged_later: 0 });
+                self.send_markers(node, epoch, &id, number);
+            }
+            Duty::ProducerId { transactional_id, producer } => {
+                let fresh = self.fresh_producer_id();
+                let request = Request::TimeOut(TimeOut { transactional_id, producer, fresh });
+                let ask = Ask::Request(request);
+                self.after(5, Event::Asked { node, from: From::Sender, ask });
+            }
+        }
+        Ok(())
+    }
+
+    /// To every partition that has not answered, again and again.
+    pub fn send_markers(&mut self, node: usize, epoch: LeaderEpoch, id: &Arc<str>, number: u64) {
+        let Some(one) = self.coordinators.get(node).filter(|one| one.epoch == epoch) else {
+            return;
+        };
+        let Some(sending) = one.sending.get(&(Arc::clone(id), number)) else { return };
+        let marker = Marker {
+            producer: sending.markers.producer,
+            commit: sending.markers.commit,
+            transaction_version: sending.markers.transaction_version,
+            coordinator_epoch: epoch,
+        };
+        let left: Vec<usize> = sending.left.iter().filter_map(index).collect();
+        let sending_nothing = sending.markers.partitions.is_empty();
+        for partition in &left {
+            let (partition, id) = (*partition, Arc::clone(id));
+            let marker = marker.clone();
+            self.send(Event::Mark { partition, marker, node, id: Arc::clone(&id), number });
+            if self.is(Tamper::TrustTheNetwork) {
+                self.hand_in(node, &id, number, Some((partition, Ok(()))));
+            }
+        }
+        if sending_nothing {
+            self.hand_in(node, id, number, None);
+        }
+        self.after(REQUEST_MS, Event::SendAgain { node, epoch, id: Arc::clone(id), number });
+    }
+
+    pub fn marked(
+        &mut self,
+        node: usize,
+        epoch: LeaderEpoch,
+        id: &Arc<str>,
+        number: u64,
+        partition: usize,
+        result: Result<(), ErrorCode>,
+    ) -> Result<(), String> {
+        let key = (Arc::clone(id), number);
+        let one = self.node(node)?;
+        let sending = one.sending.get_mut(&key).filter(|_| one.epoch == epoch);
+        // An answer may come twice.
+        if sending.is_some_and(|sending| sending.left.remove(&Self::topic_partition(partition))) {
+            self.hand_in(node, id, number, Some((partition, result)));
+        }
+        Ok(())
+    }
+
+    fn hand_in(
+        &mut self,
+        node: usize,
+        id: &Arc<str>,
+        number: u64,
+        answer: Option<(usize, Result<(), ErrorCode>)>,
+    ) {
+        let key = (Arc::clone(id), number);
+        let one = self.coordinators.get_mut(node);
+        let Some(sending) = one.and_then(|one| one.sending.get_mut(&key)) else { return };
+        sending.judged_later += 1;
+        let outcome = |(partition, result): (usize, Result<(), ErrorCode>)| {
+            let error = result.err().unwrap_or(ErrorCode::None);
+            (Self::topic_partition(partition), MarkerOutcome::Answer(error))
+        };
+        let outcomes = answer.map(outcome).into_iter().collect();
+        let written = Written { transactional_id: Arc::clone(id), number, outcomes };
+        let ask = Ask::Request(Request::Markers(vec![written]));
+        self.after(1, Event::Asked { node, from: From::Sender, ask });
+    }
+
+    fn judged(
+        &mut self,
+        node: usize,
+        written: &[Written],
+        verdicts: &[Verdict],
+    ) -> Result<(), String> {
+        let one = self.node(node)?;
+        for (written, verdict) in written.iter().zip(verdicts) {
+            let key = (Arc::clone(&written.transactional_id), written.number);
+            let Some(sending) = one.sending.get_mut(&key) else { continue };
+            sending.judged_later = sending.judged_later.saturating_sub(1);
+            if let Verdict::Again(again) = verdict {
+                sending.left.extend(again.iter().cloned());
+            }
+            let is_void = matches!(verdict, Verdict::Void | Verdict::Abandoned(_));
+            if is_void || (sending.left.is_empty() && sending.judged_later == 0) {
+                one.sending.remove(&key);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn index(partition: &TopicPartition) -> Option<usize> {
+    usize::try_from(partition.partition.get()).ok()
+}
+
+fn encode(records: &[LogRecord], first: Offset) -> Option<Vec<u8>> {
+    let mut builder = BatchBuilder::new(Compression::None).base_offset(first);
+    for record in records {
+        builder.append(0, Some(&record.key), record.value.as_deref(), &[]).ok()?;
+    }
+    builder.build().ok()
+}
