@@ -158,7 +158,8 @@ impl World {
             for effect in effects {
                 match effect {
                     Effect::Load { .. } => inputs.push_back(self.load(node)?),
-                    Effect::Append { records } => self.append(node, records, &mut inputs)?,
+                    Effect::Append { records, .. } => self.append(node, records, &mut inputs)?,
+                    Effect::AppendMarker { .. } => return Err("a marker in its log".to_owned()),
                     Effect::Reply { id, reply } => self.reply(node, id, reply)?,
                     Effect::Duty(duty) => self.duty(node, duty)?,
                     Effect::FailAll { error } => {
