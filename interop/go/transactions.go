@@ -249,11 +249,14 @@ func txnCopy(s *txnScenario) (string, error) {
 		}
 		return err
 	}, func() error {
-		got, err := s.t.Offsets(s.topic, s.topic)
-		if err == nil && (got[0] != 30 || got[1] != 30) {
-			err = fmt.Errorf("committed %v", got)
-		}
-		return err
+		// The commit is answered before the offsets are seen.
+		return eventually(func() error {
+			got, err := s.t.Offsets(s.topic, s.topic)
+			if err == nil && (got[0] != 30 || got[1] != 30) {
+				err = fmt.Errorf("committed %v", got)
+			}
+			return err
+		})
 	}, func() error { return s.read(out, true, want...) })
 }
 

@@ -268,7 +268,11 @@ public final class Transactions extends TransactionSteps {
             }
         }
         Check.yes(aborted > 0, rounds);
-        Check.same(List.of(30L, 30L), committed(topic).values().stream().map(OffsetAndMetadata::offset).toList());
+        // The commit is answered before the offsets are seen.
+        Check.eventually(() -> {
+            Check.same(List.of(30L, 30L), committed(topic).values().stream().map(OffsetAndMetadata::offset).toList());
+            return null;
+        });
         read(out, true, given.stream().map(r -> new Row(r.partition(), "copy of " + r.value())).toList());
         return null;
     }
@@ -332,7 +336,10 @@ public final class Transactions extends TransactionSteps {
             send(producer, topic, rows("kept", 1));
             producer.sendOffsetsToTransaction(offsets, real);
             producer.commitTransaction();
-            Check.same(offsets, committed(topic));
+            Check.eventually(() -> {
+                Check.same(offsets, committed(topic));
+                return null;
+            });
             read(topic, true, all(rows("in", 2), rows("kept", 1)));
             return said;
         }
