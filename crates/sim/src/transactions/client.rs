@@ -88,6 +88,13 @@ impl World {
         self.act(at);
     }
 
+    pub fn leave(&mut self, at: usize) {
+        if let Some(client) = self.clients.get_mut(at) {
+            client.phase = Phase::Gone;
+            client.call += 1;
+        }
+    }
+
     pub fn pause_somebody(&mut self) {
         let at = usize::try_from(self.rng.below(self.clients.len() as u64)).unwrap_or(0);
         let until = self.now.mono.0 + self.rng.below(12_000);

@@ -263,6 +263,12 @@ impl World {
         self.chaos = false;
         self.network = Network::CALM;
         self.note("calm");
+        // Some leave in the middle of a transaction.
+        for at in 0..self.clients.len() {
+            if self.rng.chance(50) {
+                self.leave(at);
+            }
+        }
     }
 
     fn happen(&mut self, event: Event) -> Result<(), String> {
