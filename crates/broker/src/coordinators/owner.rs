@@ -276,7 +276,11 @@ impl<S: Hosted> Owner<S> {
 
     fn append_failed(&self, failure: &AppendFailure) -> ErrorCode {
         warn!(partition = %self.name(), "append failed: {failure}");
-        failure.code()
+        match failure.code() {
+            // Led by this node again, in another epoch: the shard is another owner's, clients look for it anew.
+            ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch => ErrorCode::NotLeaderOrFollower,
+            error => error,
+        }
     }
 
     /// Replays the partition's log from its start.
