@@ -60,9 +60,12 @@ impl Work<'_> {
     fn may_assign(&self) -> bool {
         let interval_ms = config::assignment_interval_ms(self.view, &self.id);
         let last_ms = self.group.assignment_ms;
+        let now_ms = self.now_ms();
+        // The time is another coordinator's, perhaps: nobody waits for a clock that went ahead.
         last_ms == 0
             || interval_ms == 0
-            || self.now_ms() >= last_ms.saturating_add(i64::from(interval_ms))
+            || now_ms < last_ms
+            || now_ms >= last_ms.saturating_add(i64::from(interval_ms))
     }
 
     pub(super) fn last_target(&self, member: &Member) -> Target {

@@ -189,3 +189,16 @@ fn targets_are_not_made_more_often_than_configured() {
     test.settle();
     assert_eq!(test.group().state(), "Stable");
 }
+
+#[test]
+fn nobody_waits_for_a_clock_that_went_ahead() {
+    let mut test = Test::new();
+    test.context.view.consumer.assignment_interval_ms = 1_000;
+    test.context.now.wall.0 += 86_400_000;
+    assert_eq!(test.join("m1", &["a"]).0, 2);
+    // Another coordinator's clock is right.
+    test.context.now.wall.0 -= 86_400_000;
+    test.join("m2", &["a"]);
+    test.settle();
+    assert_eq!(test.group().state(), "Stable");
+}
