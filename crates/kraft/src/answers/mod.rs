@@ -124,7 +124,9 @@ impl Raft {
             let _ = self.maybe_transition(now, answer.leader, answer.epoch, &endpoints, effects);
             return Some(Verdict::BackOff);
         }
-        if answer.leader.is_some() && self.leader().is_none() {
+        // A node that knew its leader's name alone, from its disk, learns here where it is.
+        let lost = self.leader().is_none() || self.leader_endpoints().is_empty();
+        if answer.leader.is_some() && lost {
             let known =
                 self.maybe_transition(now, answer.leader, answer.epoch, &endpoints, effects);
             if known.is_err() || error.is_some() {

@@ -264,3 +264,24 @@ fn a_leader_that_does_not_answer_is_looked_for_elsewhere() {
     assert_ne!(to, 2);
     assert!(matches!(request, Request::Fetch(_)));
 }
+
+/// A node that starts with nothing but the name of its leader, which has a snapshot for it: from the answer it learns where that is.
+#[test]
+fn a_leader_known_by_name_is_found_and_gives_its_snapshot() {
+    let mut nothing = boot((EPOCH, Some(2), None));
+    nothing.control.clear();
+    (nothing.log.end, nothing.log.flushed) = (Offset(0), Offset(0));
+    nothing.log.epochs.clear();
+    let mut lab = Lab::start(config(), nothing);
+    let asked = lab.sent().pop().filter(|(_, _, request)| matches!(request, Request::Fetch(_)));
+    let (id, ..) = asked.expect("a fetch from a bootstrap server");
+    let fetched = Fetched {
+        leader: says(None, Some(2), EPOCH),
+        high_watermark: Offset(30),
+        log_start: Offset(0),
+        outcome: FetchedOutcome::Snapshot(SnapshotId { epoch: 4, offset: Offset(30) }),
+    };
+    lab.answer(id, Answer::Fetch(fetched));
+    let last = lab.sent().pop();
+    assert!(matches!(last, Some((_, 2, Request::FetchSnapshot(_)))), "{last:?}");
+}
