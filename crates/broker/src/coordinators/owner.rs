@@ -278,7 +278,9 @@ impl<S: Hosted> Owner<S> {
         warn!(partition = %self.name(), "append failed: {failure}");
         match failure.code() {
             // Led by this node again, in another epoch: the shard is another owner's, clients look for it anew.
-            ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch => ErrorCode::NotLeaderOrFollower,
+            ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch => {
+                ErrorCode::NotLeaderOrFollower
+            }
             error => error,
         }
     }
