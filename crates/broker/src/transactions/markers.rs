@@ -234,10 +234,10 @@ impl Sending {
                     }
                     return;
                 }
-                // The record of the end was not appended.
-                Err(ErrorCode::CoordinatorNotAvailable) => tokio::time::sleep(AGAIN_AFTER).await,
                 // Whoever loads the shard next begins with all that is left.
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(ErrorCode::NotCoordinator) => return,
+                // The record of the end was not appended.
+                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
             }
             if !told.iter().any(|(job, _)| self.is_wanted(job)) {
                 return;
