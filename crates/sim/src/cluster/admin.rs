@@ -2,17 +2,30 @@
 
 use base::NodeId;
 use controller::ControllerRequest;
-use kraft::{AddVoterRequest, RemoveVoterRequest, ReplicaKey};
+use metadata::ConfigResourceType;
 use protocol::messages::alter_partition_reassignments_request as reassignments;
-use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::create_topics_request::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
+use protocol::messages::elect_leaders_request::ElectLeadersRequest;
+use protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 
 use super::coordinator::OFFSETS_TOPIC;
-use super::message::{Ask, Peer, Purpose};
-use super::quorum::{CLUSTER_ID, Done, voter};
-use super::world::{Event, World};
+use super::message::{Ask, Purpose};
+use super::mood::Deaths;
+use super::quorum::Done;
+use super::tamper::Tamper;
+use super::world::{Event, PEOPLE, World};
 
-/// Nobody reads the answers.
-const PEOPLE: Peer = Peer::Client(usize::MAX);
+fn allows_unclean_elections() -> CreatableTopicConfig<'static> {
+    CreatableTopicConfig {
+        name: "unclean.leader.election.enable".into(),
+        value: Some("true".into()),
+        ..Default::default()
+    }
+}
 
 impl World {
     /// Makes the topics, until they are there.
@@ -27,10 +40,13 @@ impl World {
         }
         let drawn = i32::try_from(self.rng.range(1, 3)).unwrap_or(1);
         let partitions = if *name == OFFSETS_TOPIC { 1 } else { drawn };
+        let unclean = self.mood.deaths == Deaths::Unclean
+            || self.plan.tamper == Some(Tamper::ElectsUncleanly);
         let topic = CreatableTopic {
             name: (*name).into(),
             num_partitions: partitions,
             replication_factor: 3,
+            configs: unclean.then(allows_unclean_elections).into_iter().collect(),
             ..Default::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
@@ -38,39 +54,20 @@ impl World {
         Ok(())
     }
 
-    fn ask_controller(&mut self, request: ControllerRequest) {
+    pub fn ask_controller(&mut self, request: ControllerRequest) {
         let active = self.nodes.values().find(|node| node.is_active()).map(|node| node.id);
         if let Some(to) = active {
             self.call(PEOPLE, to, Purpose::Client, Ask::Controller(request), 2_000);
         }
     }
 
-    /// A voter leaves the quorum, or comes back to it (KIP-853).
-    pub fn change_voters(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get(&id).filter(|node| node.roles.controller) else { return };
-        let Some(leader) = self.nodes.values().find(|node| node.is_active()) else { return };
-        let (to, key) = (leader.id, ReplicaKey { id, directory_id: Some(node.disk.directory) });
-        let Some(process) = &leader.process else { return };
-        let (voters, _) = process.quorum.raft.voters().last();
-        let is_voter = voters.is_voter(key);
-        let cluster_id = Some(CLUSTER_ID.to_owned());
-        if !self.setup.static_voters.is_empty() || (is_voter && voters.ids().len() < 3) {
-            return;
-        }
-        self.note(|| format!("n{id} is to be a voter: {}", !is_voter));
-        let request = if is_voter {
-            kraft::Request::RemoveVoter(RemoveVoterRequest { cluster_id, voter: key })
-        } else {
-            kraft::Request::AddVoter(AddVoterRequest {
-                cluster_id,
-                timeout_ms: 2_000,
-                voter: key,
-                endpoints: voter(id, None).endpoints,
-                ack_when_committed: true,
-            })
-        };
-        self.checks.stats.voter_changes += 1;
-        self.call(PEOPLE, to, Purpose::Client, Ask::Raft(request), 3_000);
+    /// Preferred leaders, or anybody where that is allowed.
+    pub fn elect_leaders(&mut self) {
+        let unclean = self.mood.deaths == Deaths::Unclean && self.rng.chance(30);
+        let election_type = i8::from(unclean);
+        self.note(|| format!("leaders are to be elected ({election_type})"));
+        let request = ElectLeadersRequest { election_type, ..Default::default() };
+        self.ask_controller(ControllerRequest::ElectLeaders(request));
     }
 
     /// A partition's replicas are to live elsewhere.
@@ -84,25 +81,50 @@ impl World {
             .collect();
         let Some((name, index)) = self.rng.pick(&all).cloned() else { return };
         let mut replicas = Vec::new();
-        while replicas.len() < 3 && !brokers.is_empty() {
+        let factor = self.rng.pick(&[2, 3, 3, 3, 4]).copied().unwrap_or(3);
+        while replicas.len() < factor && !brokers.is_empty() {
             let at = usize::try_from(self.rng.below(brokers.len() as u64)).unwrap_or(0);
             replicas.push(brokers.swap_remove(at).get());
         }
-        self.note(|| format!("{name}-{index} is to live on {replicas:?}"));
         let cancel = self.rng.chance(20);
+        self.move_partition(&name, index.get(), (!cancel).then_some(replicas));
+    }
+
+    /// A partition is to live on these brokers; or not to move, after all.
+    pub fn move_partition(&mut self, name: &str, index: i32, replicas: Option<Vec<i32>>) {
+        self.note(|| format!("{name}-{index} is to live on {replicas:?}"));
         let partition = reassignments::ReassignablePartition {
-            partition_index: index.get(),
-            replicas: (!cancel).then_some(replicas),
+            partition_index: index,
+            replicas,
             ..Default::default()
         };
         let request = reassignments::AlterPartitionReassignmentsRequest {
             topics: vec![reassignments::ReassignableTopic {
-                name: name.to_string().into(),
+                name: name.to_owned().into(),
                 partitions: vec![partition],
                 ..Default::default()
             }],
             ..Default::default()
         };
         self.ask_controller(ControllerRequest::AlterPartitionReassignments(request));
+    }
+
+    /// A topic gets another setting.
+    pub fn configure(&mut self, topic: &str, key: &'static str, value: &str) {
+        let config = AlterableConfig {
+            name: key.into(),
+            config_operation: 0,
+            value: Some(value.to_owned().into()),
+            ..Default::default()
+        };
+        let resource = AlterConfigsResource {
+            resource_type: ConfigResourceType::Topic.code(),
+            resource_name: topic.to_owned().into(),
+            configs: vec![config],
+            ..Default::default()
+        };
+        let request =
+            IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        self.ask_controller(ControllerRequest::IncrementalAlterConfigs(request));
     }
 }

@@ -62,7 +62,7 @@ impl Broker {
             speaking: false,
             speak_at: MonoMs(0),
             request_timeout_ms: 2 * u64::try_from(interval).unwrap_or(0),
-            replicas: Replicas::default(),
+            replicas: Replicas::new(directory),
             coordinator: Coordinator::new(),
             introduced: false,
         }
@@ -155,6 +155,10 @@ impl Broker {
             }
             Purpose::AlterPartition(asked) => {
                 self.replicas.isr_answered(cx, logs, image, asked, &tell);
+                return Ok(());
+            }
+            Purpose::AssignDirectories => {
+                self.replicas.directories_answered(cx, &tell);
                 return Ok(());
             }
             _ => {}

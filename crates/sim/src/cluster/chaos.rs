@@ -3,6 +3,7 @@
 use base::NodeId;
 
 use super::message::Peer;
+use super::mood::Deaths;
 use super::network::Weather;
 use super::node::Stimulus;
 use super::quorum::Done;
@@ -17,7 +18,7 @@ impl World {
         let next_ms = self.rng.range(20, self.mood.faults_ms);
         self.after(next_ms, Event::Chaos);
         let Some(id) = self.somebody() else { return Ok(()) };
-        match self.rng.below(100) {
+        match self.rng.below(131) {
             0..12 => {
                 let power = self.rng.chance(50);
                 self.kill(id, power)?;
@@ -64,10 +65,26 @@ impl World {
             76..86 => self.poke(id, Stimulus::WriteSnapshot)?,
             86..90 => self.poke(id, Stimulus::CleanLog)?,
             90..94 => self.reassign(),
-            94..97 => self.change_voters(id),
+            94..100 => {
+                let node = self.controller();
+                self.change_voters(node.unwrap_or(id));
+            }
+            100..106 => self.lose_disk(id)?,
+            106..109 => self.newcomer()?,
+            109..112 => self.unregister(id),
+            112..117 => self.elect_leaders(),
+            117..120 => self.move_controller(id)?,
+            120..128 => self.trouble_members()?,
             _ => self.heal(),
         }
         Ok(())
+    }
+
+    /// Any controller, alive or not.
+    fn controller(&mut self) -> Option<NodeId> {
+        let all = self.nodes.values().filter(|node| node.roles.controller);
+        let all: Vec<NodeId> = all.map(|node| node.id).collect();
+        self.rng.pick(&all).copied()
     }
 
     fn somebody(&mut self) -> Option<NodeId> {
@@ -79,7 +96,7 @@ impl World {
     /// A broker that stops before it is registered leaves no epoch behind, as in Kafka: to the controller that is an unclean end.
     fn ask_to_leave(&mut self, id: NodeId) -> Done {
         let Some(node) = self.nodes.get(&id) else { return Ok(()) };
-        let is_clean = self.mood.rough || self.checks.is_sound(node);
+        let is_clean = self.mood.deaths != Deaths::Few || self.checks.is_sound(node);
         if !is_clean && !self.checks.may_fail(&self.nodes, id) {
             return Ok(());
         }
@@ -89,10 +106,10 @@ impl World {
 
     /// The process dies; with the power, what was not flushed goes, too.
     pub fn kill(&mut self, id: NodeId, power: bool) -> Done {
-        if !self.mood.rough && !self.checks.may_fail(&self.nodes, id) {
+        if self.mood.deaths == Deaths::Few && !self.checks.may_fail(&self.nodes, id) {
             return Ok(());
         }
-        let records = power && !self.mood.rough;
+        let records = power && self.mood.deaths != Deaths::KeepRecords;
         self.checks.stats.losses += u64::from(records);
         self.note(|| format!("n{id} is killed (power fails: {power}, records go: {records})"));
         if power && let Some(node) = self.nodes.get_mut(&id) {
@@ -142,8 +159,14 @@ impl World {
         self.run_to(self.now_ms + self.plan.rest_ms)?;
         self.done_writing = true;
         self.run_to(self.now_ms + 5_000)?;
+        if self.mood.deaths == Deaths::Few {
+            self.groups_come_to_rest()?;
+        }
+        self.members.quiet = true;
+        self.run_to(self.now_ms + 2_000)?;
         self.well()?;
-        if self.mood.rough {
+        self.voters_are_well()?;
+        if self.mood.deaths == Deaths::KeepRecords {
             return Ok(());
         }
         self.checks.partitions_are_well(&self.nodes)?;

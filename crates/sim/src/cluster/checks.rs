@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use base::{NodeId, Offset};
+use base::{NodeId, Offset, PartitionIndex};
 use controller::invariants;
-use kraft::{ReplicaKey, VoteRequest};
+use kraft::{ControlRecord, ReplicaKey, VoteRequest, VoterSet};
 use metadata::{Delta, Image};
 use protocol::metadata_records::MetadataRecord;
 
@@ -13,6 +13,7 @@ use super::meta_log::{Batch, Data};
 use super::node::{Node, Nodes};
 use super::partition_checks::Partitions;
 use super::quorum::Done;
+use crate::groups;
 use crate::seeds::counts;
 
 counts! {
@@ -28,10 +29,23 @@ counts! {
         /// Losses of power that took records with them.
         pub losses,
         pub partition_elections,
+        pub unclean_elections,
+        /// Records that were committed and went with an unclean election.
+        pub lost,
         /// Voters that were to come or to go.
         pub voter_changes,
+        /// Nodes that came later.
+        pub newcomers,
+        pub unregistered,
+        pub disks_lost,
+        /// Controllers that got another address.
+        pub moves,
         /// Answers of group coordinators.
         pub group_replies,
+        /// Generations of groups, commits of members, and members that were told that they are none any more.
+        pub generations,
+        pub commits,
+        pub fenced,
     }
 }
 
@@ -43,6 +57,8 @@ pub(super) struct Checks {
     /// What it leads to, record by record.
     image: Image,
     before_transaction: Option<Image>,
+    /// The newest committed voters; none of a static quorum.
+    pub voters: VoterSet,
     /// Who led each epoch of the quorum, in which life.
     leaders: BTreeMap<i32, (NodeId, u64)>,
     /// Published images by their offset, to compare.
@@ -51,8 +67,13 @@ pub(super) struct Checks {
     candidates: BTreeMap<CallId, (i32, ReplicaKey)>,
     votes: BTreeMap<(NodeId, i32), ReplicaKey>,
     pub partitions: Partitions,
+    /// The rules of groups, and how much of the coordinators' log they have read.
+    pub groups: groups::checks::Checks,
+    pub groups_read: usize,
 }
 
+/// After so many events coordinators are looked at.
+const LOOK_EVERY: u64 = 16;
 /// Images that are kept to be compared.
 const IMAGES_MAX: usize = 300;
 
@@ -93,6 +114,12 @@ impl Checks {
             }
             // A decision is one batch here.
             invariants::check(&before, &self.image)?;
+            self.elections_were_needed()?;
+        }
+        for (_, record) in batch.control() {
+            if let ControlRecord::Voters(voters) = record {
+                self.voters = voters;
+            }
         }
         self.stats.metadata_batches += 1;
         self.partitions.changed = true;
@@ -117,6 +144,11 @@ impl Checks {
                 let replayed = self.image.replay(record, &mut Delta::default());
                 replayed.map_err(|error| error.to_string())?;
                 invariants::check_record(&before, &self.image, record)?;
+                if let MetadataRecord::PartitionChange(change) = record
+                    && let Some(topic) = self.image.topics.by_id(change.topic_id).cloned()
+                {
+                    self.partition_led_by(&before, &topic, PartitionIndex(change.partition_id));
+                }
             }
         }
         Ok(())
@@ -197,6 +229,12 @@ impl Checks {
         let Some(process) = nodes.get(&id).and_then(|node| node.process.as_ref()) else {
             return Ok(());
         };
+        if let Some(broker) = &process.broker
+            && let Some(runtime) = broker.coordinator.serving()
+            && self.stats.events.is_multiple_of(LOOK_EVERY)
+        {
+            self.hold_for_coordinator(runtime)?;
+        }
         let quorum = &process.quorum;
         // A standby controller's state is what replay leads to.
         if let (Some(controller), None) = (&quorum.controller, &quorum.active)

@@ -11,8 +11,11 @@ use super::message::{Ask, Peer, Purpose, Tell};
 use super::quorum::Done;
 use super::replica::Refused;
 use super::world::{Event, World};
+use crate::groups::client::Client as Member;
 
-const TIMEOUT_MS: u64 = 2_500;
+pub(super) const TIMEOUT_MS: u64 = 2_500;
+/// More than there are clients: the next producer id of the same one.
+const PRODUCERS_MAX: i64 = 1_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -24,6 +27,7 @@ pub(super) enum Kind {
     Careless,
     Consumer,
     Committer,
+    Member,
 }
 
 /// What a client waits for.
@@ -32,7 +36,7 @@ enum Waits {
     Nothing,
     Metadata,
     Written { partition: TopicIdPartition, value: u64, after: Option<Offset> },
-    Read { partition: TopicIdPartition, offset: Offset },
+    Read { partition: TopicIdPartition, at: (Offset, LeaderEpoch) },
     Group,
 }
 
@@ -41,12 +45,15 @@ pub(super) struct Client {
     image: Image,
     waits: Waits,
     /// The record that is to be written, until it is, and what was acknowledged before it was first sent.
-    record: Option<(TopicIdPartition, u64, i32, Option<Offset>)>,
+    record: Option<(TopicIdPartition, u64, (i64, i32), Option<Offset>)>,
     written: u64,
-    sequences: BTreeMap<TopicIdPartition, i32>,
-    positions: BTreeMap<TopicIdPartition, Offset>,
-    stale: bool,
+    /// For each partition a producer id, and the number of the next record.
+    sequences: BTreeMap<TopicIdPartition, (i64, i32)>,
+    /// Where it reads on, and the epoch of the record before.
+    positions: BTreeMap<TopicIdPartition, (Offset, LeaderEpoch)>,
+    pub stale: bool,
     committer: Committer,
+    member: Option<Box<Member>>,
 }
 
 impl Client {
@@ -61,7 +68,28 @@ impl Client {
             positions: BTreeMap::new(),
             stale: true,
             committer: Committer::default(),
+            member: None,
         }
+    }
+
+    /// A member of a group.
+    pub fn of_group(member: Member) -> Self {
+        Self { member: Some(Box::new(member)), ..Self::new(Kind::Member) }
+    }
+
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_deref()
+    }
+
+    pub fn member_mut(&mut self) -> Option<&mut Member> {
+        self.member.as_deref_mut()
+    }
+
+    /// Who coordinates groups, as far as this client knows.
+    pub fn coordinator(&self) -> Option<NodeId> {
+        let topic = self.image.topics.by_name(OFFSETS_TOPIC)?;
+        let (_, partition) = topic.partitions().next()?;
+        partition.has_leader().then_some(partition.leader)
     }
 
     /// It has something to write that is not acknowledged.
@@ -97,6 +125,7 @@ impl World {
         match client.kind {
             Kind::Consumer => self.consume(at),
             Kind::Committer => self.commit(at),
+            Kind::Member => self.wake_member(at),
             Kind::Producer { .. } | Kind::Careless => self.produce(at),
         }
     }
@@ -127,10 +156,10 @@ impl World {
             let Some((partition, ..)) = self.rng.pick(&all).copied() else { return Ok(()) };
             client.written += 1;
             let value = ((at as u64 + 1) << 32) | client.written;
-            let next = client.sequences.entry(partition).or_insert(0);
+            let next = client.sequences.entry(partition).or_insert((at as i64, 0));
             let after = self.checks.last_acked(partition);
             client.record = Some((partition, value, *next, after));
-            *next += 1;
+            next.1 += 1;
         }
         let Some((partition, value, number, after)) = client.record else { return Ok(()) };
         let leader = all.iter().find(|(id, ..)| *id == partition).map(|(_, leader, _)| *leader);
@@ -139,8 +168,7 @@ impl World {
             return Ok(());
         };
         let sequence = match client.kind {
-            // One producer id per partition, so that its numbers are those of the partition.
-            Kind::Producer { idempotent: true } => Some((at as i64, number)),
+            Kind::Producer { idempotent: true } => Some(number),
             _ => None,
         };
         let all = client.kind != Kind::Careless;
@@ -152,9 +180,7 @@ impl World {
     fn commit(&mut self, at: usize) -> Done {
         let (fetches, done) = (self.rng.chance(40), self.done_writing);
         let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
-        let topic = client.image.topics.by_name(OFFSETS_TOPIC);
-        let leader = topic.and_then(|topic| Some(topic.partitions().next()?.1.leader));
-        let Some(to) = leader.filter(|id| id.is_some()) else {
+        let Some(to) = client.coordinator() else {
             client.stale = true;
             return Ok(());
         };
@@ -178,9 +204,11 @@ impl World {
             }
             return Ok(());
         }
-        let offset = client.positions.get(&partition).copied().unwrap_or(Offset::ZERO);
-        let waits = Waits::Read { partition, offset };
-        self.client_calls(at, to, waits, Ask::Read { partition, epoch, offset });
+        let place = client.positions.get(&partition).copied();
+        let place = place.unwrap_or((Offset::ZERO, LeaderEpoch::NONE));
+        let (offset, last_epoch) = place;
+        let waits = Waits::Read { partition, at: place };
+        self.client_calls(at, to, waits, Ask::Read { partition, epoch, offset, last_epoch });
         Ok(())
     }
 
@@ -202,16 +230,38 @@ impl World {
                 }
             }
             (Waits::Written { .. }, Tell::Produced(Err(Refused::OutOfOrder))) => {
-                return Err(format!("client {at} is told that its numbers have a gap"));
+                let Some((partition, value, (producer, _), after)) = client.record else {
+                    return Ok(());
+                };
+                if !self.checks.has_forked(partition) {
+                    return Err(format!("client {at} is told that its numbers have a gap"));
+                }
+                // What it wrote before is lost: it begins anew, under another id.
+                let next = (producer + PRODUCERS_MAX, 0);
+                client.record = Some((partition, value, next, after));
+                client.sequences.insert(partition, (next.0, 1));
             }
-            (Waits::Read { partition, offset }, Tell::Read(Ok(records))) => {
-                let next = offset.plus(records.len() as i64);
-                client.positions.insert(partition, next);
-                self.checks.consumed(partition, offset, &records)?;
+            (Waits::Read { partition, at }, Tell::Read(Ok(records))) => {
+                if let Some(last) = records.last() {
+                    let next = at.0.plus(records.len() as i64);
+                    client.positions.insert(partition, (next, last.epoch));
+                }
+                self.checks.consumed(partition, at, &records)?;
             }
-            (Waits::Read { partition, offset }, Tell::Read(Err(Refused::OutOfRange))) => {
+            // KIP-320: what it has read is gone, and it is told.
+            (
+                Waits::Read { partition, .. },
+                Tell::Read(Err(Refused::OutOfRange | Refused::Diverging(_))),
+            ) if self.checks.has_forked(partition) => {
+                client.positions.remove(&partition);
+                client.stale = true;
+            }
+            (
+                Waits::Read { partition, at: (offset, _) },
+                Tell::Read(Err(error @ (Refused::OutOfRange | Refused::Diverging(_)))),
+            ) => {
                 return Err(format!(
-                    "client {at} has read {partition:?} up to {offset}, which is now out of range"
+                    "client {at} has read {partition:?} up to {offset}, which is now {error:?}"
                 ));
             }
             (Waits::Group, Tell::Group(Ok(reply))) => {

@@ -1,7 +1,10 @@
 //! What a node sees of the world while something happens to it, and what it wants of the world.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use base::time::{MonoMs, Now};
-use base::{NodeId, Offset, TopicIdPartition};
+use base::{LeaderEpoch, NodeId, Offset, TopicIdPartition};
 
 use super::message::{Ask, CallId, Purpose, Tell};
 use super::part_log::Record;
@@ -33,9 +36,15 @@ pub(super) enum Out {
     Elected {
         epoch: i32,
     },
+    /// This broker begins to lead a partition in an epoch.
+    Leads {
+        partition: TopicIdPartition,
+        epoch: LeaderEpoch,
+    },
     /// The leader of a partition says that these are committed, from `from` on.
     Committed {
         partition: TopicIdPartition,
+        epoch: LeaderEpoch,
         from: Offset,
         records: Vec<Record>,
     },
@@ -60,6 +69,8 @@ pub(super) struct Context<'a> {
     pub rng: &'a mut Rng,
     pub out: Vec<Out>,
     pub tamper: Option<Tamper>,
+    /// Where controllers listen that have moved.
+    pub ports: Rc<BTreeMap<NodeId, u16>>,
     pub traced: bool,
     /// How long the disk takes.
     pub disk_ms: u64,

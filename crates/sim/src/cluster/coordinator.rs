@@ -2,30 +2,38 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base::machine::ReplyId;
 use base::{LeaderEpoch, MonoMs, Offset};
 use coordinator::{Effect, Event, Linger, LogRecord, RuntimeConfig, ShardRuntime};
-use group::{GroupShard, Reply, Request, View};
+use group::testing::Cluster;
+use group::{GroupShard, Reply, Request, View, consumer};
 use metadata::Image;
 use protocol::ErrorCode;
 use records::{BatchBuilder, Compression};
 use replication::FollowerLog;
 
 use super::context::Context;
+use super::members::topics_of;
 use super::message::{CallId, Tell};
 use super::part_log::PartLog;
 use super::quorum::Done;
 use super::replica::Replica;
 use super::replicas::{Logs, Replicas};
 use super::tamper::Tamper;
+use crate::groups;
 
 pub(super) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// `offsets.commit.timeout.ms`
 const COMMIT_MS: u64 = 3_000;
 
+pub(super) type Runtime = ShardRuntime<GroupShard>;
+
 pub(super) struct Coordinator {
-    runtime: ShardRuntime<GroupShard>,
+    runtime: Runtime,
+    /// How many topics the view knows of.
+    known_topics: usize,
     view: View,
     /// The epoch in which this broker leads the partition.
     epoch: Option<LeaderEpoch>,
@@ -44,16 +52,46 @@ pub(super) enum GroupAsk {
 impl Coordinator {
     pub fn new() -> Self {
         let config = RuntimeConfig { linger: Linger::Adaptive, batch_bytes_max: 1 << 20 };
-        let mut view = group::testing::view(group::testing::Cluster::default());
+        let mut view = group::testing::view(Cluster::default());
         view.offsets.retention_ms = u64::MAX / 4;
+        view.classic.initial_rebalance_delay_ms = 500;
+        view.consumer.session_timeout_ms = 6_000;
+        view.consumer.heartbeat_interval_ms = 1_000;
         Self {
             runtime: ShardRuntime::new(GroupShard::default(), config),
+            known_topics: 0,
             view,
             epoch: None,
             owed: BTreeMap::new(),
             next_id: 0,
             uncommitted: VecDeque::new(),
         }
+    }
+
+    /// With everything decided.
+    pub fn state(&self) -> &GroupShard {
+        self.runtime.tip()
+    }
+
+    /// The runtime, while it serves.
+    pub fn serving(&self) -> Option<&Runtime> {
+        self.runtime.is_active().then_some(&self.runtime)
+    }
+
+    /// Topics may have come: groups hear of it, if there are any here.
+    fn follow_topics(&mut self, image: &Image) -> Option<Event<GroupShard>> {
+        if image.topics.len() == self.known_topics {
+            return None;
+        }
+        self.known_topics = image.topics.len();
+        let topics = topics_of(image);
+        let version = topics.version;
+        let names: Vec<Arc<str>> = topics.topics.keys().cloned().collect();
+        self.view.metadata = Arc::new(topics);
+        let told = consumer::Request::MetadataChanged { version, topics: names.into(), new: true };
+        self.next_id += 1;
+        let (id, request) = (ReplyId(self.next_id), Request::Consumer(told));
+        Some(Event::Request { id, request })
     }
 
     fn find<'a>(
@@ -74,6 +112,7 @@ impl Coordinator {
         logs: &mut Logs,
         image: &Image,
     ) -> Done {
+        let told = self.follow_topics(image);
         let found = Self::find(replicas, logs, image);
         let led = found.as_ref().and_then(|(replica, _)| replica.leader());
         let epoch = led.map(replication::Leader::epoch);
@@ -89,6 +128,9 @@ impl Coordinator {
             (self.epoch, self.uncommitted) = (epoch, VecDeque::new());
             let epoch = epoch.unwrap_or(LeaderEpoch::NONE);
             self.step(cx, replica, log, image, Event::Lead { epoch })?;
+        }
+        if let Some(event) = told {
+            self.step(cx, replica, log, image, event)?;
         }
         while self.uncommitted.front().is_some_and(|(end, _)| *end <= committed) {
             if let Some((to, _)) = self.uncommitted.pop_front() {
@@ -140,7 +182,10 @@ impl Coordinator {
         self.next_id += 1;
         let id = ReplyId(self.next_id);
         self.owed.insert(id, call);
-        let GroupAsk::Request(request) = ask;
+        let GroupAsk::Request(mut request) = ask;
+        if cx.is(Tamper::TrustsMembers) {
+            request = groups::Tamper::trusted(request, self.runtime.tip());
+        }
         self.step(cx, replica, log, image, Event::Request { id, request })
     }
 
@@ -158,7 +203,7 @@ impl Coordinator {
             self.runtime.step(cx.now, event, &self.view, &mut effects);
             for effect in effects {
                 match effect {
-                    Effect::Load { .. } => events.push_back(self.load(log)?),
+                    Effect::Load { .. } => events.push_back(self.load(cx, log)?),
                     Effect::Append { records, .. } => {
                         let first = log.end();
                         let appended = replica.append_all(cx, log, image, records);
@@ -194,9 +239,10 @@ impl Coordinator {
     }
 
     /// Replays the log from its start.
-    fn load(&mut self, log: &PartLog) -> Result<Event<GroupShard>, String> {
+    fn load(&mut self, cx: &Context<'_>, log: &PartLog) -> Result<Event<GroupShard>, String> {
         let (mut at, end, high_watermark) = (log.start(), log.end(), log.high_watermark());
-        for record in log.records() {
+        let records = if cx.is(Tamper::LoadsNothing) { &[] } else { log.records() };
+        for record in records {
             let bytes = batch(record.payload.as_ref(), at)?;
             let loaded = self.runtime.load(&bytes, at, high_watermark);
             at = loaded.map_err(|error| error.to_string())?;

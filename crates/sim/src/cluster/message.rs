@@ -52,6 +52,8 @@ pub(super) enum Ask {
         partition: TopicIdPartition,
         epoch: LeaderEpoch,
         offset: Offset,
+        /// Of the record before, if it was read.
+        last_epoch: LeaderEpoch,
     },
     /// What the broker knows of the cluster.
     Metadata,
@@ -117,6 +119,7 @@ pub(super) enum Purpose {
         end: bool,
     },
     AlterPartition(Vec<(TopicIdPartition, LeaderEpoch, u64)>),
+    AssignDirectories,
     /// A client's own affair.
     Client,
 }

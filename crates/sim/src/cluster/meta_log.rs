@@ -91,6 +91,15 @@ impl MetaLog {
         self.batches.last().map_or(self.start.0, |last| last.next)
     }
 
+    /// All control records, in order.
+    pub fn control(&self) -> impl Iterator<Item = &ControlRecord> {
+        let batches = self.batches.iter().map(|batch| match &*batch.data {
+            Data::Control(records) => &records[..],
+            Data::Records(_) => &[],
+        });
+        batches.flatten()
+    }
+
     pub fn append(&mut self, batch: Batch) -> Done {
         let end = self.end();
         if batch.base != end {

@@ -10,8 +10,12 @@ mod client;
 mod committer;
 mod context;
 mod coordinator;
+mod directories;
+mod members;
+mod membership;
 mod message;
 mod meta_log;
+mod mood;
 mod network;
 mod node;
 mod part_log;
@@ -20,11 +24,13 @@ mod quorum;
 mod raft_wire;
 mod replica;
 mod replicas;
+mod roads;
 mod scenario;
 mod serve;
 mod setup;
 mod tamper;
 mod trace;
+mod truth;
 mod world;
 
 pub use checks::Stats;
@@ -68,7 +74,7 @@ fn live(plan: Plan, traced: bool) -> seeds::Run<Stats> {
     let mut world =
         World::new(plan, traced).map_err(|what| failure(plan.seed, what, Vec::new()))?;
     match seeds::guarded(|| world.live()) {
-        Ok(()) => Ok(Report { stats: world.checks.stats, digest: world.trace.digest() }),
+        Ok(()) => Ok(Report { stats: world.stats(), digest: world.trace.digest() }),
         Err(what) => Err(failure(plan.seed, what, world.trace.lines())),
     }
 }

@@ -1,6 +1,6 @@
 //! The roads between nodes and clients: cut in one direction or both, slow, forgetful.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::Peer;
 use crate::Rng;
@@ -9,6 +9,8 @@ use crate::Rng;
 pub(super) struct Network {
     /// No message passes from the first to the second.
     cut: BTreeSet<(Peer, Peer)>,
+    /// What the first says reaches the second so much later.
+    slow: BTreeMap<(Peer, Peer), u64>,
     pub weather: Weather,
 }
 
@@ -32,15 +34,20 @@ impl Weather {
 
 impl Network {
     pub fn new() -> Self {
-        Self { cut: BTreeSet::new(), weather: Weather::USUAL }
+        Self { cut: BTreeSet::new(), slow: BTreeMap::new(), weather: Weather::USUAL }
     }
 
     pub fn cut(&mut self, from: Peer, to: Peer) {
         self.cut.insert((from, to));
     }
 
+    pub fn delay(&mut self, from: Peer, to: Peer, ms: u64) {
+        self.slow.insert((from, to), ms);
+    }
+
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.slow.clear();
     }
 
     pub fn passes(&self, from: Peer, to: Peer) -> bool {
@@ -56,16 +63,17 @@ impl Network {
         if !self.passes(from, to) {
             return arrivals;
         }
+        let slow_ms = self.slow.get(&(from, to)).copied().unwrap_or(0);
         if rng.below(1_000) >= self.weather.lost {
-            arrivals.push(self.delay(rng));
+            arrivals.push(slow_ms + self.takes(rng));
         }
         if rng.below(1_000) < self.weather.repeated {
-            arrivals.push(self.delay(rng));
+            arrivals.push(slow_ms + self.takes(rng));
         }
         arrivals
     }
 
-    fn delay(&self, rng: &mut Rng) -> u64 {
+    fn takes(&self, rng: &mut Rng) -> u64 {
         let weather = self.weather;
         let late = if rng.chance(weather.late) { rng.below(weather.late_ms) } else { 0 };
         1 + rng.below(weather.delay_ms) + late

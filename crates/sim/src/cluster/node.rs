@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::time::{MonoMs, Now, WallMs};
 use base::{BrokerEpoch, NodeId, Uuid};
 use config::BrokerConfig;
-use kraft::{Event, VoterSet};
+use kraft::{Event, Voter, VoterSet};
 
 use super::broker::Broker;
 use super::context::{Context, Timer};
@@ -16,6 +16,8 @@ use super::part_log::PartLog;
 use super::quorum::{CLUSTER_ID, Done, Quorum, Start, voter};
 use super::replicas::Logs;
 
+/// Where controllers listen, until they move.
+pub(super) const PORT: u16 = 9093;
 /// 2027-01-15.
 const EPOCH_MS: i64 = 1_800_000_000_000;
 
@@ -34,13 +36,18 @@ pub(super) struct Setup {
     /// `controller.quorum.bootstrap.servers`
     pub bootstrap_servers: Vec<NodeId>,
     pub voters: Vec<NodeId>,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
 }
 
-/// The disk of a node.
+/// The disks of a node: one for the metadata log, one for the rest.
 #[derive(Default)]
 pub(super) struct Disk {
-    pub directory: Uuid,
+    /// Of the metadata log.
+    pub meta_directory: Uuid,
     pub meta: MetaLog,
+    /// Of the records.
+    pub directory: Uuid,
     /// The clean-shutdown file of the broker.
     pub shut_down_with: Option<BrokerEpoch>,
     pub logs: Logs,
@@ -55,6 +62,8 @@ pub(super) struct Node {
     pub id: NodeId,
     pub roles: Roles,
     pub disk: Disk,
+    /// Of its controller listener.
+    pub port: u16,
     /// Counts starts; whatever was meant for an earlier life is void.
     pub life: u64,
     pub process: Option<Process>,
@@ -85,11 +94,12 @@ pub(super) enum Stimulus {
 }
 
 impl Node {
-    pub fn new(id: NodeId, roles: Roles, directory: Uuid) -> Self {
+    pub fn new(id: NodeId, roles: Roles, disk: Disk) -> Self {
         Self {
             id,
             roles,
-            disk: Disk { directory, ..Disk::default() },
+            disk,
+            port: PORT,
             life: 0,
             process: None,
             paused_until_ms: 0,
@@ -104,6 +114,11 @@ impl Node {
         Now { wall: WallMs(wall), mono: MonoMs(now_ms) }
     }
 
+    /// As the quorum should know it.
+    pub fn as_voter(&self) -> Voter {
+        voter(self.id, self.port, Some(self.disk.meta_directory))
+    }
+
     pub fn is_up(&self) -> bool {
         self.process.is_some()
     }
@@ -114,7 +129,8 @@ impl Node {
         let settings =
             controller::Settings::new(CLUSTER_ID, Arc::clone(&setup.config), setup.voters.clone());
         let start = Start {
-            local: voter(self.id, Some(self.disk.directory)),
+            local: self.as_voter(),
+            auto_join: setup.auto_join,
             can_be_voter: self.roles.controller,
             static_voters: setup.static_voters.clone(),
             bootstrap_servers: setup.bootstrap_servers.clone(),
@@ -202,6 +218,7 @@ impl Node {
         let Broker { coordinator, replicas, .. } = broker;
         coordinator.follow(cx, replicas, logs, quorum.image())?;
         replicas.ask_for_isr(cx, logs, quorum.image(), quorum.leader);
+        replicas.tell_directories(cx, quorum.image(), quorum.leader);
         replicas.tell_producers(cx, logs);
         if replicas.news {
             replicas.wake(cx, logs, quorum.image());

@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub sequence: Sequence,
     /// Of a coordinator.
     pub payload: Option<Rc<LogRecord>>,
+    /// The batch goes on with the next record: they are written, sent and lost together.
+    pub more: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -32,8 +34,8 @@ pub(super) struct PartLog {
     high_watermark: i64,
     /// In `replication-offset-checkpoint`: what is known after a restart.
     checkpoint: i64,
-    /// Up to here the rules have compared it with what is committed.
-    pub compared: usize,
+    /// Which history of what is committed the rules have compared it with, and up to where it is the same.
+    pub compared: (usize, usize),
     /// It has been cut or has grown since the rules looked at it.
     pub changed: bool,
 }
@@ -45,8 +47,17 @@ impl PartLog {
 
     pub fn read(&self, from: Offset, until: Offset, max: usize) -> Vec<Record> {
         let first = usize::try_from(from.get() - self.start).unwrap_or(usize::MAX);
-        let count = usize::try_from(until.get() - from.get()).unwrap_or(0).min(max);
-        self.records.iter().skip(first).take(count).cloned().collect()
+        let all = usize::try_from(until.get() - from.get()).unwrap_or(0);
+        let there = self.records.iter().skip(first).take(all);
+        let (mut taken, mut more) = (Vec::new(), false);
+        for record in there {
+            if taken.len() >= max && !more {
+                break;
+            }
+            more = record.more;
+            taken.push(record.clone());
+        }
+        taken
     }
 
     /// A new leader's epoch begins at the end.
@@ -73,7 +84,7 @@ impl PartLog {
         let keep = usize::try_from(end.get() - self.start).unwrap_or(0);
         self.records.truncate(keep);
         self.epochs.truncate_from_end(end);
-        self.compared = self.compared.min(keep);
+        self.compared.1 = self.compared.1.min(keep);
         self.changed = true;
         self.flushed = self.flushed.min(self.end().get());
         self.high_watermark = self.high_watermark.min(self.end().get());
@@ -120,6 +131,9 @@ impl PartLog {
         let unsafe_count = u64::try_from(self.end().get() - self.flushed).unwrap_or(0);
         let lost = i64::try_from(rng.below(unsafe_count + 1)).unwrap_or(0);
         self.truncate(Offset(self.end().get() - lost));
+        // Of a batch all is there, or nothing.
+        let torn = self.records.iter().rev().take_while(|record| record.more).count();
+        self.truncate(Offset(self.end().get() - torn as i64));
     }
 
     /// The newest record of every idempotent producer, as replay finds it.

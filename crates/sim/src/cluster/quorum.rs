@@ -17,6 +17,7 @@ use super::active::Active;
 use super::context::{Context, Out, Timer};
 use super::message::{Ask, CallId, Purpose};
 use super::meta_log::{Batch, Data, MetaLog, SnapshotFile};
+use super::node::PORT;
 use super::tamper::Tamper;
 
 pub(super) const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
@@ -59,6 +60,7 @@ pub(super) struct Quorum {
 pub(super) struct Start {
     pub local: Voter,
     pub can_be_voter: bool,
+    pub auto_join: bool,
     pub static_voters: VoterSet,
     pub bootstrap_servers: Vec<NodeId>,
     pub seed: u64,
@@ -66,16 +68,21 @@ pub(super) struct Start {
 }
 
 /// The address of a node's controller listener says which node it is.
-pub(super) fn voter(id: NodeId, directory: Option<Uuid>) -> Voter {
+pub(super) fn voter(id: NodeId, port: u16, directory: Option<Uuid>) -> Voter {
     Voter {
         key: ReplicaKey { id, directory_id: directory },
-        endpoints: vec![Endpoint { name: LISTENER.into(), host: format!("n{id}"), port: 9093 }],
+        endpoints: vec![Endpoint { name: LISTENER.into(), host: format!("n{id}"), port }],
         kraft_versions: VersionRange { min: 0, max: 1 },
     }
 }
 
-fn node_at(endpoints: &[Endpoint]) -> Option<NodeId> {
-    endpoints.iter().find_map(|at| at.host.strip_prefix('n')?.parse().ok().map(NodeId))
+/// Who listens there, if anybody still does.
+fn node_at(cx: &Context<'_>, endpoints: &[Endpoint]) -> Option<NodeId> {
+    let mut ids = endpoints.iter().filter_map(|at| {
+        let id = at.host.strip_prefix('n')?.parse().ok().map(NodeId)?;
+        (cx.ports.get(&id).copied().unwrap_or(PORT) == at.port).then_some(id)
+    });
+    ids.next()
 }
 
 impl Quorum {
@@ -86,7 +93,7 @@ impl Quorum {
             local: start.local,
             can_be_voter: start.can_be_voter,
             bootstrap_servers: start.bootstrap_servers.len(),
-            auto_join: false,
+            auto_join: start.auto_join,
             times,
             fetch_max_bytes: 1_000,
             fetch_snapshot_max_bytes: 40,
@@ -256,7 +263,7 @@ impl Quorum {
         request: kraft::Request,
     ) {
         let known = match to {
-            Destination::Node { endpoints, .. } => node_at(endpoints),
+            Destination::Node { endpoints, .. } => node_at(cx, endpoints),
             Destination::Bootstrap(index) => self.bootstrap_servers.get(*index).copied(),
         };
         // An address where nobody is: the call fails like any other.

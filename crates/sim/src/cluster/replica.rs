@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
 use coordinator::LogRecord;
-use metadata::Image;
+use metadata::{ConfigResource, Image};
 use protocol::ErrorCode;
 use replication::{
     Brokers, Effect, Event, Follower, FollowerEffect, FollowerEvent, FollowerLog, IsrProposal,
@@ -21,6 +21,7 @@ use super::tamper::Tamper;
 pub(super) const LAG_MS: u64 = 2_000;
 /// `replica.fetch.backoff.ms`
 const BACKOFF_MS: u64 = 200;
+/// `min.insync.replicas` of topics that say nothing else.
 const MIN_ISR: usize = 2;
 
 pub(super) enum Role {
@@ -41,6 +42,7 @@ pub(super) struct Replica {
     pub proposals: Vec<IsrProposal>,
     /// A coordinator has appended.
     pub news: bool,
+    min_isr: usize,
 }
 
 /// Other brokers, as this broker's image has them.
@@ -66,6 +68,8 @@ pub(super) enum Refused {
     NotEnoughReplicas,
     OutOfOrder,
     OutOfRange,
+    /// What was read last is not there; the logs are the same up to here.
+    Diverging(Offset),
 }
 
 pub(super) enum Appended {
@@ -84,6 +88,7 @@ impl Replica {
             producers: BTreeMap::new(),
             proposals: Vec::new(),
             news: false,
+            min_isr: MIN_ISR,
         }
     }
 
@@ -108,12 +113,14 @@ impl Replica {
             if let Role::Leader(leader) = &self.role {
                 if leader.epoch() < leader_epoch {
                     log.assign_epoch(leader_epoch)?;
+                    cx.wish(Out::Leads { partition: self.id, epoch: leader_epoch });
                 }
                 let event = Event::Metadata { leader_epoch, partition_epoch, replicas, isr };
                 self.step(cx, log, image, event);
                 return Ok(Vec::new());
             }
             log.assign_epoch(leader_epoch)?;
+            cx.wish(Out::Leads { partition: self.id, epoch: leader_epoch });
             let config = LeaderConfig {
                 node_id: cx.id,
                 leader_epoch,
@@ -121,7 +128,7 @@ impl Replica {
                 epoch_start: log.end(),
                 replicas,
                 isr,
-                min_insync_replicas: MIN_ISR,
+                min_insync_replicas: self.min_isr,
                 lag_time_max_ms: LAG_MS,
             };
             let leader = Leader::new(config, log.end(), log.high_watermark(), cx.now.mono);
@@ -151,17 +158,32 @@ impl Replica {
         Ok(gone)
     }
 
+    /// The settings of its topic may be others.
+    pub fn follow_configs(&mut self, cx: &mut Context<'_>, log: &mut PartLog, image: &Image) {
+        let topic = image.topics.by_id(self.id.topic_id);
+        let told = topic.and_then(|topic| {
+            let resource = ConfigResource::topic(&*topic.name);
+            image.configs.value(&resource, "min.insync.replicas")?.parse().ok()
+        });
+        let min = told.unwrap_or(MIN_ISR);
+        if self.min_isr != min {
+            self.min_isr = min;
+            self.step(cx, log, image, Event::MinInsyncReplicas { min });
+        }
+    }
+
     /// Lets the leader take an event; gives the producers that are served by it.
     pub fn step(&mut self, cx: &mut Context<'_>, log: &mut PartLog, image: &Image, event: Event) {
         let Role::Leader(leader) = &mut self.role else { return };
         let mut effects = Vec::new();
         leader.step(cx.now.mono, &Known(image), event, &mut effects);
+        let epoch = leader.epoch();
         for effect in effects {
             match effect {
                 Effect::HighWatermarkAdvanced { from, to } => {
                     log.set_high_watermark(to);
                     let records = log.read(from, to, usize::MAX);
-                    cx.wish(Out::Committed { partition: self.id, from, records });
+                    cx.wish(Out::Committed { partition: self.id, epoch, from, records });
                 }
                 Effect::Propose(proposal) => self.proposals.push(proposal),
             }
@@ -225,7 +247,7 @@ impl Replica {
             }
         }
         let offset = log.end();
-        log.append(Record { epoch, value, sequence, payload: None })
+        log.append(Record { epoch, value, sequence, payload: None, more: false })
             .map_err(|_| Refused::NotLeader)?;
         if let Some((producer, number)) = sequence {
             self.producers.insert(producer, (number, offset));
@@ -247,9 +269,10 @@ impl Replica {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         let epoch = leader.epoch();
-        for record in records {
-            let payload = Some(Rc::new(record));
-            let record = Record { epoch, value: 0, sequence: None, payload };
+        let mut records = records.into_iter().peekable();
+        while let Some(record) = records.next() {
+            let (payload, more) = (Some(Rc::new(record)), records.peek().is_some());
+            let record = Record { epoch, value: 0, sequence: None, payload, more };
             log.append(record).map_err(|_| ErrorCode::UnknownServerError)?;
         }
         self.step(cx, log, image, Event::Appended { log_end: log.end() });

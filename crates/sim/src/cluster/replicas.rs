@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, PartitionEpoch, TopicIdPartition};
+use base::{
+    BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset, PartitionEpoch, TopicIdPartition, Uuid,
+};
 use controller::{ControllerReply, ControllerRequest};
 use metadata::{Image, LocalPartition, Update};
 use replication::{Ask as Wish, Event, FollowerEvent, IsrAnswer, IsrProposal, Position, Refusal};
@@ -27,9 +29,15 @@ pub(super) type Logs = BTreeMap<TopicIdPartition, PartLog>;
 #[derive(Default)]
 pub(super) struct Replicas {
     pub by_id: BTreeMap<TopicIdPartition, Replica>,
+    /// Where the logs are.
+    pub directory: Uuid,
     /// Leaders that are being asked.
     fetching: BTreeSet<NodeId>,
     bounds: BTreeSet<TopicIdPartition>,
+    /// Replicas that lie in another directory than the metadata says.
+    pub misplaced: BTreeSet<TopicIdPartition>,
+    pub assigning: bool,
+    pub assign_at: MonoMs,
     altering: bool,
     alter_at: MonoMs,
     look_at: MonoMs,
@@ -49,6 +57,10 @@ pub(super) struct Parked {
 }
 
 impl Replicas {
+    pub fn new(directory: Uuid) -> Self {
+        Self { directory, ..Self::default() }
+    }
+
     /// Metadata was committed: this broker does as it says.
     pub fn publish(&mut self, cx: &mut Context<'_>, logs: &mut Logs, update: &Update) -> Done {
         let changes = update.local_changes(cx.id);
@@ -59,6 +71,11 @@ impl Replicas {
         }
         for local in changes.leaders.iter().chain(&changes.followers) {
             self.follow_metadata(cx, logs, &update.after, local)?;
+        }
+        for (id, replica) in &mut self.by_id {
+            if let Some(log) = logs.get_mut(id) {
+                replica.follow_configs(cx, log, &update.after);
+            }
         }
         Ok(())
     }
@@ -71,6 +88,11 @@ impl Replicas {
         local: &LocalPartition<'_>,
     ) -> Done {
         let id = TopicIdPartition { topic_id: local.topic.id, partition: local.index };
+        if local.partition.directory(cx.id) == Some(self.directory) {
+            self.misplaced.remove(&id);
+        } else {
+            self.misplaced.insert(id);
+        }
         let log = logs.entry(id).or_default();
         let replica = self.by_id.entry(id).or_insert_with(|| Replica::new(id));
         for call in replica.follow_metadata(cx, log, image, local.partition)? {
@@ -227,7 +249,13 @@ impl Replicas {
         let Some(leader) = leader else { return };
         let (mut proposed, mut asked) = (Vec::new(), Vec::new());
         for (id, replica) in &mut self.by_id {
-            let Some(proposal) = replica.proposals.pop() else { continue };
+            let Some(mut proposal) = replica.proposals.pop() else { continue };
+            if cx.is(Tamper::TakesAllIn)
+                && let Some(all) = image.topics.partition(id.topic_id, id.partition)
+            {
+                let known = |id: &NodeId| Some((*id, image.cluster.broker(*id)?.epoch));
+                proposal.isr = all.replicas.iter().filter_map(known).collect();
+            }
             replica.proposals.clear();
             asked.push((*id, proposal.leader_epoch, proposal.id));
             if cx.is(Tamper::ShrinksAlone)

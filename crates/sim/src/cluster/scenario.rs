@@ -3,11 +3,15 @@
 use base::{NodeId, Offset};
 use replication::FollowerLog;
 
+use super::coordinator::OFFSETS_TOPIC;
 use super::message::Peer;
+use super::mood::{Deaths, Mood};
 use super::network::Weather;
+use super::node::Stimulus;
 use super::quorum::Done;
-use super::world::{Event, Mood, World};
-use super::{Plan, failure};
+use super::setup::Shape;
+use super::world::{Event, World};
+use super::{Plan, Stats, failure};
 use crate::seeds::Failure;
 
 /// A world under direction. Every step holds the rules.
@@ -21,10 +25,31 @@ impl Scenario {
     /// # Errors
     /// As every step: with the rule that is broken, and what happened.
     pub fn start(seed: u64, brokers: i32) -> Result<Self, Failure> {
+        Self::begin(seed, Shape { brokers, dynamic: false }, Deaths::Few)
+    }
+
+    /// The same with voters that can change.
+    ///
+    /// # Errors
+    /// As every step.
+    pub fn dynamic(seed: u64, brokers: i32) -> Result<Self, Failure> {
+        Self::begin(seed, Shape { brokers, dynamic: true }, Deaths::Few)
+    }
+
+    /// The same with topics that allow unclean elections: what is acknowledged may be lost by one, and only then.
+    ///
+    /// # Errors
+    /// As every step.
+    pub fn unclean(seed: u64, brokers: i32) -> Result<Self, Failure> {
+        Self::begin(seed, Shape { brokers, dynamic: false }, Deaths::Unclean)
+    }
+
+    fn begin(seed: u64, shape: Shape, deaths: Deaths) -> Result<Self, Failure> {
         let plan = Plan { chaos_ms: 0, rest_ms: 0, ..Plan::new(seed) };
-        let world = World::shaped(plan, true, Some((3, brokers, 0)));
+        let world = World::shaped(plan, true, Some(shape));
         let mut world = world.map_err(|what| failure(seed, what, Vec::new()))?;
-        world.mood = Mood::QUIET;
+        world.mood = Mood { deaths, ..Mood::QUIET };
+        world.checks.partitions.may_lose = deaths == Deaths::Unclean;
         world.network.weather = Weather::CALM;
         let mut scenario = Self { world };
         scenario.told(|world| world.begin(false))?;
@@ -58,6 +83,92 @@ impl Scenario {
         if let Some(node) = self.world.nodes.get_mut(&NodeId(id)) {
             node.dies_after = Some(effects);
         }
+    }
+
+    /// The process dies, and its disks are empty ones from then on: that of the records, that of the metadata log, or both.
+    pub fn lose_disk(&mut self, id: i32, records: bool, metadata: bool) -> Result<(), Failure> {
+        self.told(|world| world.replace_disk(NodeId(id), records, metadata))
+    }
+
+    /// The broker stops in good order; it stays away.
+    pub fn stop(&mut self, id: i32) -> Result<(), Failure> {
+        self.told(|world| world.poke(NodeId(id), Stimulus::Leave))
+    }
+
+    pub fn unregister(&mut self, id: i32) {
+        self.world.unregister(NodeId(id));
+    }
+
+    /// Another broker comes; gives its id.
+    pub fn newcomer(&mut self) -> Result<i32, Failure> {
+        self.told(World::new_broker)?;
+        let brokers = self.world.nodes.values().filter(|node| node.roles.broker);
+        Ok(brokers.map(|node| node.id.get()).max().unwrap_or(0))
+    }
+
+    /// The first partition of the first topic is to live there; or not to move, after all.
+    pub fn reassign(&mut self, replicas: Option<Vec<i32>>) {
+        self.world.move_partition("one", 0, replicas);
+    }
+
+    /// A controller becomes a voter, or is none any more.
+    pub fn change_voters(&mut self, id: i32) {
+        self.world.change_voters(NodeId(id));
+    }
+
+    /// The controller gets another address, and is started again.
+    pub fn move_controller(&mut self, id: i32) -> Result<(), Failure> {
+        self.told(|world| world.move_controller(NodeId(id)))?;
+        self.restart(id)
+    }
+
+    /// The committed voters.
+    pub fn voters(&self) -> Vec<i32> {
+        self.world.checks.voters.ids().iter().map(|id| id.get()).collect()
+    }
+
+    /// The least number of replicas in sync for writing to the first topic.
+    pub fn set_min_isr(&mut self, min: usize) {
+        self.world.configure("one", "min.insync.replicas", &min.to_string());
+    }
+
+    /// Groups with members.
+    pub fn add_members(&mut self) {
+        for group in ["range", "cooperative", "consumer"] {
+            self.world.add_member(group);
+            self.world.add_member(group);
+        }
+    }
+
+    /// Leader of the partition of committed offsets.
+    pub fn coordinator(&self) -> Option<i32> {
+        let topic = self.world.checks.truth().topics.by_name(OFFSETS_TOPIC)?;
+        topic.partitions().next().map(|(_, partition)| partition.leader.get())
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> Stats {
+        self.world.stats()
+    }
+
+    /// Writes a snapshot of the metadata and drops the log before it; then the process dies. Whether it starts again without
+    /// the snapshot; it gets it back.
+    pub fn starts_without_snapshot(&mut self, id: i32) -> Result<bool, Failure> {
+        self.told(|world| world.poke(NodeId(id), Stimulus::WriteSnapshot))?;
+        self.told(|world| world.poke(NodeId(id), Stimulus::CleanLog))?;
+        self.kill(id, false)?;
+        let Some(node) = self.world.nodes.get_mut(&NodeId(id)) else { return Ok(true) };
+        let snapshots = std::mem::take(&mut node.disk.meta.snapshots);
+        let starts = self.told(|world| world.start(NodeId(id))).is_ok();
+        if let Some(node) = self.world.nodes.get_mut(&NodeId(id)) {
+            node.disk.meta.snapshots = snapshots;
+        }
+        Ok(starts)
+    }
+
+    /// What the first says reaches the second so much later.
+    pub fn delay(&mut self, from: i32, to: i32, ms: u64) {
+        self.world.network.delay(Peer::Node(NodeId(from)), Peer::Node(NodeId(to)), ms);
     }
 
     pub fn restart(&mut self, id: i32) -> Result<(), Failure> {

@@ -60,10 +60,13 @@ impl Replicas {
                     Err(refused) => Tell::Produced(Err(refused)),
                 }
             }
-            Ask::Read { partition, epoch, offset } => {
+            Ask::Read { partition, epoch, offset, last_epoch } => {
                 let found = self.by_id.get(&partition).zip(logs.get(&partition));
                 let read = found.ok_or(Refused::NotLeader).and_then(|(replica, log)| {
                     replica.check_epoch(epoch)?;
+                    if let Some(Part::Diverging { end, .. }) = parting(log, offset, last_epoch) {
+                        return Err(Refused::Diverging(end));
+                    }
                     if offset > log.end() || offset < log.start() {
                         return Err(Refused::OutOfRange);
                     }
@@ -126,6 +129,20 @@ impl Replicas {
     }
 }
 
+/// Where the log parts from that of a reader, which has everything before `offset` and a last record of that epoch.
+fn parting(log: &PartLog, offset: Offset, last_epoch: LeaderEpoch) -> Option<Part> {
+    if !last_epoch.is_some() {
+        return None;
+    }
+    match log.end_of_epoch(last_epoch) {
+        None => Some(Part::Refused(Refusal::OutOfRange)),
+        Some((epoch, end)) if epoch < last_epoch || end < offset => {
+            Some(Part::Diverging { epoch, end })
+        }
+        Some(_) => None,
+    }
+}
+
 impl Replica {
     /// A follower fetches.
     fn replicate(
@@ -149,14 +166,10 @@ impl Replica {
         if at.offset < log.start() {
             return Part::Refused(Refusal::OutOfRange);
         }
-        if at.last_fetched_epoch.is_some() && !cx.is(Tamper::ForgetsEpochs) {
-            match log.end_of_epoch(at.last_fetched_epoch) {
-                None => return Part::Refused(Refusal::OutOfRange),
-                Some((epoch, end)) if epoch < at.last_fetched_epoch || end < at.offset => {
-                    return Part::Diverging { epoch, end };
-                }
-                Some(_) => {}
-            }
+        let last_epoch =
+            if cx.is(Tamper::ForgetsEpochs) { LeaderEpoch::NONE } else { at.last_fetched_epoch };
+        if let Some(part) = parting(log, at.offset, last_epoch) {
+            return part;
         }
         if at.offset > log.end() {
             return Part::Refused(Refusal::OutOfRange);

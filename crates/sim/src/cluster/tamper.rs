@@ -18,10 +18,22 @@ pub enum Tamper {
     ForgetsEpochs,
     /// The coordinator takes what it has appended for committed.
     CommitsTooEarly,
+    /// A broker with an empty disk says that it was shut down in good order.
+    LossUnnoticed,
+    /// A voter's disk is replaced, and the new one has the directory id of the old one.
+    DirectoryCopied,
+    /// Topics whose records must not be lost allow unclean elections.
+    ElectsUncleanly,
+    /// A leader says that all replicas are in sync.
+    TakesAllIn,
+    /// A coordinator takes commits of members that are none any more for those of somebody who is.
+    TrustsMembers,
+    /// A coordinator that takes over does not read what its predecessor wrote.
+    LoadsNothing,
 }
 
 impl Tamper {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::MetadataNotFlushed,
         Self::VoteForgotten,
         Self::ControllerTellsEarly,
@@ -30,5 +42,11 @@ impl Tamper {
         Self::ShrinksAlone,
         Self::ForgetsEpochs,
         Self::CommitsTooEarly,
+        Self::LossUnnoticed,
+        Self::DirectoryCopied,
+        Self::ElectsUncleanly,
+        Self::TakesAllIn,
+        Self::TrustsMembers,
+        Self::LoadsNothing,
     ];
 }

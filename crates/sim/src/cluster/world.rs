@@ -1,6 +1,7 @@
 //! The world: one clock, one queue of what is to happen, nodes, the roads between them, and the rules.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use base::NodeId;
 use base::time::MonoMs;
@@ -9,12 +10,19 @@ use super::Plan;
 use super::checks::Checks;
 use super::client::{Client, Kind};
 use super::context::{Context, Out, Timer};
-use super::message::{Ask, CallId, Peer, Purpose, RaftTell, Tell};
+use super::members::Members;
+use super::message::{Ask, CallId, Peer, RaftTell, Tell};
+use super::mood::{Deaths, Mood};
 use super::network::Network;
 use super::node::{Node, Nodes, Setup, Stimulus};
 use super::quorum::Done;
+use super::roads::Calls;
+use super::setup::Shape;
 use super::trace::Trace;
 use crate::Rng;
+
+/// Nobody reads the answers.
+pub(super) const PEOPLE: Peer = Peer::Client(usize::MAX);
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -55,25 +63,13 @@ pub(super) enum Event {
     },
 }
 
-/// Who waits for an answer, and what for.
-#[derive(Clone, Debug)]
-struct Call {
-    from: Peer,
-    life: u64,
-    to: NodeId,
-    purpose: Purpose,
-}
-
 pub(super) struct World {
     pub plan: Plan,
     pub rng: Rng,
     pub now_ms: u64,
     queue: BTreeMap<(u64, u64), Event>,
     next_event: u64,
-    calls: BTreeMap<CallId, Call>,
-    next_call: u64,
-    /// The newest call of a client to a coordinator that has arrived.
-    newest: BTreeMap<Peer, CallId>,
+    pub calls: Calls,
     pub setup: Setup,
     pub nodes: Nodes,
     pub network: Network,
@@ -82,31 +78,13 @@ pub(super) struct World {
     pub calm: bool,
     pub mood: Mood,
     pub clients: Vec<Client>,
+    /// Nodes that have come since the beginning.
+    pub newcomers: usize,
+    /// Where controllers listen that have moved.
+    pub ports: Rc<BTreeMap<NodeId, u16>>,
+    pub members: Members,
     /// Producers have nothing new to say.
     pub done_writing: bool,
-}
-
-/// How the world treats its nodes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mood {
-    /// Between two faults, at most.
-    pub faults_ms: u64,
-    /// Until the dead are started again, at most.
-    pub restart_ms: u64,
-    /// All may die at once, but keep what they have written. Otherwise power fails, too, and somebody sound always stays.
-    pub rough: bool,
-}
-
-impl Mood {
-    /// Whoever dies stays dead, until somebody says otherwise.
-    pub const QUIET: Self = Self { faults_ms: u64::MAX, restart_ms: u64::MAX, rough: false };
-    const ALL: [Self; 4] = [
-        Self { faults_ms: 6_000, restart_ms: 8_000, rough: false },
-        Self { faults_ms: 2_000, restart_ms: 4_000, rough: false },
-        Self { faults_ms: 3_000, restart_ms: 4_000, rough: true },
-        // A storm in which nobody is given time.
-        Self { faults_ms: 300, restart_ms: 300, rough: true },
-    ];
 }
 
 impl World {
@@ -114,32 +92,32 @@ impl World {
         Self::shaped(plan, traced, None)
     }
 
-    /// With a shape that is not left to chance: how many controllers, brokers, and nodes that are both.
-    pub fn shaped(
-        plan: Plan,
-        traced: bool,
-        shape: Option<(i32, i32, i32)>,
-    ) -> Result<Self, String> {
+    /// With a shape that is perhaps not left to chance.
+    pub fn shaped(plan: Plan, traced: bool, shape: Option<Shape>) -> Result<Self, String> {
         let mut rng = Rng::new(plan.seed);
         let (setup, nodes) = super::setup::draw(&mut rng, shape)?;
-        let mood = rng.pick(&Mood::ALL).copied().unwrap_or(Mood::ALL[0]);
+        let mood = rng.pick(&Mood::ALL).copied().unwrap_or(Mood::QUIET);
+        let mut checks = Checks::default();
+        checks.partitions.may_lose = mood.deaths == Deaths::Unclean;
+        checks.voters = super::setup::first_voters(&nodes);
         Ok(Self {
             plan,
             rng,
             now_ms: 0,
             queue: BTreeMap::new(),
             next_event: 0,
-            calls: BTreeMap::new(),
-            next_call: 0,
-            newest: BTreeMap::new(),
+            calls: Calls::default(),
             setup,
             nodes,
             network: Network::new(),
-            checks: Checks::default(),
+            checks,
             trace: Trace::new(traced),
             calm: false,
             mood,
             clients: Vec::new(),
+            newcomers: 0,
+            ports: Rc::default(),
+            members: Members::default(),
             done_writing: false,
         })
     }
@@ -169,9 +147,15 @@ impl World {
             Kind::Consumer,
             Kind::Committer,
         ];
-        for (client, kind) in kinds.into_iter().enumerate() {
+        // Where anything may be lost, commits may be, too.
+        let promised = self.mood.deaths != Deaths::Unclean;
+        let kinds = kinds.into_iter().filter(|kind| promised || *kind != Kind::Committer);
+        for (client, kind) in kinds.enumerate() {
             self.clients.push(Client::new(kind));
             self.after(2_500, Event::Client { client });
+        }
+        if promised && chaos {
+            self.add_members();
         }
         Ok(())
     }
@@ -179,6 +163,11 @@ impl World {
     pub fn after(&mut self, ms: u64, event: Event) {
         self.next_event += 1;
         self.queue.insert((self.now_ms + ms, self.next_event), event);
+    }
+
+    /// Whether such a request has not arrived yet.
+    pub fn has_under_way(&self, is_it: impl Fn(&Ask) -> bool) -> bool {
+        self.queue.values().any(|event| matches!(event, Event::Arrive { ask, .. } if is_it(ask)))
     }
 
     /// Lets everything happen until then.
@@ -229,98 +218,12 @@ impl World {
         }
     }
 
-    /// How long the node's process still stands still.
-    fn asleep(&self, node: NodeId) -> Option<u64> {
-        self.nodes.get(&node)?.paused_until_ms.checked_sub(self.now_ms).filter(|ms| *ms > 0)
-    }
-
-    fn arrive(&mut self, (from, to): (Peer, NodeId), call: CallId, ask: Ask) -> Done {
-        if let Some(ms) = self.asleep(to) {
-            self.after(ms, Event::Arrive { from, to, call, ask });
-            return Ok(());
-        }
-        if self.nodes.get(&to).is_some_and(Node::is_up) {
-            if let Ask::Raft(kraft::Request::Vote(request)) = &ask {
-                self.checks.vote_asked(call, request);
-            }
-            if let Ask::Group(ask) = &ask {
-                let outdated = self.is_outdated(from, call);
-                self.note(|| format!("n{to} takes {call:?} (outdated: {outdated}): {ask:?}"));
-                if outdated {
-                    return Ok(());
-                }
-            }
-            return self.poke(to, Stimulus::Asked { call, ask });
-        }
-        self.tell(to, call, &Tell::Unreachable);
-        Ok(())
-    }
-
-    /// Whether something newer of the same client has arrived. Who gave up a call has closed its connection, and on a new one
-    /// nothing older comes any more: a commit without a generation would otherwise undo what was acknowledged later.
-    fn is_outdated(&mut self, from: Peer, call: CallId) -> bool {
-        let newest = self.newest.entry(from).or_insert(call);
-        *newest = call.max(*newest);
-        call < *newest
-    }
-
-    /// The answer is on its way, if anybody waits for it.
-    fn tell(&mut self, from: NodeId, call: CallId, tell: &Tell) {
-        let Some(waiting) = self.calls.get(&call) else { return };
-        let to = waiting.from;
-        for ms in self.network.arrivals(&mut self.rng, Peer::Node(from), to) {
-            self.after(ms, Event::Answer { call, tell: tell.clone() });
-        }
-    }
-
-    /// The first answer counts.
-    fn answer(&mut self, call: CallId, tell: Tell) -> Done {
-        let Some(waiting) = self.calls.get(&call) else { return Ok(()) };
-        let id = match waiting.from {
-            Peer::Node(id) => id,
-            Peer::Client(at) => {
-                self.note(|| format!("client {at} hears {tell:?}"));
-                self.calls.remove(&call);
-                return self.tell_client(at, tell);
-            }
-        };
-        if let Some(ms) = self.asleep(id) {
-            self.after(ms, Event::Answer { call, tell });
-            return Ok(());
-        }
-        let Some(waiting) = self.calls.remove(&call) else { return Ok(()) };
-        if self.nodes.get(&id).is_none_or(|node| node.life != waiting.life) {
-            return Ok(());
-        }
-        self.note(|| format!("n{id} hears of n{} ({:?}): {tell:?}", waiting.to, waiting.purpose));
-        self.poke(id, Stimulus::Answered { purpose: waiting.purpose, tell })
-    }
-
-    pub fn call(&mut self, from: Peer, to: NodeId, purpose: Purpose, ask: Ask, timeout_ms: u64) {
-        self.next_call += 1;
-        let call = CallId(self.next_call);
-        let life = match from {
-            Peer::Node(id) => self.nodes.get(&id).map_or(0, |node| node.life),
-            Peer::Client(_) => 0,
-        };
-        self.note(|| format!("{from:?} asks n{to} ({purpose:?}, {call:?}): {ask:?}"));
-        self.calls.insert(call, Call { from, life, to, purpose });
-        if self.nodes.contains_key(&to) {
-            for ms in self.network.arrivals(&mut self.rng, from, Peer::Node(to)) {
-                self.after(ms, Event::Arrive { from, to, call, ask: ask.clone() });
-            }
-        } else {
-            self.after(1, Event::Answer { call, tell: Tell::Unreachable });
-        }
-        self.after(timeout_ms, Event::Expire { call });
-    }
-
     /// Lets a node take something, and does what it wants.
     pub fn poke(&mut self, id: NodeId, stimulus: Stimulus) -> Done {
         self.with(id, |node, cx| node.handle(cx, stimulus))
     }
 
-    fn start(&mut self, id: NodeId) -> Done {
+    pub fn start(&mut self, id: NodeId) -> Done {
         if self.nodes.get(&id).is_none_or(Node::is_up) {
             return Ok(());
         }
@@ -335,7 +238,7 @@ impl World {
         act: impl FnOnce(&mut Node, &mut Context<'_>) -> Done,
     ) -> Done {
         let dies = self.nodes.get(&id).is_some_and(|node| node.dies_after.is_some());
-        let allowed = self.mood.rough || self.mood.restart_ms == u64::MAX;
+        let allowed = self.mood.deaths != Deaths::Few || self.mood.restart_ms == u64::MAX;
         let may_die = dies && (allowed || self.checks.may_fail(&self.nodes, id));
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let mut cx = Context {
@@ -345,6 +248,7 @@ impl World {
             rng: &mut self.rng,
             out: Vec::new(),
             tamper: self.plan.tamper,
+            ports: Rc::clone(&self.ports),
             traced: self.trace.wanted,
             effects_left: node.dies_after.filter(|_| may_die).unwrap_or(usize::MAX),
             dead: false,
@@ -396,7 +300,11 @@ impl World {
                 let Some(node) = self.nodes.get(&id) else { return Ok(()) };
                 self.checks.elected(node, epoch)?;
             }
-            Out::Committed { partition, from, records } => {
+            Out::Leads { partition, epoch } => {
+                let Some(node) = self.nodes.get(&id) else { return Ok(()) };
+                self.checks.leads(node, partition, epoch);
+            }
+            Out::Committed { partition, epoch, from, records } => {
                 self.note(|| {
                     format!(
                         "n{id} commits {} of {} from {from}",
@@ -404,7 +312,8 @@ impl World {
                         partition.partition
                     )
                 });
-                self.checks.partition_committed(id, partition, from, &records)?;
+                self.checks.partition_committed(id, (partition, epoch), from, &records)?;
+                self.checks.follow_groups(partition)?;
             }
             Out::Note(what) => self.note(|| format!("n{id} {what}")),
         }
@@ -413,6 +322,10 @@ impl World {
 
     pub fn stop(&mut self, id: NodeId) -> Done {
         self.with(id, |node, cx| node.stop(cx))?;
+        self.hang_up(id);
+        if self.mood.restart_ms == u64::MAX && !self.calm {
+            return Ok(());
+        }
         let ms = self.rng.range(500, 5_000);
         self.after(ms, Event::Start { node: id });
         Ok(())
@@ -426,6 +339,7 @@ impl World {
         node.paused_until_ms = 0;
         self.checks.stats.crashes += 1;
         self.note(|| format!("n{id} is dead"));
+        self.hang_up(id);
         if self.mood.restart_ms == u64::MAX && !self.calm {
             return Ok(());
         }

@@ -74,38 +74,43 @@ impl Checks {
     /// Reads what the log has got since, and holds the rules against it.
     pub fn follow(&mut self, log: &[Vec<LogRecord>]) -> Verdict {
         for batch in log.get(self.batches..).unwrap_or_default() {
-            let (begin, ended) = (self.follower.clone(), self.stats.groups_ended);
-            // Before the tombstones that are read: who goes with its members is to come back as another kind.
-            let mut solid = self.follower.clone();
-            let mut converted = BTreeSet::new();
-            for record in batch {
-                let before = self.follower.clone();
-                if record.value.is_some() {
-                    solid = before.clone();
-                }
-                replay(&mut self.follower, &mut self.next, record)?;
-                self.stats.records += 1;
-                converted.extend(self.note_ends(&before, &solid));
-                if record.value.is_some() {
-                    solid = self.follower.clone();
-                }
-            }
-            if let Some(gone) =
-                converted.iter().find(|name| !self.follower.groups().contains_key(*name))
-            {
-                return Err(format!("{gone} is gone with its members"));
-            }
-            // A group may end and begin again within a batch.
-            if ended == self.stats.groups_ended {
-                invariants::epochs_grow(&begin, &self.follower)?;
-            }
-            invariants::partitions_have_one_owner(&self.follower)?;
-            invariants::epochs_are_in_order(&self.follower)?;
-            invariants::leaders_assign_once(&self.follower)?;
-            self.offsets_grow()?;
+            self.follow_batch(batch)?;
         }
         self.batches = log.len();
         Ok(())
+    }
+
+    /// Reads one batch more.
+    pub fn follow_batch(&mut self, batch: &[LogRecord]) -> Verdict {
+        let (begin, ended) = (self.follower.clone(), self.stats.groups_ended);
+        // Before the tombstones that are read: who goes with its members is to come back as another kind.
+        let mut solid = self.follower.clone();
+        let mut converted = BTreeSet::new();
+        for record in batch {
+            let before = self.follower.clone();
+            if record.value.is_some() {
+                solid = before.clone();
+            }
+            replay(&mut self.follower, &mut self.next, record)?;
+            self.stats.records += 1;
+            converted.extend(self.note_ends(&before, &solid));
+            if record.value.is_some() {
+                solid = self.follower.clone();
+            }
+        }
+        if let Some(gone) =
+            converted.iter().find(|name| !self.follower.groups().contains_key(*name))
+        {
+            return Err(format!("{gone} is gone with its members"));
+        }
+        // A group may end and begin again within a batch.
+        if ended == self.stats.groups_ended {
+            invariants::epochs_grow(&begin, &self.follower)?;
+        }
+        invariants::partitions_have_one_owner(&self.follower)?;
+        invariants::epochs_are_in_order(&self.follower)?;
+        invariants::leaders_assign_once(&self.follower)?;
+        self.offsets_grow()
     }
 
     /// Groups that ended. Those that only change their kind are returned.
@@ -152,6 +157,11 @@ impl Checks {
             self.forgotten.insert(place);
         }
         Ok(())
+    }
+
+    /// What the log says.
+    pub fn log_state(&self) -> &GroupShard {
+        &self.follower
     }
 
     /// The state in memory is what the log says.

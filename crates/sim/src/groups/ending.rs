@@ -1,15 +1,11 @@
 //! What must come of it when the world is left alone, and when everybody has gone.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use base::TopicPartition;
-use group::classic::State;
-use group::{Kind, Timer};
+use group::Timer;
 
 use super::checks::Verdict;
-use super::client::{Client, Member};
+use super::client::Client;
 use super::network::Network;
+use super::rest;
 use super::world::{Event, World};
 
 /// How long groups may need to become stable when nothing goes wrong any more.
@@ -47,61 +43,12 @@ impl World {
 
     fn is_at_rest(&self) -> Verdict {
         for group in &self.groups {
-            let clients: Vec<&Client> = self.clients.iter().collect();
-            let living = |client: &&&Client| client.lives() && client.group() == group;
-            let clients: Vec<&Client> = clients.iter().filter(living).copied().collect();
-            if clients.is_empty() {
-                continue;
-            }
-            self.group_is_at_rest(group, &clients)?;
+            let living = |client: &&Client| client.lives() && client.group() == group;
+            let clients: Vec<&Client> = self.clients.iter().filter(living).collect();
+            let kind = self.server.runtime.tip().groups().get(group);
+            rest::is_at_rest(group, kind, &clients, &self.cluster)?;
         }
         Ok(())
-    }
-
-    fn group_is_at_rest(&self, group: &Arc<str>, clients: &[&Client]) -> Verdict {
-        let kind = self.server.runtime.tip().groups().get(group);
-        let known: BTreeSet<String> = match kind {
-            Some(Kind::Classic(classic)) if classic.state() == State::Stable => {
-                classic.members().map(|member| member.id.to_string()).collect()
-            }
-            Some(Kind::Consumer(consumer)) if consumer.state() == "Stable" => {
-                consumer.members().map(|member| member.id.to_string()).collect()
-            }
-            other => return Err(format!("{group} is {other:?}")),
-        };
-        let alive: BTreeSet<String> = clients.iter().map(|one| one.id().to_owned()).collect();
-        if known != alive {
-            return Err(format!("{group} has members {known:?}, alive are {alive:?}"));
-        }
-        let mut wanted: BTreeSet<TopicPartition> = BTreeSet::new();
-        let mut owners: BTreeMap<TopicPartition, &str> = BTreeMap::new();
-        for client in clients {
-            let topics = self.subscribed(client);
-            for topic in topics.iter().filter_map(|name| self.cluster.topics.get(name)) {
-                let all = 0..topic.partitions;
-                wanted.extend(all.map(|index| TopicPartition::new(Arc::clone(&topic.name), index)));
-            }
-            for one in client.owned() {
-                if !topics.contains(&one.topic) {
-                    return Err(format!("{group}: {} did not want {one}", client.id()));
-                }
-                if let Some(other) = owners.insert(one.clone(), client.id()) {
-                    return Err(format!("{group}: {one} of {} and {other}", client.id()));
-                }
-            }
-        }
-        let owned: BTreeSet<TopicPartition> = owners.into_keys().collect();
-        if owned != wanted {
-            return Err(format!("{group}: {owned:?} are owned of {wanted:?}"));
-        }
-        Ok(())
-    }
-
-    fn subscribed(&self, client: &Client) -> BTreeSet<Arc<str>> {
-        match &client.member {
-            Member::Consumer(member) if member.regex.is_some() => self.topic_names(),
-            _ => client.topics().clone(),
-        }
     }
 
     /// All leave. Groups vanish with their offsets, and nothing is left of them.

@@ -1,17 +1,18 @@
 //! Groups in a made-up cluster: one shard of the group coordinator with its log, clients of every kind, a bad network, and a checker.
 
 mod chaos;
-mod checks;
-mod classic;
-mod client;
+pub(crate) mod checks;
+pub(crate) mod classic;
+pub(crate) mod client;
 mod compaction;
-mod consumer;
+pub(crate) mod consumer;
 mod ending;
 mod mixed;
 pub(crate) mod network;
+pub(crate) mod rest;
 mod setup;
 mod tamper;
-mod turn;
+pub(crate) mod turn;
 mod work;
 mod world;
 
