@@ -22,9 +22,9 @@ fn a_seed_is_a_world() {
 
 #[test]
 fn every_rule_fires_when_something_is_broken() {
-    for tamper in Tamper::ALL {
+    let missed = Tamper::ALL.map(|tamper| {
         let broken = |seed| run(Plan { tamper: Some(tamper), ..Plan::new(seed) });
-        let found = seeds::noticed(&tamper, 1..40, broken);
-        found.unwrap_or_else(|what| panic!("{what}"));
-    }
+        seeds::noticed(&tamper, 1..40, broken).err()
+    });
+    assert_eq!(missed.iter().flatten().next(), None, "{missed:?}");
 }

@@ -90,6 +90,19 @@ impl World {
         self.move_partition(&name, index.get(), (!cancel).then_some(replicas));
     }
 
+    /// Gives up what would never end: with a second target before the first is reached, a replica may be one to add and one to
+    /// remove, as in Kafka.
+    pub fn cancel_reassignments(&mut self) {
+        let truth = self.checks.truth();
+        let all = truth.topics.iter().flat_map(|topic| {
+            let moving = topic.partitions().filter(|(_, known)| known.is_reassigning());
+            moving.map(|(index, _)| (topic.name.to_string(), index.get()))
+        });
+        for (name, index) in all.collect::<Vec<_>>() {
+            self.move_partition(&name, index, None);
+        }
+    }
+
     /// A partition is to live on these brokers; or not to move, after all.
     pub fn move_partition(&mut self, name: &str, index: i32, replicas: Option<Vec<i32>>) {
         self.note(|| format!("{name}-{index} is to live on {replicas:?}"));

@@ -69,11 +69,17 @@ impl World {
                 let node = self.controller();
                 self.change_voters(node.unwrap_or(id));
             }
-            100..106 => self.lose_disk(id)?,
+            100..106 => {
+                let voter = self.controller().filter(|_| self.rng.chance(40));
+                self.lose_disk(voter.unwrap_or(id))?;
+            }
             106..109 => self.newcomer()?,
             109..112 => self.unregister(id),
             112..117 => self.elect_leaders(),
-            117..120 => self.move_controller(id)?,
+            117..120 => {
+                let node = self.controller();
+                self.move_controller(node.unwrap_or(id))?;
+            }
             120..128 => self.trouble_members()?,
             _ => self.heal(),
         }
@@ -157,13 +163,12 @@ impl World {
             node.disk_ms = 5;
         }
         self.run_to(self.now_ms + self.plan.rest_ms)?;
+        self.cancel_reassignments();
         self.done_writing = true;
         self.run_to(self.now_ms + 5_000)?;
         if self.mood.deaths == Deaths::Few {
             self.groups_come_to_rest()?;
         }
-        self.members.quiet = true;
-        self.run_to(self.now_ms + 2_000)?;
         self.well()?;
         self.voters_are_well()?;
         if self.mood.deaths == Deaths::KeepRecords {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{NodeId, Offset, PartitionIndex};
+use base::{NodeId, Offset, PartitionIndex, Uuid};
 use controller::invariants;
 use kraft::{ControlRecord, ReplicaKey, VoteRequest, VoterSet};
 use metadata::{Delta, Image};
@@ -61,6 +61,8 @@ pub(super) struct Checks {
     pub voters: VoterSet,
     /// Who led each epoch of the quorum, in which life.
     leaders: BTreeMap<i32, (NodeId, u64)>,
+    /// Up to where a controller's directory holds what is committed, for certain.
+    held: BTreeMap<(NodeId, Uuid), Offset>,
     /// Published images by their offset, to compare.
     published: BTreeMap<Offset, Image>,
     /// Who asks for whose vote in which epoch, by the request.
@@ -76,6 +78,10 @@ pub(super) struct Checks {
 const LOOK_EVERY: u64 = 16;
 /// Images that are kept to be compared.
 const IMAGES_MAX: usize = 300;
+
+fn log_of(node: &Node) -> Uuid {
+    node.disk.meta_directory
+}
 
 impl Checks {
     /// End of what is committed.
@@ -100,7 +106,19 @@ impl Checks {
                 None => self.learn(batch)?,
             }
         }
+        let log = &node.disk.meta;
+        self.held.insert((node.id, log_of(node)), end.min(log.flushed()));
         self.images_agree(node)
+    }
+
+    /// A controller starts: a directory by which it is known holds what was committed and flushed there.
+    pub fn starts(&self, node: &Node) -> Done {
+        let held = self.held.get(&(node.id, log_of(node))).copied().unwrap_or(Offset::ZERO);
+        let end = node.disk.meta.end();
+        if node.roles.controller && end < held {
+            return Err(format!("n{} starts with {end} of {held} committed records", node.id));
+        }
+        Ok(())
     }
 
     fn learn(&mut self, batch: &Batch) -> Done {

@@ -39,8 +39,8 @@ pub(super) struct Members {
     topics: Cluster,
     known_topics: usize,
     next_call: u64,
-    /// Whose calls they are.
-    lanes: BTreeMap<CallId, (Lane, u64)>,
+    /// Whose calls they are, and whether they are commits of somebody who is no member any more.
+    lanes: BTreeMap<CallId, (Lane, u64, bool)>,
     /// They do nothing any more.
     pub quiet: bool,
 }
@@ -191,21 +191,32 @@ impl World {
             MemberAsk::Query(Query::OffsetFetch(request)) => Request::OffsetFetch(request),
             MemberAsk::Query(_) => return,
         };
+        let is_void = self.checks.is_void(&request);
         let ask = Ask::Group(GroupAsk::Request(request));
         let waits_ms = if call.lane == Lane::Group { PATIENCE_MS } else { clients::TIMEOUT_MS };
         let id = self.call(Peer::Client(at), to, Purpose::Client, ask, waits_ms);
-        self.members.lanes.insert(id, (call.lane, call.id));
+        self.members.lanes.insert(id, (call.lane, call.id, is_void));
     }
 
     /// An answer for a member; false when the call is none of a member's.
     pub fn tell_member(&mut self, at: usize, call: CallId, tell: &Tell) -> Result<bool, String> {
-        let Some((lane, id)) = self.members.lanes.remove(&call) else { return Ok(false) };
+        let Some((lane, id, is_void)) = self.members.lanes.remove(&call) else { return Ok(false) };
         let now_ms = self.now_ms;
         let Some(client) = self.clients.get_mut(at) else { return Ok(true) };
         let reply: Result<Reply, ErrorCode> = match tell {
             Tell::Group(reply) => reply.clone(),
             _ => Err(ErrorCode::NotCoordinator),
         };
+        if let Ok(Reply::OffsetCommit(Ok(reply))) = &reply
+            && is_void
+            && reply
+                .topics
+                .iter()
+                .flat_map(|topic| &topic.partitions)
+                .any(|row| row.error_code == 0)
+        {
+            return Err(format!("client {at} is no member any more, and its commit is taken"));
+        }
         client.stale |= reply.is_err();
         let hears =
             client.member().is_some_and(|one| !one.crashed && one.paused_until_ms <= now_ms);
@@ -229,8 +240,9 @@ impl World {
             }
             self.run_to(self.now_ms + 2_500)?;
         }
+        // Not for so long that sessions end.
         self.members.quiet = true;
-        self.run_to(self.now_ms + 3_000)?;
+        self.run_to(self.now_ms + 2_000)?;
         self.coordinator_is_log()
     }
 
@@ -278,6 +290,19 @@ impl Checks {
         match batch.is_empty() {
             true => Ok(()),
             false => Err(format!("of a coordinator's batch only {batch:?} is committed")),
+        }
+    }
+
+    /// Whether this is a commit of a member that the log does not know any more, or of a generation before the one it knows: none
+    /// is taken, whoever coordinates.
+    fn is_void(&self, request: &Request) -> bool {
+        let Request::OffsetCommit { request, .. } = request else { return false };
+        match self.groups.log_state().groups().get(&*request.group_id) {
+            Some(Kind::Classic(group)) => {
+                (0..group.generation()).contains(&request.generation_id_or_member_epoch)
+            }
+            Some(Kind::Consumer(group)) => group.member(&request.member_id).is_none(),
+            _ => false,
         }
     }
 

@@ -112,6 +112,11 @@ impl MetaLog {
         Ok(())
     }
 
+    /// Everything before is on the disk.
+    pub fn flushed(&self) -> Offset {
+        self.flushed.0
+    }
+
     pub fn flush(&mut self) -> Offset {
         self.flushed = Offset0(self.end());
         self.flushed.0

@@ -106,9 +106,9 @@ impl Checks {
 
     /// A broker begins to lead, in this epoch.
     pub fn leads(&mut self, node: &Node, id: TopicIdPartition, epoch: LeaderEpoch) {
-        let log = node.disk.logs.get(&id).map_or(&[][..], |log| log.records());
+        let Some(log) = node.disk.logs.get(&id) else { return };
         let truth = self.partitions.truth.entry(id).or_default();
-        if let Some(lost) = truth.led(epoch, log) {
+        if let Some(lost) = truth.led(epoch, log.records(), log.high_watermark()) {
             self.stats.lost += lost as u64;
             self.partitions.changed = true;
         }

@@ -58,14 +58,21 @@ impl Truth {
         self.awaited.push(epoch);
     }
 
-    /// A leader begins an epoch with this log; says how many records are lost by it, if that may be.
-    pub fn led(&mut self, epoch: LeaderEpoch, log: &[Record]) -> Option<usize> {
+    /// A leader begins an epoch with this log, and takes for committed what lies below its watermark; says how many records are lost
+    /// by it, if that may be.
+    pub fn led(
+        &mut self,
+        epoch: LeaderEpoch,
+        log: &[Record],
+        high_watermark: Offset,
+    ) -> Option<usize> {
         let from = self.awaited.iter().copied().filter(|awaited| *awaited <= epoch).max()?;
         self.awaited.retain(|awaited| *awaited > epoch);
         let pairs = self.now.records.iter().zip(log);
         let kept = pairs.take_while(|(one, other)| one == other).count();
-        let records = self.now.records.get(..kept).unwrap_or_default().to_vec();
         let lost = self.now.records.len() - kept;
+        let taken = kept.max(index(high_watermark)).min(log.len());
+        let records = log.get(..taken).unwrap_or_default().to_vec();
         self.past.push(std::mem::replace(&mut self.now, Line { from, records }));
         Some(lost)
     }

@@ -224,10 +224,11 @@ impl World {
     }
 
     pub fn start(&mut self, id: NodeId) -> Done {
-        if self.nodes.get(&id).is_none_or(Node::is_up) {
-            return Ok(());
-        }
-        self.note(|| format!("n{id} starts"));
+        let Some(node) = self.nodes.get(&id).filter(|node| !node.is_up()) else { return Ok(()) };
+        self.checks.starts(node)?;
+        let log = &node.disk.meta;
+        let disk = format!("metadata {} to {}, {:?}", log.start(), log.end(), log.snapshots.keys());
+        self.note(|| format!("n{id} starts ({disk})"));
         let setup = self.setup.clone();
         self.with(id, |node, cx| node.start(cx, &setup))
     }

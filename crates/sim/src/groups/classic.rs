@@ -96,7 +96,11 @@ impl ClassicMember {
         }
         match self.phase {
             Phase::Apart { from_ms } if from_ms <= turn.now_ms => self.join(turn),
-            Phase::Joining | Phase::Syncing if late => self.join(turn),
+            Phase::Joining | Phase::Syncing if late => {
+                // There may have been a generation of which it has not heard, and others may have what it had.
+                self.work.lose_all();
+                self.join(turn);
+            }
             Phase::Member => self.be_member(turn),
             _ => {}
         }
