@@ -18,7 +18,7 @@ impl World {
         let next_ms = self.rng.range(20, self.mood.faults_ms);
         self.after(next_ms, Event::Chaos);
         let Some(id) = self.somebody() else { return Ok(()) };
-        match self.rng.below(131) {
+        match self.rng.below(143) {
             0..12 => {
                 let power = self.rng.chance(50);
                 self.kill(id, power)?;
@@ -80,7 +80,7 @@ impl World {
                 let node = self.controller();
                 self.move_controller(node.unwrap_or(id))?;
             }
-            120..128 => self.trouble_members()?,
+            120..140 => self.trouble_members()?,
             _ => self.heal(),
         }
         Ok(())

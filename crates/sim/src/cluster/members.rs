@@ -117,16 +117,17 @@ impl World {
             return Ok(());
         };
         let group = Arc::clone(member.group());
-        match self.rng.below(4) {
+        match self.rng.below(6) {
             0 => {
                 member.crashed = true;
                 self.note(|| format!("client {at} crashes"));
             }
-            1 => {
-                member.paused_until_ms = self.now_ms + self.rng.range(1_000, 15_000);
+            // For longer than its session, mostly.
+            1..4 => {
+                member.paused_until_ms = self.now_ms + self.rng.range(3_000, 18_000);
                 self.note(|| format!("client {at} pauses"));
             }
-            2 => {
+            4 => {
                 self.note(|| format!("client {at} leaves"));
                 self.member_acts(at, |member, turn| member.leave(turn))?;
             }
