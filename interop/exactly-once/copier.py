@@ -2,7 +2,8 @@
 
 A member of GROUP; what it reads goes to the same partition of OUTPUT, with the offsets in one transaction, now and then aborted on purpose.
 MODE is `exactly-once`, or what breaks it: `uncommitted` reads what others have not committed, `plain` uses no transactions. Writes what
-happens as JSON lines; ends with 3 when another one with its id has taken over, with 0 on SIGTERM.
+happens as JSON lines; ends with 3 when another one with its id has taken over, with 0 on SIGTERM. librdkafka 2.16.1 may never come back from
+send_offsets_to_transaction, whatever its limit, when the broker is stopped meanwhile (Apache Kafka's, too): then it ends with 4.
 """
 
 import json
@@ -11,17 +12,31 @@ import random
 import signal
 import sys
 import threading
+import time
 
 import confluent_kafka as ck
 
 BOOTSTRAP, GROUP, ID, INPUT, OUTPUT, MODE = sys.argv[1:]
 BATCH, LIMIT_S, ABORTS, FENCED = 40, 20, 0.1, 3
 TRANSACTIONAL = MODE != "plain"
+HUNG, SILENT_S = 4, 35
 stopping = threading.Event()
+alive = [time.monotonic()]
 
 
 def log(event, **more):
+    alive[0] = time.monotonic()
     os.write(1, json.dumps({"ev": event, **more}).encode() + b"\n")
+
+
+def watch():
+    """Ends a process that has been silent for longer than any call may take; one that was stopped is asked twice."""
+    asked = 0
+    while asked < 2:
+        time.sleep(3)
+        asked = asked + 1 if time.monotonic() - alive[0] > SILENT_S else 0
+    log("hung")
+    os._exit(HUNG)
 
 
 class Copier:
@@ -54,6 +69,7 @@ class Copier:
         """Some records. A rebalance in between gives up those before it: they may be somebody else's."""
         batch, self.moved = [], False
         while len(batch) < BATCH and not stopping.is_set():
+            alive[0] = time.monotonic()
             message = self.consumer.poll(0.5 if not batch else 0.02)
             if self.moved:
                 self.back(batch)
@@ -142,6 +158,7 @@ class Copier:
 
 
 signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+threading.Thread(target=watch, daemon=True).start()
 try:
     Copier().run()
 except ck.KafkaException as failure:

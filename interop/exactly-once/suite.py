@@ -37,7 +37,7 @@ SESSION_S, TIMEOUT_S = 6, 6
 JAVA = ["java", "-Xmx160M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J}",
         "-cp", f"{WORK / 'java' / 'exactly'}:{BROKER_JARS}/*", "Copier"]
 COMMANDS = {"java": JAVA, "librdkafka": [sys.executable, HERE / "copier.py"], "franz-go": [WORK / "go-clients", "copier"]}
-FENCED = 3
+FENCED, HUNG = 3, 4
 CONFIG = {
     "offsets.topic.num.partitions": 6, "transaction.state.log.num.partitions": 6, "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000, "auto.create.topics.enable": "false", "broker.session.timeout.ms": 3000,
@@ -80,7 +80,9 @@ class Seat:
         """The last one of a seat lives. One that lost its place, also to the coordinator's clock, says so and begins anew."""
         code = self.process.poll()
         if code is not None:
-            if code != FENCED:
+            if code == HUNG:
+                self.run.done["hung"] += 1
+            elif code != FENCED:
                 self.run.ended.append(f"{self.id} ended with {code}")
             self.start()
 
@@ -195,7 +197,7 @@ class Run:
     def fenced(self):
         """Of two with one id the older one gave way by itself, or had nothing to write any more."""
         codes = collections.Counter(process.returncode for seat in self.seats for process in seat.olds)
-        assert set(codes) <= {FENCED, 0}, codes
+        assert set(codes) <= {FENCED, HUNG, 0}, codes
         return f"fenced={codes[FENCED]} idle={codes[0]}"
 
     def read(self, isolation):
