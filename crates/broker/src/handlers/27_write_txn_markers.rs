@@ -2,8 +2,9 @@
 //!
 //! v2 tells the transactions' version, by which epochs are checked (KIP-1228). Answered when all markers are committed.
 
+use base::{ProducerEpoch, ProducerId};
 use protocol::ErrorCode;
-use protocol::messages::write_txn_markers_request::WriteTxnMarkersRequest;
+use protocol::messages::write_txn_markers_request::{WritableTxnMarker, WriteTxnMarkersRequest};
 use protocol::messages::write_txn_markers_response::WriteTxnMarkersResponse;
 
 use crate::authorizer::{Operation, Resource};
@@ -21,5 +22,15 @@ async fn handle(
     if !allowed {
         return marks_failed(&request, ErrorCode::ClusterAuthorizationFailed);
     }
+    if !request.markers.iter().all(can_be_written) {
+        return marks_failed(&request, ErrorCode::UnknownServerError);
+    }
     mark(&context.node, &request).await
+}
+
+/// A marker is some producer's. Kafka has no other answer when it cannot write one, and fails at all of the request.
+fn can_be_written(marker: &WritableTxnMarker<'_>) -> bool {
+    ProducerId(marker.producer_id) != ProducerId::NONE
+        && ProducerEpoch(marker.producer_epoch) != ProducerEpoch::NONE
+        && marker.transaction_version >= 0
 }
