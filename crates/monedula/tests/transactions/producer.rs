@@ -69,7 +69,7 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, ErrorCode>) -> Result<T, 
     }
 }
 
-fn checked(code: i16) -> Result<(), ErrorCode> {
+pub fn checked(code: i16) -> Result<(), ErrorCode> {
     match ErrorCode::from_code(code) {
         ErrorCode::None => Ok(()),
         error => Err(error),

@@ -9,8 +9,8 @@ use protocol::messages::write_txn_markers_response::WriteTxnMarkersResponse;
 use crate::common::{Node, Place, decoded};
 use crate::producer::{Producer, committed, decides, stable_offset, state};
 
-const MINUTE_MS: i32 = 60_000;
-const SETTINGS: [(&str, &str); 5] = [
+pub const MINUTE_MS: i32 = 60_000;
+pub const SETTINGS: [(&str, &str); 5] = [
     ("transaction.state.log.num.partitions", "3"),
     ("transaction.state.log.replication.factor", "1"),
     ("transaction.state.log.min.isr", "1"),
@@ -18,11 +18,11 @@ const SETTINGS: [(&str, &str); 5] = [
     ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "100"),
 ];
 
-fn started(place: &Place) -> Node {
+pub fn started(place: &Place) -> Node {
     Node::start_with(&place.data, &SETTINGS)
 }
 
-fn with_topic(place: &Place) -> Node {
+pub fn with_topic(place: &Place) -> Node {
     let node = started(place);
     assert_eq!(node.create_topic("t", 2, &[]), 0);
     node
