@@ -52,8 +52,8 @@ pub struct ClassicMember {
     heartbeat_ms: u64,
     /// It has to tell the group that it gave up partitions.
     gives_up: bool,
-    /// There was a generation between this one and the one in which it was assigned what it has.
-    missed: bool,
+    /// The generation in which it was assigned what it has.
+    assigned_in: i32,
     /// Of a leader: the topics of its group, and what it assigned of them.
     watched: BTreeSet<Arc<str>>,
     counts: Option<PartitionCounts>,
@@ -77,7 +77,7 @@ impl ClassicMember {
             waiting: None,
             heartbeat_ms: 0,
             gives_up: false,
-            missed: false,
+            assigned_in: -1,
             watched: BTreeSet::new(),
             counts: None,
         }
@@ -236,7 +236,6 @@ impl ClassicMember {
             return self.refused(turn, ErrorCode::from_code(reply.error_code));
         }
         self.member_id = reply.member_id.to_string();
-        self.missed |= reply.generation_id > self.generation.saturating_add(1);
         self.generation = reply.generation_id;
         self.protocol = reply.protocol_name.as_deref().unwrap_or_default().to_owned();
         let leads = reply.leader == reply.member_id && !reply.skip_assignment;
@@ -297,9 +296,11 @@ impl ClassicMember {
         self.phase = Phase::Member;
         self.heartbeat_ms = turn.now_ms + HEARTBEAT_MS;
         let gives_up = self.work.owned().difference(&assigned).next().is_some();
-        if std::mem::take(&mut self.missed) {
-            // A static member stays one without joining, and the leader does not know what it has: in between that may have been
-            // somebody else's, who came further.
+        let missed = self.generation > self.assigned_in.saturating_add(1);
+        self.assigned_in = self.generation;
+        if missed {
+            // A static member stays one without joining, and the leader does not know what it has: in a generation between, that
+            // may have been somebody else's, who came further. Two generations may have one number, of which one was never written.
             self.work.lose_all();
         } else if gives_up {
             let who = self.who();
