@@ -71,10 +71,12 @@ impl<S: Shard> ShardRuntime<S> {
             }
             let decoded = S::decode(key, record.value)
                 .map_err(|source| LoadError::Record { offset, source })?;
-            if let Some(decoded) = decoded {
-                let open = batch.is_transactional().then_some(producer);
-                self.tip_mut().replay(offset, open, &decoded);
-            }
+            let Some(decoded) = decoded else {
+                self.pass_over();
+                continue;
+            };
+            let open = batch.is_transactional().then_some(producer);
+            self.tip_mut().replay(offset, open, &decoded);
         }
         Ok(())
     }

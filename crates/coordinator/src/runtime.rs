@@ -215,6 +215,8 @@ pub struct ShardRuntime<S: Shard> {
     loaded_end: Offset,
     /// The last duty that was told.
     duties_told: u64,
+    /// Records of unknown types and later versions that the load met.
+    passed_over: u64,
 }
 
 type Effects<S> = Vec<Effect<<S as Shard>::Reply, <S as Shard>::Duty>>;
@@ -237,7 +239,17 @@ impl<S: Shard> ShardRuntime<S> {
             committed_found: false,
             loaded_end: Offset::ZERO,
             duties_told: 0,
+            passed_over: 0,
         }
+    }
+
+    /// How many records the load has passed over, as it does not know their types or versions.
+    pub const fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    pub(crate) const fn pass_over(&mut self) {
+        self.passed_over = self.passed_over.saturating_add(1);
     }
 
     /// The state with everything decided.

@@ -295,6 +295,14 @@ impl<S: Hosted> Owner<S> {
                 if count > 0 {
                     info!(partition = %self.name(), count, ms, "{} loaded", S::WHAT);
                 }
+                let skipped = self.runtime.passed_over();
+                if skipped > 0 {
+                    warn!(
+                        partition = %self.name(),
+                        skipped,
+                        "records of unknown types or later versions are ignored: perhaps left over from an upgrade that was given up"
+                    );
+                }
                 // What its predecessor wrote last is committed once the replicas follow this leader.
                 let awaited = self.partition.committed(end);
                 self.uncommitted.extend(awaited.map(|waiting| (end, waiting)));

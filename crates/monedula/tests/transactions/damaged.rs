@@ -144,6 +144,10 @@ fn records_of_later_versions_are_passed_over() {
         state(&node.address, "gone") == "CompleteCommit"
     });
     decides(&node.address, "t", 1, &[]);
+    let log = node.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("skipped=3")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    assert!(said[0].contains(&format!("__transaction_state-{at}")), "{said:?}");
     node.assert_alive("records of later versions");
 }
 
