@@ -94,4 +94,6 @@ SUITES = [
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
     Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True),
+    Suite("kafka-disk-transactions", (install.broker_jars, install.java_classes),
+          [sys.executable, HERE / "kafka-disk" / "transactions.py"], 300, True),
 ]

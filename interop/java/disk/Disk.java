@@ -202,7 +202,7 @@ public final class Disk {
 
     // ---- dump -----------------------------------------------------------------------------------------------------------
 
-    private static void dump(Path dir, String only) throws Exception {
+    static void dump(Path dir, String only) throws Exception {
         Exit.Procedure exit = (code, message) -> {
             firstExit = firstExit == null ? code : firstExit;
             throw new IllegalStateException("exit " + code);
@@ -225,6 +225,8 @@ public final class Disk {
             if (name.endsWith(".log") || name.endsWith(".checkpoint")) {
                 boolean offsets = file.toString().contains("__consumer_offsets-");
                 trouble = offsets ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--deep-iteration", "--offsets-decoder")
+                    : file.toString().contains("__transaction_state-") ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name,
+                        "--deep-iteration", "--transaction-log-decoder")
                     : metadata ? run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--cluster-metadata-decoder", "--deep-iteration")
                     : run(file, "org.apache.kafka.tools.DumpLogSegments", "--files", name, "--deep-iteration", "--print-data-log");
                 if (trouble.isEmpty() && name.endsWith(".checkpoint") && !name.endsWith("bootstrap.checkpoint")) {
