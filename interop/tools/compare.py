@@ -216,6 +216,8 @@ def three_nodes(args):
         dynamic=True,
         voters=[1, 2, 3],
         binary=binary,
+        # A thread that a tool left behind may ask for a topic that is deleted by then.
+        extra={"auto.create.topics.enable": "false"},
         log_dirs=2,
         ports=ports,
     )

@@ -29,7 +29,7 @@ def of_cluster(case, out, err):
         ids = re.compile(r"(?<![\w-])[\w-]{22}(?![\w-])")
         err = re.sub(r"(voters \[)(.*)(\])", lambda found: found[1] + ", ".join(sorted(re.findall(r"ReplicaKey\([^)]*\)", found[2]))) + found[3], ids.sub("ID", err))
         out = ids.sub("ID", out)
-        out = re.sub(r"\d+ ms ago|\b\d{1,}\b(?=\s)|: +-?\d+", "N", out) if "describe" in line else out
+        out = re.sub(r"\d+ ms ago|-?\b\d{1,}\b(?=\s)|: +-?\d+", "N", out) if "describe" in line else out
         out = re.sub(r"[ \t]+", " ", out)
         # A leader may have changed.
         out = "\n".join(sorted(re.sub(r"Leader|Follower", "Voter", out).splitlines()))

@@ -175,6 +175,8 @@ impl World {
             ("replica.fetch.backoff.ms", "100"),
             ("replica.fetch.wait.max.ms", "100"),
             ("replica.socket.timeout.ms", "1000"),
+            // The records' time is long ago: on a slow machine they would be deleted meanwhile.
+            ("log.retention.ms", "-1"),
         ];
         let cluster = Cluster::separate(1, 1, &settings);
         let state = Arc::new(Mutex::new(State { lie: Lie::None, told: 0, log: Vec::new() }));
