@@ -403,6 +403,9 @@ fn a_record_that_cannot_be_applied_does_not_come_into_the_log() {
         let handle = started(config(dir.path()));
         assert_eq!(create(&handle, "a").await, Ok(()));
         assert_eq!(handle.submit(Ask::Contradict).await, Err(SubmitError::Stopped));
+        let mut status = handle.watch_status();
+        let ended = status.wait_for(|status| status.stopped);
+        tokio::time::timeout(Duration::from_secs(10), ended).await.expect("in time").expect("told");
         assert!(handle.status().failure.is_some(), "the node is to end");
         let handle = started(config(dir.path()));
         assert_eq!(create(&handle, "b").await, Ok(()));
