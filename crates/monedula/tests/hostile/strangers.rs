@@ -242,7 +242,7 @@ fn strangers_are_answered_as_kafka_answers_them() {
 
 /// Prints the answers of a cluster that runs already: HOST:PORT of the controller and of broker 101, and the process of broker 102.
 #[test]
-#[ignore = "makes the record"]
+#[ignore = "records the answers: needs a running cluster of Apache Kafka, told by the environment"]
 fn record() {
     let of = |name| std::env::var(name).unwrap();
     let follower = Pid::from_raw(of("FOLLOWER_PID").parse().unwrap()).unwrap();
