@@ -16,6 +16,8 @@ class Suite:
     limit_s: int = 120
     # A suite of its own starts its servers itself: it is not given a BOOTSTRAP but the names of the two servers.
     own_servers: bool = False
+    # May run while another suite does: it has servers of its own and measures no times.
+    beside: bool = False
     # Runs only when it is named with --only.
     on_request: bool = False
     env: dict = dataclasses.field(default_factory=dict)
@@ -88,12 +90,12 @@ SUITES = [
     Suite("kafkajs-transactions", (install.node_clients,), ["node", HERE / "node" / "transactions.js"],
           env={"NODE_PATH": str(WORK / "node" / "node_modules")}),
     Suite("mixed-quorum", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "mixed-quorum" / "suite.py"], 900,
-          own_servers=True),
+          own_servers=True, beside=True),
     Suite("mixed-cluster", (install.broker_jars, install.tools_jars, install.java_classes, install.python_clients, install.go_clients),
-          [PYTHON, HERE / "mixed-cluster" / "suite.py"], 600, own_servers=True),
+          [PYTHON, HERE / "mixed-cluster" / "suite.py"], 600, own_servers=True, beside=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
-    Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True),
-    Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True),
+    Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True, beside=True),
+    Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True, beside=True),
     Suite("kafka-disk-transactions", (install.broker_jars, install.java_classes),
-          [sys.executable, HERE / "kafka-disk" / "transactions.py"], 300, True),
+          [sys.executable, HERE / "kafka-disk" / "transactions.py"], 300, True, beside=True),
 ]
