@@ -1,6 +1,6 @@
 //! Makes the node what committed metadata says: partitions on disk and led, settings in force.
 //!
-//! Runs on the quorum's thread, in the order of the log, before handlers see the new image.
+//! Runs on the publishers' thread, in the order of the log, before handlers see the new image.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 
 use base::machine::TimerChange;
 use base::{LeaderEpoch, Offset, WallMs};
 use kraft::BatchId;
-use metadata::{Delta, Image, Provenance, Publisher, ReplayError, Update};
+use metadata::{Provenance, ReplayError};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::no_op_record::NoOpRecord;
 use records::{AnyBatch, record};
@@ -45,7 +44,7 @@ impl Uncommitted {
     }
 }
 
-/// Replies that wait for the commit of everything before an offset, in the order of those offsets.
+/// Replies that wait for the commit and publication of everything before an offset, in the order of those offsets.
 pub(super) struct Pending<Reply> {
     waiting: VecDeque<(Offset, Reply, Waiter<Reply>)>,
 }
@@ -64,9 +63,9 @@ impl<Reply> Pending<Reply> {
         self.waiting.push_back((after, reply, waiter));
     }
 
-    /// Sends what waited for the commit of everything before `committed`.
-    pub(super) fn release(&mut self, committed: Offset) {
-        while self.waiting.front().is_some_and(|(after, ..)| *after <= committed) {
+    /// Sends what waited for the publication of everything before `published`.
+    pub(super) fn release(&mut self, published: Offset) {
+        while self.waiting.front().is_some_and(|(after, ..)| *after <= published) {
             if let Some((_, reply, (answer, _permit))) = self.waiting.pop_front() {
                 // The client may have gone away.
                 let _ = answer.send(Ok(reply));
@@ -74,8 +73,10 @@ impl<Reply> Pending<Reply> {
         }
     }
 
-    pub(super) fn fail_all(&mut self, error: &SubmitError) {
-        for (_, _, (answer, _permit)) in self.waiting.drain(..) {
+    /// Fails what waits for a commit beyond `committed`.
+    pub(super) fn fail_after(&mut self, committed: Offset, error: &SubmitError) {
+        let stays = self.waiting.partition_point(|(after, ..)| *after <= committed);
+        for (_, _, (answer, _permit)) in self.waiting.drain(stays..) {
             let _ = answer.send(Err(error.clone()));
         }
     }
@@ -264,27 +265,7 @@ impl<M: Machine> Driver<M> {
         let offset = self.last_committed();
         let provenance = Provenance { offset, epoch: LeaderEpoch(epoch), time };
         if let Some(update) = self.loader.publish(provenance) {
-            self.tell(&update);
+            self.publishing.tell(update, self.next_commit);
         }
-    }
-
-    /// Hands an update to the publishers, then to all readers.
-    pub(super) fn tell(&mut self, update: &Update) {
-        let after = Arc::new(update.after.clone());
-        if !update.delta.is_empty() {
-            for publisher in &mut self.publishers {
-                publisher.publish(update);
-            }
-        }
-        // Readers of the pointer see a change when the publishers have acted on it.
-        self.image.store(after);
-    }
-
-    /// Tells a new publisher everything there is.
-    pub(super) fn introduce(&self, publisher: &mut dyn Publisher) {
-        let after = self.loader.image().clone();
-        let before = Image::default();
-        let delta = Delta::between(&before, &after);
-        publisher.publish(&Update { before, after, delta });
     }
 }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use base::machine::ReplyId;
 use base::{LeaderEpoch, MonoMs, Offset};
 use kraft::{BatchId, Effect, Effects, Event, Raft, RequestId};
-use metadata::{Image, Loader, Publisher};
+use metadata::{Image, Loader};
 use protocol::metadata_records::MetadataRecord;
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ use super::follow::Arrived;
 use super::handle::{Answer, Command, QuorumStatus, SubmitError};
 use super::log::MetadataLog;
 use super::machine::{At, Machine};
+use super::publishing::Publishing;
 use super::reply::Asked;
 use super::send::Network;
 use super::snapshots::Snapshots;
@@ -46,8 +47,7 @@ pub(super) struct Driver<M: Machine> {
     pub(super) machine: M,
     /// The committed state.
     pub(super) loader: Loader,
-    pub(super) publishers: Vec<Box<dyn Publisher>>,
-    pub(super) image: Arc<ArcSwap<Image>>,
+    pub(super) publishing: Publishing,
     pub(super) status: watch::Sender<QuorumStatus>,
     pub(super) commands: Sender<Command<M::Request, M::Reply>>,
     /// Feature levels and more from formatting, for an empty log.
@@ -118,8 +118,7 @@ impl<M: Machine> Driver<M> {
             log: parts.log,
             machine: parts.machine,
             loader: parts.loader,
-            publishers: Vec::new(),
-            image: parts.image,
+            publishing: Publishing::new(parts.image),
             status: parts.status,
             commands: parts.commands,
             bootstrap: parts.bootstrap,
@@ -165,7 +164,7 @@ impl<M: Machine> Driver<M> {
         if let Some(error) = &failure {
             tracing::error!(error, "the metadata quorum has failed");
         }
-        self.pending.fail_all(&SubmitError::Stopped);
+        self.pending.fail_after(Offset::NONE, &SubmitError::Stopped);
         self.asked.clear();
         self.status.send_modify(|status| {
             status.active = false;
@@ -219,12 +218,15 @@ impl<M: Machine> Driver<M> {
                 self.asked_by_another(request, asker, answer, permit)
             }
             Command::Heard { id, result } => self.heard(id, result),
-            Command::AddPublisher { mut publisher, done } => {
-                self.introduce(&mut *publisher);
-                self.publishers.push(publisher);
-                let _ = done.send(());
+            Command::AddPublisher { publisher, done } => {
+                self.publishing.introduce(publisher, self.loader.image().clone(), done);
                 Ok(())
             }
+            Command::Published { end: Some(end) } => {
+                self.publishing.told(end);
+                Ok(())
+            }
+            Command::Published { end: None } => Err(QuorumError::Publishing),
             Command::SnapshotWritten { id, result } => self.snapshot_written(id, result),
             Command::Resign if self.raft.is_leader() && !self.raft.may_stop() => {
                 // Who asked before is answered.
@@ -348,7 +350,7 @@ impl<M: Machine> Driver<M> {
                 break;
             }
         }
-        self.pending.release(self.next_commit);
+        self.pending.release(self.publishing.reached(self.next_commit));
         Ok(())
     }
 
@@ -368,7 +370,8 @@ impl<M: Machine> Driver<M> {
         (self.active, self.elected) = (None, None);
         self.noop_at = MonoMs::NEVER;
         self.timers.clear();
-        self.pending.fail_all(&SubmitError::NotController);
+        // What is committed stays true, and is answered when it is published.
+        self.pending.fail_after(self.next_commit, &SubmitError::NotController);
         // What was appended stays in the log until the next leader commits or cuts it: it is read from there.
         self.uncommitted.clear();
         self.machine.resign(self.loader.committed(self.last_committed()));
@@ -389,6 +392,8 @@ impl<M: Machine> Driver<M> {
             self.event(Event::Shutdown)?;
         }
         self.flush_and_commit()?;
+        self.publishing.finish();
+        self.pending.release(self.next_commit);
         self.snapshots.wait();
         let now = self.clock.now();
         self.log.close(now)

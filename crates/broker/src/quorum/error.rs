@@ -28,6 +28,8 @@ pub enum QuorumError {
     Apply(#[from] metadata::ReplayError),
     #[error(transparent)]
     Start(#[from] kraft::StartError),
+    #[error("the thread that tells of metadata has panicked")]
+    Publishing,
     #[error(
         "a batch of {bytes} bytes is larger than the metadata log allows ({max}); split the request"
     )]

@@ -76,7 +76,7 @@ impl<M: Machine> Driver<M> {
             self.next_commit = id.offset;
             self.snapshots.incomplete = false;
             self.machine.reset(self.loader.committed(self.last_committed()));
-            self.tell(&update);
+            self.publishing.tell(update, self.next_commit);
         }
         self.later.push_back(Event::SnapshotInstalled { id, control: head.control });
         Ok(())

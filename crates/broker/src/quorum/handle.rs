@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use arc_swap::ArcSwap;
+use base::Offset;
 use metadata::{Image, Publisher};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -69,6 +70,10 @@ pub(super) enum Command<Request, Reply> {
     AddPublisher {
         publisher: Box<dyn Publisher>,
         done: Answer<()>,
+    },
+    /// Everything before this offset is published; `None`: publishing has failed.
+    Published {
+        end: Option<Offset>,
     },
     SnapshotWritten {
         id: kraft::SnapshotId,

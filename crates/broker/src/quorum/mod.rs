@@ -17,6 +17,7 @@ mod handle;
 mod log;
 mod machine;
 mod observer;
+mod publishing;
 mod reply;
 mod send;
 pub(crate) mod snapshot;

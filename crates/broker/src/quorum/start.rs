@@ -92,9 +92,14 @@ impl<M: Machine> Quorum<M> {
     /// Starts the thread and gives the way to it.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// When the system has no threads left.
     pub fn serve(self) -> std::io::Result<QuorumHandle<M::Request, M::Reply>> {
-        let Self { driver, receiver, handle } = self;
+        let Self { mut driver, receiver, handle } = self;
+        let commands = handle.commands.clone();
+        driver.publishing.start(Box::new(move |end| {
+            // A quorum that has ended needs no word of it.
+            let _ = commands.send(Command::Published { end });
+        }))?;
         let thread = std::thread::Builder::new().name("metadata-quorum".into());
         thread.spawn(move || driver.run(&receiver))?;
         Ok(handle)

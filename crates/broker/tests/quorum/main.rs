@@ -272,6 +272,47 @@ fn publishers_learn_the_past_and_every_change() {
     });
 }
 
+/// Publishes when it is let; panics when nobody lets it any more.
+struct Slow(mpsc::Receiver<()>);
+
+impl Publisher for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn publish(&mut self, _update: &Update) {
+        self.0.recv().expect("somebody lets it go on");
+    }
+}
+
+#[test]
+fn a_slow_publisher_holds_up_replies_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    runtime().block_on(async {
+        let handle = started(config(dir.path()));
+        let (go, wait) = mpsc::channel();
+        go.send(()).expect("the publisher lives");
+        handle.add_publisher(Box::new(Slow(wait))).await.expect("added");
+        let asking = handle.clone();
+        let mut reply = tokio::spawn(async move { create(&asking, "a").await });
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut reply).await;
+        early.expect_err("replies wait for publishers");
+        let described = handle.ask(describe(METADATA_TOPIC), asker()).await.expect("answered");
+        assert!(matches!(described, QuorumResponse::DescribeQuorum(_)));
+        assert!(topics(&handle).is_empty(), "readers see nothing before the publishers");
+        go.send(()).expect("the publisher lives");
+        assert_eq!(reply.await.expect("no panic"), Ok(()));
+        assert_eq!(topics(&handle), ["a"]);
+
+        let asking = handle.clone();
+        let reply = tokio::spawn(async move { create(&asking, "b").await });
+        let mut status = handle.watch_status();
+        drop(go);
+        assert_eq!(reply.await.expect("no panic"), Err(SubmitError::Stopped));
+        status.wait_for(|status| status.failure.is_some()).await.expect("it is told");
+    });
+}
+
 /// An observer's fetch of the metadata log.
 /// Of a version that all requests of this test have.
 fn asker() -> Asker {
