@@ -23,6 +23,7 @@ use super::{Admin, PerItem};
 use crate::cluster::{Target, Topics};
 use crate::error::{Error, Result};
 use crate::group::coordinator::{self, CoordinatorKind};
+use crate::transport::Connection;
 
 /// The last version of InitProducerId that asks for nothing that is unstable in Kafka.
 const INIT_CAP: i16 = 5;
@@ -141,6 +142,12 @@ impl Admin {
         Ok(done)
     }
 
+    async fn coordinator_of(&self, id: &str) -> Result<(NodeId, Connection)> {
+        let kind = CoordinatorKind::Transaction;
+        let (node, address) = coordinator::find(&self.client, kind, id).await?;
+        Ok((node, self.client.connection_at(node, &address).await?))
+    }
+
     pub async fn describe_transaction(&self, id: &str) -> Result<TransactionDescription> {
         let request = DescribeTransactionsRequest {
             transactional_ids: vec![id.into()],
@@ -148,9 +155,7 @@ impl Admin {
         };
         let request = &request;
         let attempt = || async move {
-            let kind = CoordinatorKind::Transaction;
-            let (node, address) = coordinator::find(&self.client, kind, id).await?;
-            let connection = self.client.connection_at(node, &address).await?;
+            let (node, connection) = self.coordinator_of(id).await?;
             let reply = connection.call(request).await?;
             let response: DescribeTransactionsResponse<'_> = reply.decode()?;
             let found = response.transaction_states.iter().find(|s| s.transactional_id == id);
@@ -287,9 +292,7 @@ impl Admin {
         };
         let request = &request;
         let attempt = || async move {
-            let kind = CoordinatorKind::Transaction;
-            let (node, address) = coordinator::find(&self.client, kind, id).await?;
-            let connection = self.client.connection_at(node, &address).await?;
+            let (_, connection) = self.coordinator_of(id).await?;
             let reply =
                 connection.call_within(request, INIT_CAP, connection.request_timeout_ms()).await?;
             let response: InitProducerIdResponse = reply.decode()?;
