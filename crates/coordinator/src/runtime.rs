@@ -357,7 +357,7 @@ impl<S: Shard> ShardRuntime<S> {
 
     fn reset(&mut self, phase: Phase, effects: &mut Effects<S>) {
         let config = self.config;
-        *self = Self::new(self.blank.clone(), config);
+        *self = Self::new(self.tip.shard.anew(&self.blank), config);
         self.phase = phase;
         effects.push(Effect::FailAll { error: ErrorCode::NotCoordinator });
     }

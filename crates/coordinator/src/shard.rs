@@ -71,6 +71,11 @@ pub trait Shard: Clone {
         Vec::new()
     }
 
+    /// The state of an empty log after this one: it may remember what no other leadership shall repeat.
+    fn anew(&self, blank: &Self) -> Self {
+        blank.clone()
+    }
+
     /// A transaction of this producer ended.
     fn replay_marker(&mut self, producer: Producer, commit: bool);
 

@@ -156,6 +156,11 @@ impl Shard for TransactionShard {
         due.filter_map(|(number, id)| Some((number, self.duty(number, id)?))).collect()
     }
 
+    /// Outcomes of markers may still be on their way: the numbers of duties go on.
+    fn anew(&self, blank: &Self) -> Self {
+        Self { duties: self.duties.anew(), ..blank.clone() }
+    }
+
     fn replay(&mut self, _: Offset, _: Option<Producer>, record: &TransactionRecord) {
         let id = &record.transactional_id;
         let state = record.transaction.as_ref().map(|transaction| transaction.state);

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use base::{ProducerEpoch, ProducerId, TopicPartition, WallMs};
+use base::{LeaderEpoch, ProducerEpoch, ProducerId, TopicPartition, WallMs};
 use coordinator::testing::TestContext;
-use coordinator::{Linger, LogRecord, Producer, RuntimeConfig};
+use coordinator::{Event, Linger, LogRecord, Producer, RuntimeConfig};
 use protocol::ErrorCode;
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use transaction::{
@@ -197,6 +197,19 @@ fn a_new_leader_sends_all_markers_again() {
     assert_eq!(tell(&mut test, &markers, &[(0, done)]), Verdict::Done);
     test.reload();
     assert_eq!(test.duties, [Duty::Markers(markers)]);
+}
+
+#[test]
+fn outcomes_from_before_the_log_was_read_again_are_void() {
+    let (mut test, markers) = decided(SECOND);
+    test.event(Event::Unload);
+    test.event(Event::Lead { epoch: LeaderEpoch(1) });
+    let done = MarkerOutcome::Answer(ErrorCode::None);
+    assert_eq!(tell(&mut test, &markers, &[(0, done), (1, done)]), Verdict::Void);
+    let Some(Duty::Markers(again)) = test.duties.pop() else { panic!("no markers") };
+    assert!(again.number > markers.number, "{again:?}");
+    assert_eq!(tell(&mut test, &again, &[(0, done), (1, done)]), Verdict::Done);
+    assert_eq!(state(&test), State::CompleteCommit);
 }
 
 #[test]

@@ -24,6 +24,11 @@ impl Default for Duties {
 }
 
 impl Duties {
+    /// None, with numbers above all of these.
+    pub(super) fn anew(&self) -> Self {
+        Self { last: self.last, ..Self::default() }
+    }
+
     /// Under a new number, in place of an older one.
     pub(super) fn add(&mut self, id: &Arc<str>) {
         self.remove(id);
