@@ -5,13 +5,16 @@ use std::collections::HashSet;
 use base::TopicId;
 use net::Frame;
 use protocol::messages::produce_request::ProduceRequest;
-use records::Batches;
 use records::batch::BatchHeader;
+use records::validate::check_produce;
+use records::{AppendFault, Batches};
 
 /// One partition; the records are `range` of the frame.
 pub struct Part {
     pub index: i32,
     pub range: Option<(usize, usize)>,
+    /// The head of their one batch, or why they are not taken.
+    pub checked: Result<BatchHeader, AppendFault>,
 }
 
 pub struct TopicPart {
@@ -39,7 +42,8 @@ impl Parts {
                     // Records are a slice of the frame: their place in it is what is kept.
                     let place = records.and_then(|records| frame.place_of(records));
                     let range = place.map(|place| (place.start, place.len()));
-                    Part { index: data.index, range }
+                    let checked = check_produce(version, records.unwrap_or_default());
+                    Part { index: data.index, range, checked }
                 })
                 .collect(),
         });
@@ -49,21 +53,25 @@ impl Parts {
     /// Whether any batch claims to be part of a transaction.
     pub fn are_transactional(&self, frame: &[u8]) -> bool {
         let mut all = self.topics.iter().flat_map(|topic| &topic.parts);
-        all.any(|part| {
-            Batches::new(part.records(frame)).flatten().any(|batch| batch.is_transactional())
+        all.any(|part| match &part.checked {
+            Ok(header) => header.attributes.is_transactional(),
+            // Too many of them, or old ones.
+            Err(_) => {
+                let mut batches = Batches::new(part.records(frame)).flatten();
+                batches.any(|batch| batch.is_transactional())
+            }
         })
     }
 }
 
 impl Part {
-    pub fn records<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+    fn records<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
         self.range.and_then(|(at, len)| frame.get(at..at.checked_add(len)?)).unwrap_or_default()
     }
 
     /// The head of the batch, when that is part of a transaction.
-    pub fn transactional_batch(&self, frame: &[u8]) -> Option<BatchHeader> {
-        let batch = Batches::new(self.records(frame)).next()?.ok()?;
-        let header = batch.v2().copied()?;
+    pub fn transactional_batch(&self) -> Option<&BatchHeader> {
+        let header = self.checked.as_ref().ok()?;
         (header.attributes.is_transactional() && header.has_producer_id()).then_some(header)
     }
 }

@@ -20,7 +20,6 @@ use protocol::messages::produce_request::ProduceRequest;
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use records::validate::check_produce;
 use records::{AppendFault, RecordsError};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -66,7 +65,7 @@ async fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     let mut refused = refusal(&context, acks, transactional_id.as_deref(), &parts, &frame.bytes);
     let mut verdicts = Verdicts::new();
     if let (Some(id), None) = (&transactional_id, refused) {
-        match transactions::verify_produce(&context, id, &parts, &frame.bytes, timeout_ms).await {
+        match transactions::verify_produce(&context, id, &parts, timeout_ms).await {
             Ok(told) => verdicts = told,
             Err(error) => refused = Some(error),
         }
@@ -174,7 +173,10 @@ impl Appending<'_> {
                 (None, Some(records)) => {
                     let place = (position, partition_responses.len());
                     let name = topic_name.as_deref().unwrap_or("");
-                    self.partition(name, topic_id, part.index, records, place)
+                    match part.checked {
+                        Ok(_) => self.partition(name, topic_id, part.index, records, place),
+                        Err(fault) => refused_unread(name, part.index, &fault),
+                    }
                 }
             };
             self.failed |= answered.error_code != 0;
@@ -207,16 +209,6 @@ impl Appending<'_> {
         place: (usize, usize),
     ) -> PartitionResponse {
         let shown = std::fmt::from_fn(|f| write!(f, "{name}-{index}"));
-        if let Err(fault) = check_produce(self.context.version, &records) {
-            debug!(partition = %shown, "refused: {}", fault.text(&shown));
-            // Kafka has words for this one alone: it meets it before it looks at the single partitions.
-            let unknown_magic =
-                matches!(fault, AppendFault::Bytes(RecordsError::InvalidMagic { .. }));
-            return PartitionResponse {
-                error_message: unknown_magic.then(|| fault.to_string().into()),
-                ..failure(index, fault.error_code())
-            };
-        }
         if is_internal(name) && self.context.client_id.as_deref() != Some(ADMIN_CLIENT_ID) {
             return failure(index, ErrorCode::InvalidTopicException);
         }
@@ -312,6 +304,18 @@ impl Appending<'_> {
                 .collect();
         }
         answer
+    }
+}
+
+/// Records that are no batch which could be appended anywhere.
+fn refused_unread(name: &str, index: i32, fault: &AppendFault) -> PartitionResponse {
+    let shown = std::fmt::from_fn(|f| write!(f, "{name}-{index}"));
+    debug!(partition = %shown, "refused: {}", fault.text(&shown));
+    // Kafka has words for this one alone: it meets it before it looks at the single partitions.
+    let unknown_magic = matches!(fault, AppendFault::Bytes(RecordsError::InvalidMagic { .. }));
+    PartitionResponse {
+        error_message: unknown_magic.then(|| fault.to_string().into()),
+        ..failure(index, fault.error_code())
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base::{PartitionIndex, ProducerEpoch, ProducerId, TopicId, WallMs};
 use protocol::ErrorCode;
-use records::validate::check_produce;
 use storage::log::{VerificationGuard, Verify};
 
 use super::{Joining, Support};
@@ -50,10 +49,9 @@ pub async fn verify_produce(
     context: &RequestContext,
     transactional_id: &str,
     parts: &Parts,
-    frame: &[u8],
     timeout_ms: u64,
 ) -> Result<Verdicts, ErrorCode> {
-    let Some((producer, batches)) = batches(context, parts, frame)? else {
+    let Some((producer, batches)) = batches(context, parts)? else {
         return Ok(Verdicts::new());
     };
     let node = &context.node;
@@ -84,7 +82,6 @@ pub async fn verify_produce(
 fn batches(
     context: &RequestContext,
     parts: &Parts,
-    frame: &[u8],
 ) -> Result<Option<(Producer, Vec<Batch>)>, ErrorCode> {
     let image = context.node.image();
     let mut producer: Option<Producer> = None;
@@ -99,11 +96,9 @@ fn batches(
             continue;
         }
         for part in &topic.parts {
-            let Some(header) = part.transactional_batch(frame) else { continue };
+            let Some(header) = part.transactional_batch() else { continue };
             let index = PartitionIndex(part.index);
-            if check_produce(context.version, part.records(frame)).is_err()
-                || known.partition(index).is_none()
-            {
+            if known.partition(index).is_none() {
                 continue;
             }
             let own = Producer { id: header.producer_id, epoch: header.producer_epoch };

@@ -73,18 +73,19 @@ impl ValidationConfig {
     }
 }
 
-/// Checks the records of one partition of a Produce request as Kafka does before it looks for the partition.
-pub fn check_produce(version: i16, bytes: &[u8]) -> Result<(), AppendFault> {
+/// Checks the records of one partition of a Produce request as Kafka does before it looks for the partition; the header of the one
+/// batch that they are.
+pub fn check_produce(version: i16, bytes: &[u8]) -> Result<BatchHeader, AppendFault> {
     let mut batches = Batches::new(bytes);
     let batch = batches.next().ok_or(AppendFault::NoBatch { version })??;
-    if batch.magic() != batch::MAGIC_V2 {
+    let Some(header) = batch.v2().copied() else {
         return Err(AppendFault::OldMagic { version });
-    }
+    };
     if version < 7 && batch.compression()? == Compression::Zstd {
         return Err(AppendFault::ZstdTooNew { version });
     }
     match batches.next() {
-        None => Ok(()),
+        None => Ok(header),
         Some(Ok(_)) => Err(AppendFault::ManyBatches { version }),
         Some(Err(fault)) => Err(fault.into()),
     }
