@@ -17,15 +17,23 @@ async fn handle(
     context: &RequestContext,
     request: WriteTxnMarkersRequest<'_>,
 ) -> WriteTxnMarkersResponse<'static> {
-    let allowed = context.allows(Operation::Alter, Resource::Cluster)
-        || context.allows(Operation::ClusterAction, Resource::Cluster);
-    if !allowed {
-        return marks_failed(&request, ErrorCode::ClusterAuthorizationFailed);
+    match refusal(&request, |operation, resource| context.allows(operation, resource)) {
+        Some(error) => marks_failed(&request, error),
+        None => mark(&context.node, &request).await,
     }
-    if !request.markers.iter().all(can_be_written) {
-        return marks_failed(&request, ErrorCode::UnknownServerError);
+}
+
+/// Why nothing of the request is written. Brokers come with CLUSTER_ACTION, administrators who end what hangs with ALTER.
+fn refusal(
+    request: &WriteTxnMarkersRequest<'_>,
+    allows: impl Fn(Operation, Resource<'_>) -> bool,
+) -> Option<ErrorCode> {
+    let may = |operation| allows(operation, Resource::Cluster);
+    if !may(Operation::Alter) && !may(Operation::ClusterAction) {
+        return Some(ErrorCode::ClusterAuthorizationFailed);
     }
-    mark(&context.node, &request).await
+    let all_can = request.markers.iter().all(can_be_written);
+    (!all_can).then_some(ErrorCode::UnknownServerError)
 }
 
 /// A marker is some producer's. Kafka has no other answer when it cannot write one, and fails at all of the request.
@@ -33,4 +41,51 @@ fn can_be_written(marker: &WritableTxnMarker<'_>) -> bool {
     ProducerId(marker.producer_id) != ProducerId::NONE
         && ProducerEpoch(marker.producer_epoch) != ProducerEpoch::NONE
         && marker.transaction_version >= 0
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::messages::write_txn_markers_request::WritableTxnMarkerTopic;
+
+    use super::*;
+
+    fn request(producer_id: i64) -> WriteTxnMarkersRequest<'static> {
+        let topic = WritableTxnMarkerTopic {
+            name: "t".into(),
+            partition_indexes: vec![0, 1],
+            ..Default::default()
+        };
+        let marker = WritableTxnMarker {
+            producer_id,
+            producer_epoch: 3,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        WriteTxnMarkersRequest { markers: vec![marker], ..Default::default() }
+    }
+
+    #[test]
+    fn whoever_may_neither_alter_the_cluster_nor_act_for_it_is_refused() {
+        let denied = Some(ErrorCode::ClusterAuthorizationFailed);
+        let others = [Operation::Read, Operation::Write, Operation::IdempotentWrite];
+        for (allowed, expected) in [
+            (&[][..], denied),
+            (&others[..], denied),
+            (&[Operation::Alter][..], None),
+            (&[Operation::ClusterAction][..], None),
+        ] {
+            let allows = |operation, resource: Resource<'_>| {
+                resource == Resource::Cluster && allowed.contains(&operation)
+            };
+            assert_eq!(refusal(&request(7), allows), expected, "{allowed:?}");
+            // What is wrong with a marker is nobody's business who may not write any.
+            let of_nobody = expected.or(Some(ErrorCode::UnknownServerError));
+            assert_eq!(refusal(&request(-1), allows), of_nobody, "{allowed:?}");
+        }
+        let answer = marks_failed(&request(7), ErrorCode::ClusterAuthorizationFailed);
+        let partitions = &answer.markers[0].topics[0].partitions;
+        let told: Vec<_> =
+            partitions.iter().map(|one| (one.partition_index, one.error_code)).collect();
+        assert_eq!(told, [(0, 31), (1, 31)]);
+    }
 }
