@@ -49,5 +49,5 @@ pub trait Hosted:
     fn carry_out(node: &Arc<Node>, at: PartitionIndex, epoch: LeaderEpoch, duty: Self::Duty);
 
     /// Forgets what was begun: the shard starts anew, or leads no more.
-    fn forget_duties(node: &Node, at: PartitionIndex);
+    fn forget_duties(node: &Arc<Node>, at: PartitionIndex);
 }

@@ -76,8 +76,8 @@ pub enum Channel {
     Fetcher(u16),
     /// OffsetForLeaderEpoch and ListOffsets of that fetcher.
     Epochs(u16),
-    /// Transaction markers.
-    Markers,
+    /// Transaction markers, by the lane's number.
+    Markers(u8),
     /// Questions to the coordinators of transactions.
     Transactions,
 }

@@ -11,6 +11,7 @@ use protocol::messages::add_partitions_to_txn_response::{
 };
 use transaction::{AddPartitions, Added, Query, Reply, Request, Verify};
 
+use super::grouped::grouped;
 use crate::coordinators::{Owed, TransactionCoordinators};
 use crate::node::Node;
 
@@ -108,23 +109,19 @@ fn refusal(
 
 /// As a response has it: one row for each topic.
 pub fn rows(results: &Results) -> Vec<AddPartitionsToTxnTopicResult<'static>> {
-    let mut topics: Vec<AddPartitionsToTxnTopicResult<'static>> = Vec::new();
-    for (partition, error) in results {
+    let rows = results.iter().map(|(partition, error)| {
         let row = AddPartitionsToTxnPartitionResult {
             partition_index: partition.partition.get(),
             partition_error_code: error.code(),
             ..Default::default()
         };
-        match topics.iter_mut().find(|known| known.name == *partition.topic) {
-            Some(known) => known.results_by_partition.push(row),
-            None => topics.push(AddPartitionsToTxnTopicResult {
-                name: partition.topic.to_string().into(),
-                results_by_partition: vec![row],
-                ..Default::default()
-            }),
-        }
-    }
-    topics
+        (&*partition.topic, row)
+    });
+    let topics = grouped(rows).into_iter().map(|(name, results_by_partition)| {
+        let name = name.to_owned().into();
+        AddPartitionsToTxnTopicResult { name, results_by_partition, ..Default::default() }
+    });
+    topics.collect()
 }
 
 /// The answer for one transaction.

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::grouped::grouped;
 use crate::coordinators::{GroupCoordinators, OFFSETS_TOPIC, Owed};
 use crate::node::Node;
 use crate::partitions::{TxnMarker, Written};
@@ -29,9 +30,9 @@ enum Begun {
 }
 
 /// One partition of one marker.
-struct Row {
+struct Row<'a> {
     producer_id: i64,
-    topic: String,
+    topic: &'a str,
     index: i32,
     begun: Begun,
 }
@@ -48,19 +49,18 @@ pub async fn mark(
         for topic in &marker.topics {
             for index in &topic.partition_indexes {
                 let begun = begin(node, &topic.name, *index, &end, timeout_ms).await;
-                let (producer_id, topic) = (marker.producer_id, topic.name.to_string());
+                let (producer_id, topic) = (marker.producer_id, &*topic.name);
                 rows.push(Row { producer_id, topic, index: *index, begun });
             }
         }
     }
     node.note_appended();
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    let mut response = WriteTxnMarkersResponse::default();
+    let mut outcomes = Vec::with_capacity(rows.len());
     for Row { producer_id, topic, index, begun } in rows {
-        let error = outcome(begun, deadline).await;
-        tell(&mut response, producer_id, &topic, index, error);
+        outcomes.push((producer_id, (topic, index, outcome(begun, deadline).await)));
     }
-    response
+    told(outcomes)
 }
 
 /// The same error for all.
@@ -68,15 +68,12 @@ pub fn marks_failed(
     request: &WriteTxnMarkersRequest<'_>,
     error: ErrorCode,
 ) -> WriteTxnMarkersResponse<'static> {
-    let mut response = WriteTxnMarkersResponse::default();
-    for marker in &request.markers {
-        for topic in &marker.topics {
-            for index in &topic.partition_indexes {
-                tell(&mut response, marker.producer_id, &topic.name, *index, error);
-            }
-        }
-    }
-    response
+    told(request.markers.iter().flat_map(|marker| {
+        marker.topics.iter().flat_map(move |topic| {
+            let indexes = topic.partition_indexes.iter();
+            indexes.map(move |index| (marker.producer_id, (&*topic.name, *index, error)))
+        })
+    }))
 }
 
 fn marker_of(marker: &WritableTxnMarker<'_>) -> TxnMarker {
@@ -143,34 +140,60 @@ fn of_group(error: ErrorCode) -> ErrorCode {
 }
 
 /// One row for each producer, in it one for each topic; of a partition the last answer counts.
-fn tell(
-    response: &mut WriteTxnMarkersResponse<'static>,
-    producer_id: i64,
-    topic: &str,
-    index: i32,
-    error: ErrorCode,
-) {
-    let row = WritableTxnMarkerPartitionResult {
-        partition_index: index,
-        error_code: error.code(),
-        ..Default::default()
-    };
-    let markers = &mut response.markers;
-    let at = markers.iter().position(|known| known.producer_id == producer_id);
-    let at = at.unwrap_or_else(|| {
-        markers.push(WritableTxnMarkerResult { producer_id, ..Default::default() });
-        markers.len() - 1
-    });
-    let Some(marker) = markers.get_mut(at) else { return };
-    let Some(known) = marker.topics.iter_mut().find(|known| known.name == topic) else {
-        return marker.topics.push(WritableTxnMarkerTopicResult {
-            name: topic.to_owned().into(),
-            partitions: vec![row],
+fn told<'a>(
+    outcomes: impl IntoIterator<Item = (i64, (&'a str, i32, ErrorCode))>,
+) -> WriteTxnMarkersResponse<'static> {
+    let markers = grouped(outcomes).into_iter().map(|(producer_id, rows)| {
+        let rows = rows.into_iter().map(|(topic, index, error)| (topic, (index, error)));
+        let topics = grouped(rows).into_iter().map(|(name, rows)| WritableTxnMarkerTopicResult {
+            name: name.to_owned().into(),
+            partitions: grouped(rows).into_iter().filter_map(partition_told).collect(),
             ..Default::default()
         });
-    };
-    match known.partitions.iter_mut().find(|known| known.partition_index == index) {
-        Some(known) => *known = row,
-        None => known.partitions.push(row),
+        WritableTxnMarkerResult { producer_id, topics: topics.collect(), ..Default::default() }
+    });
+    WriteTxnMarkersResponse { markers: markers.collect(), ..Default::default() }
+}
+
+fn partition_told(
+    (partition_index, errors): (i32, Vec<ErrorCode>),
+) -> Option<WritableTxnMarkerPartitionResult> {
+    let error_code = errors.last()?.code();
+    let result =
+        WritableTxnMarkerPartitionResult { partition_index, error_code, ..Default::default() };
+    Some(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_once_for_each_partition() {
+        use ErrorCode::{None as Written, NotLeaderOrFollower as Elsewhere};
+        let outcomes = [
+            (7, ("b", 0, Written)),
+            (5, ("b", 0, Elsewhere)),
+            (7, ("a", 1, Elsewhere)),
+            (7, ("b", 2, Written)),
+            (7, ("a", 1, Written)),
+        ];
+        let rows: Vec<_> = told(outcomes)
+            .markers
+            .iter()
+            .flat_map(|marker| marker.topics.iter().map(move |topic| (marker.producer_id, topic)))
+            .map(|(id, topic)| {
+                let partitions = topic.partitions.iter();
+                let partitions = partitions.map(|one| (one.partition_index, one.error_code));
+                (id, topic.name.to_string(), partitions.collect::<Vec<_>>())
+            })
+            .collect();
+        let elsewhere = Elsewhere.code();
+        let expected = [
+            (7, "b".to_owned(), vec![(0, 0), (2, 0)]),
+            (7, "a".to_owned(), vec![(1, 0)]),
+            (5, "b".to_owned(), vec![(0, elsewhere)]),
+        ];
+        assert_eq!(rows, expected);
     }
 }

@@ -5,8 +5,10 @@
 
 mod add;
 mod commit;
+mod grouped;
 mod mark;
 mod markers;
+mod outbox;
 mod produce;
 mod support;
 mod verifier;

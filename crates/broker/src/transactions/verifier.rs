@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use super::grouped::grouped;
 use super::{Support, add_partitions, address_of, coordinator_of};
 use crate::node::Node;
 use crate::peers::{Channel, PeerError};
@@ -194,23 +195,18 @@ async fn send(node: &Node, coordinator: NodeId, batch: &[Waiting]) -> Result<Res
 }
 
 fn transaction(joining: &Joining) -> AddPartitionsToTxnTransaction<'static> {
-    let mut topics: Vec<AddPartitionsToTxnTopic<'static>> = Vec::new();
-    for (topic, index) in &joining.partitions {
-        match topics.iter_mut().find(|known| known.name == **topic) {
-            Some(known) => known.partitions.push(*index),
-            None => topics.push(AddPartitionsToTxnTopic {
-                name: topic.to_string().into(),
-                partitions: vec![*index],
-                ..Default::default()
-            }),
-        }
-    }
+    let rows = joining.partitions.iter().map(|(topic, index)| (&**topic, *index));
+    let topics = grouped(rows).into_iter().map(|(name, partitions)| AddPartitionsToTxnTopic {
+        name: name.to_owned().into(),
+        partitions,
+        ..Default::default()
+    });
     AddPartitionsToTxnTransaction {
         transactional_id: joining.transactional_id.to_string().into(),
         producer_id: joining.producer_id.get(),
         producer_epoch: joining.producer_epoch.get(),
         verify_only: !joining.support.is_implicit(),
-        topics,
+        topics: topics.collect(),
         ..Default::default()
     }
 }

@@ -57,7 +57,7 @@ impl Hosted for GroupShard {
         match none {}
     }
 
-    fn forget_duties(_: &Node, _: PartitionIndex) {}
+    fn forget_duties(_: &Arc<Node>, _: PartitionIndex) {}
 }
 
 impl GroupCoordinators {
