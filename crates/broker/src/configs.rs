@@ -13,6 +13,7 @@ use tracing::error;
 use crate::authorizer::{Operation, Resource};
 use crate::partitions::settings::PartitionSettings;
 use crate::request::RequestContext;
+use crate::topics::is_internal;
 
 /// The name of the resource that holds for all brokers.
 pub const CLUSTER_DEFAULT: &str = "";
@@ -58,7 +59,7 @@ pub fn partition_settings(
     image: &Image,
     name: &str,
 ) -> Arc<PartitionSettings> {
-    Arc::new(PartitionSettings::new(&topic(broker, image, name)))
+    Arc::new(PartitionSettings::new(&topic(broker, image, name), is_internal(name)))
 }
 
 /// One resource of a request to change settings.

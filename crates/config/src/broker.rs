@@ -67,6 +67,8 @@ pub struct BrokerConfig {
 
     /// `log.dirs`, or `log.dir`.
     pub log_dirs: Vec<String>,
+    /// `log.dirs.reserve.bytes`; negative: as much as suits the volume.
+    pub reserve_bytes: i64,
     /// `metadata.log.dir`, or the first of `log_dirs`.
     pub metadata_log_dir: String,
 
@@ -162,6 +164,7 @@ impl BrokerConfig {
             )?,
             metadata_log_dir: metadata_log_dir.unwrap_or_else(first_dir),
             log_dirs,
+            reserve_bytes: own.long("log.dirs.reserve.bytes"),
             quorum: QuorumConfig::from_values(&values),
             metadata: MetadataConfig::from_values(&values),
             node: NodeConfig::from_values(&values),

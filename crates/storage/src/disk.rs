@@ -13,6 +13,8 @@ use std::time::UNIX_EPOCH;
 
 use base::WallMs;
 
+use crate::space::Volume;
+
 /// How a file is opened. Every file is opened for reading and writing, positions are always explicit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenMode {
@@ -66,6 +68,16 @@ pub trait Disk: Send + Sync + 'static {
         }
         self.sync_dir(path)
     }
+    /// Sizes of the volume that holds `path`; `None` where there is none (simulation).
+    fn volume(&self, path: &Path) -> io::Result<Option<Volume>> {
+        let _ = path;
+        Ok(None)
+    }
+}
+
+/// The volume, or this process's share of it, is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// One open file. Handles are shared: a fetch keeps reading while the file is being renamed or removed.
@@ -155,6 +167,13 @@ impl Disk for RealDisk {
     #[cfg(target_os = "linux")]
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
         Ok(rustix::fs::syncfs(fs::File::open(path)?)?)
+    }
+
+    fn volume(&self, path: &Path) -> io::Result<Option<Volume>> {
+        let volume = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        let (total, free) = (bytes(volume.f_blocks), bytes(volume.f_bavail));
+        Ok(Some(Volume { total_bytes: total, free_bytes: free }))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod dirs;
 pub mod disk;
 pub mod log;
 pub mod pool;
+pub mod space;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use log::{Log, LogConfig, LogError};

@@ -220,7 +220,8 @@ fn a_flipped_byte_ends_the_recovered_log() {
 #[test]
 fn a_failed_write_or_sync_is_the_last_thing_a_log_does() {
     type Break = fn(&SimDisk, bool);
-    let breaks: [(&str, Break); 2] = [("full", SimDisk::fill), ("sync", SimDisk::fail_syncs)];
+    let breaks: [(&str, Break); 2] =
+        [("write", SimDisk::fail_writes), ("sync", SimDisk::fail_syncs)];
     for (name, break_disk) in breaks {
         let disk = SimDisk::default();
         let mut log = open_on(&disk, options(Offset(0), Offset(0))).unwrap();

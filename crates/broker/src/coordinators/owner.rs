@@ -13,7 +13,7 @@ use protocol::ErrorCode;
 use records::{BatchBuilder, Compression};
 use storage::log::VerificationGuard;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Answered, Ask, Call, Hosted, Settings, Status, WeakNode, view};
 use crate::clock::Clock;
@@ -275,7 +275,11 @@ impl<S: Hosted> Owner<S> {
     }
 
     fn append_failed(&self, failure: &AppendFailure) -> ErrorCode {
-        warn!(partition = %self.name(), "append failed: {failure}");
+        if failure.is_full() {
+            debug!(partition = %self.name(), "append refused: {failure}");
+        } else {
+            warn!(partition = %self.name(), "append failed: {failure}");
+        }
         match failure.code() {
             // Led by this node again, in another epoch: the shard is another owner's, clients look for it anew.
             ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch => {

@@ -291,6 +291,10 @@ impl Appending<'_> {
         error: &AppendFailure,
     ) -> PartitionResponse {
         let mut answer = failure(index, error.code());
+        if error.is_full() {
+            // The code alone would send people to look for lost brokers.
+            answer.error_message = Some("The broker's disk is full.".into());
+        }
         if let AppendFailure::Batch(fault) = error {
             debug!(partition = %shown, "refused: {}", fault.text(&shown));
             answer.error_message = fault.response_message(&shown).map(Into::into);

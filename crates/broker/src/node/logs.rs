@@ -43,6 +43,7 @@ pub async fn load(node: &Arc<Node>, image: &Arc<Image>) -> Result<(), StartError
             threads_per_dir: threads,
             delete_delay_ms: u64::try_from(delay_ms).unwrap_or(0),
         };
+        node.logs.look_at_space(config.reserve_bytes);
         let report = node.logs.load(&options, node.clock.wall())?;
         info!(
             logs = report.logs,

@@ -93,6 +93,7 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     let now = node.clock.now();
     let config = node.config();
     let log = &config.log;
+    node.logs.look_at_space(config.reserve_bytes);
     run_work(node, now.wall, schedule);
     if due(&mut schedule.flush, now.mono, ms(log.flush_scheduler_interval_ms)) {
         node.logs.flush_due(now.wall);
@@ -130,7 +131,8 @@ fn run_work(node: &Node, now: WallMs, schedule: &mut Schedule) {
             schedule.removals = Some(now);
         }
     }
-    if schedule.removals.is_some_and(|at| at <= now) || node.take_deleted() {
+    let short = schedule.removals.is_some() && node.logs.is_short_of_space();
+    if short || schedule.removals.is_some_and(|at| at <= now) || node.take_deleted() {
         schedule.removals = node.logs.run_removals(now);
     }
 }

@@ -50,6 +50,11 @@ impl AppendFailure {
         }
     }
 
+    /// There is no space for it on the disk.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Partition(PartitionFailure::Log(error)) if error.is_full())
+    }
+
     /// Whether the answer tells the log's start nevertheless: Kafka does when it looked into the batch and found it wanting, but
     /// not when the batch is too large or corrupt, or the partition cannot be written to.
     pub fn tells_log_start(&self) -> bool {

@@ -4,7 +4,7 @@ use base::time::Now;
 use base::{LeaderEpoch, MonoMs, NodeId, Offset, WallMs};
 use replication::{Ask, Follower, FollowerEffect, FollowerEvent, FollowerLog, Position, Refusal};
 use storage::log::{Log, LogError};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::locked::Locked;
 use super::partition::{Partition, PartitionFailure};
@@ -166,6 +166,11 @@ impl Locked<'_> {
             warn!(partition = %log, "replication ends: {error}");
             self.neighbours.failed.add(self.id, error);
             return FollowerEvent::Failed;
+        }
+        if error.is_full() {
+            // Said once for the directory. The replica falls behind and comes back when there is space.
+            debug!(partition = %log, "replication waits: {error}");
+            return FollowerEvent::Damaged;
         }
         warn!(partition = %log, "the leader's records cannot be used, they are fetched again: {error}");
         FollowerEvent::Damaged

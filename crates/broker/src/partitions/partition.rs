@@ -132,6 +132,8 @@ impl PartitionFailure {
 /// Kafka's code for a failed operation of a log.
 pub fn log_error_code(error: &LogError) -> ErrorCode {
     match error {
+        // The one error that every client takes for "later": nothing was written, and nothing is known to be broken.
+        _ if error.is_full() => ErrorCode::NotEnoughReplicas,
         LogError::Io { .. } | LogError::Offline { .. } => ErrorCode::KafkaStorageError,
         LogError::OffsetOutOfRange { .. } | LogError::StartBeyondHighWatermark { .. } => {
             ErrorCode::OffsetOutOfRange

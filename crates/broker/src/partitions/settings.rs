@@ -21,7 +21,8 @@ pub struct PartitionSettings {
 }
 
 impl PartitionSettings {
-    pub fn new(topic: &TopicConfig) -> Self {
+    /// `internal`: the topic holds the state of coordinators.
+    pub fn new(topic: &TopicConfig, internal: bool) -> Self {
         let log = LogConfig {
             segment_bytes: clamp_u32(topic.segment_size_bytes()),
             segment_ms: topic.segment_ms,
@@ -39,6 +40,7 @@ impl PartitionSettings {
             max_compaction_lag_ms: topic.max_compaction_lag_ms,
             file_delete_delay_ms: u64::try_from(topic.file_delete_delay_ms).unwrap_or(0),
             preallocate: topic.preallocate,
+            internal,
         };
         let validation = ValidationConfig {
             compression: codec(topic),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base::{TopicId, TopicPartition, Uuid};
 
+use crate::disk;
 use crate::log::LogError;
 
 pub type Result<T, E = DirError> = std::result::Result<T, E>;
@@ -87,8 +88,17 @@ impl DirError {
     /// The disk failed: the log directory must go offline.
     pub fn is_disk_failure(&self) -> bool {
         match self {
-            Self::Io { .. } => true,
+            Self::Io { .. } => !self.is_full(),
             Self::Log(fault) => fault.is_disk_failure(),
+            _ => false,
+        }
+    }
+
+    /// The disk is well, but full: the operation can be repeated when there is space again. A failed sync never is.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io { action, source, .. } => *action != "sync" && disk::is_full(source),
+            Self::Log(fault) => fault.is_full(),
             _ => false,
         }
     }

@@ -150,6 +150,10 @@ impl LogManager {
                 Err(error) if error.is_disk_failure() => {
                     self.fail_dir(job.index, error.to_string());
                 }
+                // The others can be loaded, and this one when there is space again.
+                Err(error) if error.is_full() => {
+                    tracing::error!(%partition, "the log is not loaded yet: {error}");
+                }
                 Err(error) => {
                     fault.lock().get_or_insert(error);
                 }
@@ -201,6 +205,7 @@ impl LogManager {
             start_offset: offset(&job.starts),
             recovery_point: offset(&job.recovery_points),
             clean: job.clean,
+            space: Some(Arc::clone(&job.dir.space)),
         };
         let mut log = Log::open(&self.pool, path.clone(), partition.clone(), open, now)?;
         log.set_high_watermark(offset(&job.high_watermarks));

@@ -19,9 +19,10 @@ use super::names::{DirKind, dir_name, marked_dir_name};
 use super::partition_metadata;
 use super::small_file;
 use super::upkeep::Removal;
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, is_full};
 use crate::log::{Log, LogConfig, OpenOptions, ProducerConfig};
 use crate::pool::FilePool;
+use crate::space::DirSpace;
 
 /// Logs to sync above which one sync of the whole file system takes less time than theirs: closing a log takes about six syncs of
 /// a millisecond or two each, a new directory two.
@@ -44,6 +45,10 @@ pub(super) struct Dir {
     pub was_clean: AtomicBool,
     /// All its logs are loaded.
     pub loaded: AtomicBool,
+    /// What is left of its volume.
+    pub space: Arc<DirSpace>,
+    /// A checkpoint could not be written for want of space: said once.
+    pub unwritten: AtomicBool,
     /// Held while checkpoints are collected and written, so that an older one never replaces a newer one.
     pub checkpoints: Mutex<()>,
 }
@@ -225,6 +230,7 @@ impl LogManager {
                     self.fail_dir(index, fault.to_string());
                     last_fault = Some(fault);
                 }
+                Err(fault) if fault.is_full() => last_fault = Some(fault),
                 Err(fault) => return Err(fault),
             }
         }
@@ -245,6 +251,7 @@ impl LogManager {
             config: Arc::clone(&new.config),
             producers: *self.producers.lock(),
             clean: true,
+            space: Some(Arc::clone(&dir.space)),
             ..OpenOptions::default()
         };
         let log = Log::open(&self.pool, path, new.partition.clone(), options, now)?;
@@ -346,7 +353,13 @@ impl LogManager {
         let disk = self.pool.disk();
         // Under the log's lock: nobody opens a file by a name that is about to change.
         let mut log = entry.log.write();
-        disk.rename(log.dir(), &target).map_err(DirError::io("rename", log.dir()))?;
+        match disk.rename(log.dir(), &target) {
+            // A longer name may need a block more for the directory: what is on its way out goes at once.
+            Err(error) if is_full(&error) && kind == DirKind::Delete => {
+                disk.remove_dir_all(log.dir()).map_err(DirError::io("remove", log.dir()))?;
+            }
+            renamed => renamed.map_err(DirError::io("rename", log.dir()))?,
+        }
         log.moved_to(target.clone());
         log.fail("it was deleted".into());
         tracing::info!(%partition, to = %target.display(), "log renamed");
@@ -435,6 +448,8 @@ fn open_dirs(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Vec<Dir>> {
             failure: Mutex::new(failure),
             was_clean: AtomicBool::new(false),
             loaded: AtomicBool::new(false),
+            space: Arc::new(DirSpace::new(path)),
+            unwritten: AtomicBool::new(false),
             checkpoints: Mutex::default(),
         });
     }

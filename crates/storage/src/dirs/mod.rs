@@ -14,6 +14,7 @@ pub mod names;
 pub mod partition_metadata;
 mod properties;
 mod small_file;
+mod space;
 mod upkeep;
 
 pub use checkpoint::{Offsets, read_offsets, write_offsets};

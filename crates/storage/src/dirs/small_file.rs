@@ -46,7 +46,12 @@ pub(super) fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<()> 
     let temporary = temporary(path);
     let file =
         disk.open(&temporary, OpenMode::CreateEmpty).map_err(DirError::io("create", &temporary))?;
-    file.write_at(content, 0).map_err(DirError::io("write", &temporary))?;
+    let written = file.write_at(content, 0);
+    if written.is_err() {
+        // What it is, the error says. A part of the file only takes space.
+        let _ = disk.remove_file(&temporary);
+    }
+    written.map_err(DirError::io("write", &temporary))?;
     file.sync_data().map_err(DirError::io("sync", &temporary))?;
     drop(file);
     disk.rename(&temporary, path).map_err(DirError::io("rename", &temporary))?;

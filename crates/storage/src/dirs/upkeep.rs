@@ -61,11 +61,17 @@ impl LogManager {
         self.removals.lock().push_back(removal);
     }
 
-    /// Removes what is due. Tells when to come back, if anything is left.
+    /// Removes what is due, and at once what lies where space has run out: whoever still reads it holds it open. Tells when to
+    /// come back, if anything is left.
     pub fn run_removals(&self, now: WallMs) -> Option<WallMs> {
+        let is_short = |removal: &Removal| {
+            let dir = removal.path().and_then(|path| self.dir_above(path));
+            dir.and_then(|dir| self.dirs.get(dir)).is_some_and(|dir| dir.space.is_short())
+        };
         let due: Vec<Removal> = {
             let mut removals = self.removals.lock();
-            let (due, later) = removals.drain(..).partition(|removal| removal.due <= now);
+            let (due, later) =
+                removals.drain(..).partition(|removal| removal.due <= now || is_short(removal));
             *removals = later;
             due.into()
         };
@@ -207,10 +213,18 @@ impl LogManager {
         name: &str,
         offset: &dyn Fn(&Log) -> Option<Offset>,
     ) {
-        if dir.is_online()
-            && let Err(fault) = self.checkpoint(index, dir, name, offset)
-        {
-            self.fail_dir(index, fault.to_string());
+        if !dir.is_online() {
+            return;
+        }
+        match self.checkpoint(index, dir, name, offset) {
+            Ok(()) => dir.unwritten.store(false, Ordering::Relaxed),
+            // The old one holds: what it says is true, if not the latest.
+            Err(fault) if fault.is_full() => {
+                if !dir.unwritten.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%fault, "checkpoints are not written until there is space");
+                }
+            }
+            Err(fault) => self.fail_dir(index, fault.to_string()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::head::BatchHead;
 use super::producers::{Prepared as ProducerChanges, ProducerBatch};
 use super::segment::RollCheck;
 use super::{AbortedTxn, Log};
+use crate::space::Claim;
 
 /// What an append has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,7 +159,7 @@ impl Log {
         now: WallMs,
     ) -> Result<AppendInfo> {
         let origin = appender.origin;
-        self.change(|log| {
+        self.change_if_space(|log| {
             let Some(summary) = log.summarize(bytes)? else {
                 return Ok(AppendInfo {
                     first_offset: Offset::NONE,
@@ -190,6 +191,7 @@ impl Log {
                     duplicate: true,
                 });
             }
+            log.check_space(origin)?;
             let prepared = log.prepare_producers(bytes, appender)?;
             log.roll_if_needed(bytes.len(), &summary, now)?;
             log.note_epochs(bytes)?;
@@ -226,6 +228,19 @@ impl Log {
             });
         }
         Ok(summary)
+    }
+
+    /// Whether the directory's volume has space for this append.
+    fn check_space(&self, origin: AppendOrigin) -> Result<()> {
+        // A transaction ends also where nothing else is written any more.
+        let internal = self.config.internal || origin == AppendOrigin::Coordinator;
+        let claim = if internal { Claim::Internal } else { Claim::Records };
+        match &self.space {
+            Some(space) if !space.allows(claim) => {
+                Err(LogError::NoSpace { log: self.name.to_string() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn find_duplicate(&self, bytes: &[u8], origin: AppendOrigin) -> Option<ProducerBatch> {
@@ -294,6 +309,9 @@ impl Log {
         let heads = Batches::new(bytes).flatten().map(|batch| BatchHead::of(&batch));
         let segment = self.segments.last_mut().expect("a log has an active segment");
         segment.append(&self.files, &self.config, bytes, heads, now)?;
+        if let Some(space) = &self.space {
+            space.wrote(bytes.len() as u64);
+        }
         self.end_offset = summary.last_offset.saturating_add(1);
         for update in &prepared.updates {
             self.producers.apply(update);

@@ -27,6 +27,8 @@ pub struct LogConfig {
     pub max_compaction_lag_ms: i64,
     pub file_delete_delay_ms: u64,
     pub preallocate: bool,
+    /// Of a topic that holds the state of coordinators: its appends may use the reserve of the volume.
+    pub internal: bool,
 }
 
 impl Default for LogConfig {
@@ -49,6 +51,7 @@ impl Default for LogConfig {
             max_compaction_lag_ms: i64::MAX,
             file_delete_delay_ms: 60_000,
             preallocate: false,
+            internal: false,
         }
     }
 }

@@ -62,11 +62,15 @@ impl EpochCache {
     pub fn store(&mut self, disk: &dyn Disk, dir: &Path, sync: bool) -> Result<()> {
         let path = dir.join(EPOCH_CHECKPOINT);
         let temporary = dir.join(format!("{EPOCH_CHECKPOINT}.tmp"));
-        let text = self.to_text();
         let file = disk
             .open(&temporary, OpenMode::CreateEmpty)
             .map_err(LogError::io("create", &temporary))?;
-        file.write_at(text.as_bytes(), 0).map_err(LogError::io("write", &temporary))?;
+        let written = file.write_at(self.to_text().as_bytes(), 0);
+        if written.is_err() {
+            // What it is, the error says. A part of the file only takes space.
+            let _ = disk.remove_file(&temporary);
+        }
+        written.map_err(LogError::io("write", &temporary))?;
         if sync {
             file.sync_data().map_err(LogError::io("sync", &temporary))?;
         }

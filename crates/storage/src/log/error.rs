@@ -7,13 +7,18 @@ use base::{LeaderEpoch, Offset};
 use protocol::ErrorCode;
 use records::RecordsError;
 
+use crate::disk;
+
 pub type Result<T, E = LogError> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk failed. The log takes no more writes; the log directory must go offline.
+    /// The disk failed. The log takes no more writes; the log directory must go offline. Unless it was only full.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// What is left of the volume is kept for others.
+    #[error("{log} is not written to: its log directory runs out of space")]
+    NoSpace { log: String },
     /// An earlier write or sync failed: what is on the disk is unknown.
     #[error("{log} is offline after an earlier failure: {cause}")]
     Offline { log: String, cause: String },
@@ -68,6 +73,8 @@ impl LogError {
     /// What a client is told.
     pub fn error_code(&self) -> ErrorCode {
         match self {
+            _ if self.is_full() => ErrorCode::NotEnoughReplicas,
+            Self::NoSpace { .. } => ErrorCode::NotEnoughReplicas,
             Self::Io { .. } | Self::Offline { .. } | Self::InvalidFile { .. } => {
                 ErrorCode::KafkaStorageError
             }
@@ -89,6 +96,15 @@ impl LogError {
 
     /// The disk failed: the directory of this log must go offline.
     pub fn is_disk_failure(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Offline { .. })
+        matches!(self, Self::Io { .. } | Self::Offline { .. }) && !self.is_full()
+    }
+
+    /// The disk is well, but full: the operation can be repeated when there is space again. A failed sync never is.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { action, source, .. } => *action != "sync" && disk::is_full(source),
+            _ => false,
+        }
     }
 }

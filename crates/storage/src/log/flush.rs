@@ -26,6 +26,7 @@ pub struct FlushWork {
     /// The directory when files in it are new, its parent when it is new itself.
     dirs: Vec<PathBuf>,
     disk: Arc<dyn Disk>,
+    /// Where recovery begins afterwards.
     upto: i64,
     rewrites: u64,
 }
@@ -108,13 +109,13 @@ impl Log {
 
     /// Makes everything up to the log's end durable.
     pub fn flush(&mut self, now: WallMs) -> Result<()> {
-        self.change(|log| log.flush_now(log.end_offset, now))
+        self.change_if_space(|log| log.flush_now(log.end_offset, now))
     }
 
     /// What has to be synced so that everything below `upto` is durable; `None` when it is. For those who do not want
     /// to hold the lock meanwhile: run it, then [`Log::complete_flush`].
     pub fn prepare_flush(&mut self, upto: Offset) -> Result<Option<FlushWork>> {
-        self.change(|log| log.flush_to(upto.0.min(log.end_offset)))
+        self.change_if_space(|log| log.flush_to(upto.0.min(log.end_offset)))
     }
 
     /// Takes note of a flush that ran without the lock.
@@ -131,7 +132,7 @@ impl Log {
     pub(super) fn flush_now(&mut self, upto: i64, now: WallMs) -> Result<()> {
         if let Some(work) = self.flush_to(upto)? {
             work.sync()?;
-            self.flushed(upto, now);
+            self.flushed(work.upto, now);
         }
         Ok(())
     }
@@ -143,13 +144,12 @@ impl Log {
 
     /// Recovery rebuilds indexes, epochs and producers of everything from the segment of the recovery point on. So the
     /// active segment's log suffices; of the others all files count, and the epochs before the recovery point moves.
+    /// On a full disk the log's files are synced all the same, but recovery begins where it did.
     pub(super) fn flush_to(&mut self, upto: i64) -> Result<Option<FlushWork>> {
         if upto <= self.recovery_point {
             return Ok(None);
         }
-        if self.epochs.needs_store(self.end_offset()) {
-            self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
-        }
+        let reach = self.settle_to(upto)?;
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         let last = self.segments.len().saturating_sub(1);
         let mut files = Vec::new();
@@ -162,7 +162,7 @@ impl Log {
             self.add_files(
                 segment.base_offset,
                 slot == last,
-                !segment.txn_index.is_empty(),
+                segment.txn_index.has_file(),
                 &mut files,
             )?;
         }
@@ -174,9 +174,33 @@ impl Log {
             files,
             dirs: dirs.map(|dir| dir.to_path_buf()).collect(),
             disk: Arc::clone(self.files.disk()),
-            upto,
+            upto: reach,
             rewrites: self.rewrites,
         }))
+    }
+
+    /// Writes what recovery would have to rebuild otherwise; gives up to where that went.
+    fn settle_to(&mut self, upto: i64) -> Result<i64> {
+        if self.epochs.needs_store(self.end_offset()) {
+            match self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true) {
+                Err(error) if error.is_full() => return Ok(self.recovery_point),
+                stored => stored?,
+            }
+        }
+        let first = self.floor_segment(self.recovery_point).unwrap_or(0);
+        let rolled = self.segments.len().saturating_sub(1);
+        for segment in self.segments.iter_mut().take(rolled).skip(first) {
+            if segment.base_offset >= upto {
+                break;
+            }
+            if segment.has_unwritten() {
+                segment.settle(&self.files)?;
+                if segment.has_unwritten() {
+                    return Ok(segment.base_offset);
+                }
+            }
+        }
+        Ok(upto)
     }
 
     fn add_files(
@@ -242,17 +266,21 @@ impl Log {
 
     fn finish_files(&mut self, now: WallMs, sync: bool) -> Result<()> {
         self.change(|log| {
-            log.producers.take_snapshot(&log.files)?;
+            log.producers.write_snapshot(&log.files)?;
             let config = Arc::clone(&log.config);
             let unflushed = log.end_offset > log.recovery_point;
             log.active_mut_parts(|files, segment| segment.finish(files, &config))?;
             if log.epochs.needs_store(log.end_offset()) {
                 log.epochs.store(log.files.disk().as_ref(), log.files.dir(), sync)?;
             }
+            let end = log.end_offset;
+            if log.settle_to(end)? < end {
+                return Err(LogError::NoSpace { log: log.name.to_string() });
+            }
             if sync {
-                log.flush_now(log.end_offset, now)?;
+                log.flush_now(end, now)?;
             } else {
-                log.flushed(log.end_offset, now);
+                log.flushed(end, now);
             }
             if sync && unflushed {
                 log.sync_active_indexes()?;

@@ -68,7 +68,19 @@ impl<const N: usize> Entries<N> {
     fn push(&mut self, files: &LogFiles, entry: [u8; N]) -> Result<()> {
         self.pending.extend_from_slice(&entry);
         self.last = OnceLock::from(Some(entry));
-        if self.pending.len() >= PENDING_MAX { self.write(files) } else { Ok(()) }
+        if self.pending.len() >= PENDING_MAX { self.try_write(files) } else { Ok(()) }
+    }
+
+    /// On a full disk the entries stay in memory: an index can wait, its log cannot be told to forget a record.
+    fn try_write(&mut self, files: &LogFiles) -> Result<()> {
+        match self.write(files) {
+            Err(error) if error.is_full() => Ok(()),
+            written => written,
+        }
+    }
+
+    fn has_unwritten(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Writes what is still in memory.
@@ -77,9 +89,10 @@ impl<const N: usize> Entries<N> {
             return Ok(());
         }
         let position = u64::from(self.written) * N as u64;
+        // Also when only a part of it is written.
+        self.file_len = self.file_len.max(position + self.pending.len() as u64);
         files.write(self.base_offset, self.kind, &self.pending, position)?;
         self.written += (self.pending.len() / N) as u32;
-        self.file_len = self.file_len.max(position + self.pending.len() as u64);
         self.pending = Vec::new();
         Ok(())
     }
@@ -95,6 +108,16 @@ impl<const N: usize> Entries<N> {
     /// Writes what is still in memory and cuts the file behind it.
     fn finish(&mut self, files: &LogFiles) -> Result<()> {
         self.write(files)?;
+        self.cut(files)
+    }
+
+    /// The same as far as there is space.
+    fn settle(&mut self, files: &LogFiles) -> Result<()> {
+        self.try_write(files)?;
+        self.cut(files)
+    }
+
+    fn cut(&mut self, files: &LogFiles) -> Result<()> {
         let len = u64::from(self.written) * N as u64;
         if self.file_len > len {
             files.set_len(self.base_offset, self.kind, len)?;
@@ -112,7 +135,7 @@ impl<const N: usize> Entries<N> {
             self.pending = Vec::new();
             self.written = count;
         }
-        self.finish(files)
+        self.settle(files)
     }
 
     /// How many entries at the front satisfy `before`, which holds up to some entry and for none after it.
@@ -215,6 +238,16 @@ impl OffsetIndex {
         self.entries.finish(files)
     }
 
+    /// The same as far as there is space.
+    pub fn settle(&mut self, files: &LogFiles) -> Result<()> {
+        self.entries.settle(files)
+    }
+
+    /// Entries are in memory alone.
+    pub fn has_unwritten(&self) -> bool {
+        self.entries.has_unwritten()
+    }
+
     /// Drops the entries at and after `offset`.
     pub fn truncate_to(&mut self, files: &LogFiles, offset: i64) -> Result<()> {
         let keep =
@@ -309,6 +342,16 @@ impl TimeIndex {
     /// Writes what is still in memory; the file ends with the last entry.
     pub fn finish(&mut self, files: &LogFiles) -> Result<()> {
         self.entries.finish(files)
+    }
+
+    /// The same as far as there is space.
+    pub fn settle(&mut self, files: &LogFiles) -> Result<()> {
+        self.entries.settle(files)
+    }
+
+    /// Entries are in memory alone.
+    pub fn has_unwritten(&self) -> bool {
+        self.entries.has_unwritten()
     }
 
     /// Drops the entries at and after `offset`.

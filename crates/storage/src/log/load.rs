@@ -18,6 +18,7 @@ use super::segment::{FileLengths, Segment};
 use super::{Log, names};
 use crate::disk::OpenMode;
 use crate::pool::{FileKind, FilePool};
+use crate::space::DirSpace;
 
 /// How a log is opened.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct OpenOptions {
     pub recovery_point: Offset,
     /// The log directory was shut down cleanly: nothing is recovered.
     pub clean: bool,
+    /// What the directory's volume has left for this log.
+    pub space: Option<Arc<DirSpace>>,
 }
 
 impl Default for OpenOptions {
@@ -40,6 +43,7 @@ impl Default for OpenOptions {
             start_offset: Offset::ZERO,
             recovery_point: Offset::ZERO,
             clean: false,
+            space: None,
         }
     }
 }
@@ -79,6 +83,7 @@ impl Log {
             last_flush: now,
             rewrites: 0,
             new_dir,
+            space: options.space,
             work: Vec::new(),
             failure: None,
         };

@@ -45,6 +45,7 @@ pub use read::{FetchData, FileSlice, OffsetPosition};
 pub use records::AppendOrigin;
 pub use txn_index::AbortedTxn;
 
+use crate::space::DirSpace;
 use files::LogFiles;
 use producers::ProducerState;
 use segment::Segment;
@@ -68,6 +69,8 @@ pub struct Log {
     rewrites: u64,
     /// The directory was created and its parent not synced since.
     new_dir: bool,
+    /// What the directory's volume has left; `None` for a log that may use all of it.
+    space: Option<Arc<DirSpace>>,
     work: Vec<LogWork>,
     failure: Option<String>,
 }
@@ -222,14 +225,30 @@ impl Log {
         }
     }
 
-    /// Runs a change; a disk failure in it is the last thing this log does.
+    /// Runs a change; a disk failure in it is the last thing this log does, and so is a full disk.
     fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.check_online()?;
-        let result = change(self);
+        let result = self.change_if_space(change);
         if let Err(error) = &result
-            && error.is_disk_failure()
+            && error.is_full()
         {
             self.fail(error.to_string());
+        }
+        result
+    }
+
+    /// Runs a change that leaves everything as it was when the disk is full.
+    fn change_if_space<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.check_online()?;
+        let result = change(self);
+        if let Err(error) = &result {
+            if error.is_disk_failure() {
+                self.fail(error.to_string());
+            } else if matches!(error, LogError::Io { .. })
+                && error.is_full()
+                && let Some(space) = &self.space
+            {
+                space.found_full();
+            }
         }
         result
     }

@@ -34,7 +34,7 @@ impl Log {
     /// also by size and by time. Never one that reaches the high watermark. Gives how many went; their files go with
     /// [`Log::take_work`]. Indexes that reads have found to be wrong are rebuilt on the way.
     pub fn delete_old_segments(&mut self, now: WallMs) -> Result<usize> {
-        self.change(|log| {
+        self.change_if_space(|log| {
             log.repair_indexes()?;
             let mut deleted = log.delete_before_start(now)?;
             if log.config.delete {

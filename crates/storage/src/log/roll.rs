@@ -10,7 +10,7 @@ use crate::pool::FileKind;
 impl Log {
     /// Begins a new segment at the log's end, whatever is in the active one. Nothing happens when that is empty.
     pub fn roll(&mut self, now: WallMs) -> Result<Offset> {
-        self.change(|log| {
+        self.change_if_space(|log| {
             log.roll_to(log.end_offset, now)?;
             Ok(Offset(log.active().base_offset))
         })

@@ -87,6 +87,11 @@ impl Segment {
         let log = files.create_empty(base_offset, FileKind::Log)?;
         if config.preallocate {
             log.preallocate(config.segment_bytes.into())
+                .or_else(|source| {
+                    // What there was of space is given back.
+                    log.set_len(0)?;
+                    Err(source)
+                })
                 .map_err(|source| files.error("preallocate", base_offset, FileKind::Log, source))?;
         }
         files.create_empty(base_offset, FileKind::OffsetIndex)?;
@@ -172,7 +177,8 @@ impl Segment {
 
     // Appending.
 
-    /// Writes whole batches at the end, then their index entries. `heads` are those of `bytes`.
+    /// Writes whole batches at the end, then their index entries. `heads` are those of `bytes`. On a full disk nothing of
+    /// them stays.
     pub fn append(
         &mut self,
         files: &LogFiles,
@@ -181,7 +187,14 @@ impl Segment {
         heads: impl Iterator<Item = BatchHead>,
         now: WallMs,
     ) -> Result<()> {
-        files.write(self.base_offset, FileKind::Log, bytes, self.size)?;
+        let written = files.write(self.base_offset, FileKind::Log, bytes, self.size);
+        if let Err(error) = &written
+            && error.is_full()
+            && !config.preallocate
+        {
+            files.set_len(self.base_offset, FileKind::Log, self.size)?;
+        }
+        written?;
         self.modified = now;
         for head in heads {
             let position = self.size;
@@ -417,7 +430,7 @@ impl Segment {
         }
         let max = self.max_timestamp(files)?;
         self.time_index.push_if_later(files, max.timestamp, max.offset)?;
-        self.finish_indexes(files)?;
+        self.settle(files)?;
         self.suspect = AtomicBool::new(false);
         Ok(())
     }
@@ -479,6 +492,21 @@ impl Segment {
 
     fn finish_indexes(&mut self, files: &LogFiles) -> Result<()> {
         self.offset_index.finish(files)?;
-        self.time_index.finish(files)
+        self.time_index.finish(files)?;
+        self.txn_index.finish(files)
+    }
+
+    /// Writes what is still in memory of the indexes as far as there is space.
+    pub fn settle(&mut self, files: &LogFiles) -> Result<()> {
+        self.offset_index.settle(files)?;
+        self.time_index.settle(files)?;
+        self.txn_index.settle(files)
+    }
+
+    /// Index entries are in memory alone: until they are written, recovery must not begin behind this segment.
+    pub fn has_unwritten(&self) -> bool {
+        self.offset_index.has_unwritten()
+            || self.time_index.has_unwritten()
+            || self.txn_index.has_unwritten()
     }
 }

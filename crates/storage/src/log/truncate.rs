@@ -82,12 +82,16 @@ impl Log {
         Ok(())
     }
 
-    /// Durable at once: records that are gone must not come back with an epoch.
+    /// Durable at once: records that are gone must not come back with an epoch. On a full disk the next flush does it;
+    /// until then recovery reads everything from here on and puts the epochs right.
     fn store_epochs(&mut self) -> Result<()> {
-        if self.epochs.needs_store(self.end_offset()) {
-            self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true)?;
+        if !self.epochs.needs_store(self.end_offset()) {
+            return Ok(());
         }
-        Ok(())
+        match self.epochs.store(self.files.disk().as_ref(), self.files.dir(), true) {
+            Err(error) if error.is_full() => Ok(()),
+            stored => stored,
+        }
     }
 
     /// Renames the files of segments so that they count no more, and leaves their removal to later. Slices that were
@@ -118,6 +122,11 @@ impl Log {
         match self.files.disk().rename(&from, &to) {
             Ok(()) => paths.push(to),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // A longer name may need a block more for the directory.
+            Err(error) if crate::disk::is_full(&error) => {
+                let removed = self.files.disk().remove_file(&from);
+                removed.map_err(LogError::io("remove", &from))?;
+            }
             Err(error) => return Err(LogError::io("rename", &from)(error)),
         }
         Ok(())

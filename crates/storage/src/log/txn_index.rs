@@ -50,23 +50,56 @@ impl AbortedTxn {
 #[derive(Debug)]
 pub(crate) struct TxnIndex {
     base_offset: i64,
+    /// Entries in the file.
     count: u32,
+    /// Those after them, for which the disk had no space.
+    pending: Vec<AbortedTxn>,
 }
 
 impl TxnIndex {
     pub fn new(base_offset: i64, file_len: u64) -> Self {
         let count = u32::try_from(file_len / ENTRY_LEN as u64).unwrap_or(u32::MAX);
-        Self { base_offset, count }
+        Self { base_offset, count, pending: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.count == 0 && self.pending.is_empty()
     }
 
+    /// There is a file: it was made for the first entry that was written.
+    pub fn has_file(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Entries are in memory alone.
+    pub fn has_unwritten(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// On a full disk the entry stays in memory: its marker is in the log already.
     pub fn push(&mut self, files: &LogFiles, txn: &AbortedTxn) -> Result<()> {
+        self.pending.push(*txn);
+        self.settle(files)
+    }
+
+    /// Writes what is still in memory as far as there is space.
+    pub fn settle(&mut self, files: &LogFiles) -> Result<()> {
+        match self.finish(files) {
+            Err(error) if error.is_full() => Ok(()),
+            finished => finished,
+        }
+    }
+
+    /// Writes what is still in memory.
+    pub fn finish(&mut self, files: &LogFiles) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
         let position = u64::from(self.count) * ENTRY_LEN as u64;
-        files.write(self.base_offset, FileKind::TxnIndex, &txn.encode(), position)?;
-        self.count += 1;
+        let bytes: Vec<u8> = self.pending.iter().flat_map(AbortedTxn::encode).collect();
+        files.write(self.base_offset, FileKind::TxnIndex, &bytes, position)?;
+        self.count = self.count.saturating_add(u32::try_from(self.pending.len()).unwrap_or(0));
+        self.pending = Vec::new();
         Ok(())
     }
 
@@ -79,17 +112,18 @@ impl TxnIndex {
         let mut keep = 0;
         self.visit(files, |txn| {
             let kept = txn.last_offset < offset;
-            keep += u32::from(kept);
+            keep += usize::from(kept);
             kept
         })?;
         self.keep(files, keep)
     }
 
-    fn keep(&mut self, files: &LogFiles, count: u32) -> Result<()> {
-        if count < self.count {
-            let len = u64::from(count) * ENTRY_LEN as u64;
-            files.set_len(self.base_offset, FileKind::TxnIndex, len)?;
-            self.count = count;
+    fn keep(&mut self, files: &LogFiles, count: usize) -> Result<()> {
+        let written = self.count as usize;
+        self.pending.truncate(count.saturating_sub(written));
+        if count < written {
+            files.set_len(self.base_offset, FileKind::TxnIndex, (count * ENTRY_LEN) as u64)?;
+            self.count = count as u32;
         }
         Ok(())
     }
@@ -146,6 +180,11 @@ impl TxnIndex {
                 }
             }
             next += here;
+        }
+        for txn in &self.pending {
+            if !visit(*txn) {
+                break;
+            }
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ struct State {
     /// The operation that fails, and every one after it.
     crash_at: Option<u64>,
     fail_syncs: bool,
-    full: bool,
+    fail_writes: bool,
 }
 
 #[derive(Clone, Default)]
@@ -71,9 +71,8 @@ impl SimDisk {
         self.0.lock().unwrap().fail_syncs = fail;
     }
 
-    /// No space is left for writes.
-    pub fn fill(&self, full: bool) {
-        self.0.lock().unwrap().full = full;
+    pub fn fail_writes(&self, fail: bool) {
+        self.0.lock().unwrap().fail_writes = fail;
     }
 
     /// What is found after a crash.
@@ -256,8 +255,8 @@ impl DiskFile for SimFile {
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
         // A write that the crash interrupts leaves its first half.
         let stopped = self.disk.change().err();
-        if self.disk.0.lock().unwrap().full {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left"));
+        if self.disk.0.lock().unwrap().fail_writes {
+            return Err(io::Error::other("write failed"));
         }
         let buf = if stopped.is_some() { &buf[..buf.len() / 2] } else { buf };
         let mut inode = self.inode.lock().unwrap();

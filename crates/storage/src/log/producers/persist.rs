@@ -1,11 +1,12 @@
 //! The producers' state on disk: snapshots taken, chosen and read, and what is left when the log is cut.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use base::WallMs;
 
 use super::{ProducerEntry, ProducerState, Txn, is_expired, snapshot};
-use crate::disk::OpenMode;
+use crate::disk::{Disk, OpenMode};
 use crate::log::error::{LogError, Result};
 use crate::log::files::LogFiles;
 use crate::log::names;
@@ -23,8 +24,19 @@ impl ProducerState {
     }
 
     /// Writes the state at the end offset unless that is written already. Not synced: a lost one is rebuilt from the
-    /// log, and the flush that moves the recovery point past it syncs it.
+    /// log, and the flush that moves the recovery point past it syncs it. For the same reason a full disk does without.
     pub fn take_snapshot(&mut self, files: &LogFiles) -> Result<Option<i64>> {
+        match self.write_snapshot(files) {
+            Err(error) if error.is_full() => {
+                tracing::warn!(log = %self.name, "no snapshot of the producers: {error}");
+                Ok(None)
+            }
+            taken => taken,
+        }
+    }
+
+    /// The same, but it must be there afterwards: the start after a clean stop trusts that it is.
+    pub fn write_snapshot(&mut self, files: &LogFiles) -> Result<Option<i64>> {
         if self.end_offset <= self.last_snapshot {
             return Ok(None);
         }
@@ -32,14 +44,14 @@ impl ProducerState {
         let mut entries: Vec<_> = self.producers.iter().map(|(id, entry)| (*id, entry)).collect();
         entries.sort_unstable_by_key(|(producer_id, _)| *producer_id);
         let bytes = snapshot::encode(entries.into_iter());
-        let file = files
-            .disk()
-            .open(&path, OpenMode::CreateIfMissing)
-            .map_err(LogError::io("create", &path))?;
-        file.write_at(&bytes, 0).map_err(LogError::io("write", &path))?;
-        if file.len().map_err(LogError::io("look at", &path))? > bytes.len() as u64 {
-            file.set_len(bytes.len() as u64).map_err(LogError::io("truncate", &path))?;
+        let written = write_file(files.disk().as_ref(), &path, &bytes);
+        if let Err(error) = &written
+            && error.is_full()
+        {
+            // A part of it helps nobody and takes space.
+            files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
         }
+        written?;
         self.snapshots.insert(self.end_offset);
         self.last_snapshot = self.end_offset;
         Ok(Some(self.end_offset))
@@ -177,4 +189,13 @@ impl ProducerState {
         self.end_offset = offset;
         Ok(())
     }
+}
+
+fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = disk.open(path, OpenMode::CreateIfMissing).map_err(LogError::io("create", path))?;
+    file.write_at(bytes, 0).map_err(LogError::io("write", path))?;
+    if file.len().map_err(LogError::io("look at", path))? > bytes.len() as u64 {
+        file.set_len(bytes.len() as u64).map_err(LogError::io("truncate", path))?;
+    }
+    Ok(())
 }
