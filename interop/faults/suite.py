@@ -23,16 +23,16 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import checker
 import disks
 import dump
-import network
 from acts import Acts
 from clients import Clients
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from harness import network
 from harness.check import Checks, eventually
 from harness.cluster import Cluster
 from harness.paths import LOGS, WORK
+from harness.proxy import Proxy
 from plan import DISKS, KINDS, LAG_MS, NETWORK, PROXY, SESSION_MS, VOTERS, plan
-from proxy import Proxy
 from watch import Commits, Controller, Leaders, now_ms
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]

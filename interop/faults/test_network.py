@@ -9,7 +9,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness.check import Checks, eventually
-from network import Network, missing
+from harness.network import Network, missing
 
 PORT = 9092
 SERVER = f"""

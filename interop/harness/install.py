@@ -62,7 +62,7 @@ def java_classes():
     javac = need("javac", "a JDK, version 17 or later (Debian: openjdk-17-jdk-headless)")
     for name, classpath in (("clients", BROKER_JARS), ("tools", TOOLS_JARS), ("disk", TOOLS_JARS),
                             ("churn", BROKER_JARS), ("faults", BROKER_JARS), ("exactly", BROKER_JARS), ("streams", TOOLS_JARS)):
-        shared = (HERE / "java" / "shared").glob("*.java") if name in ("churn", "faults") else ()
+        shared = (HERE / "java" / "shared").glob("*.java") if name in ("churn", "faults", "exactly") else ()
         sources = sorted([*(HERE / "java" / name).glob("*.java"), *shared])
         target = WORK / "java" / name
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import threading
 
-from harness.step import Failed
+from .step import Failed
 
 # What nodes ask each other, and what is done to it.
 CONTROLLER_APIS = ("Vote", "BeginQuorumEpoch", "EndQuorumEpoch", "Fetch", "AlterPartition", "BrokerHeartbeat", "BrokerRegistration", "Envelope")
@@ -55,8 +55,9 @@ class Proxy:
         return f"127.0.0.1:{node.port}"
 
     def fault(self, link, what):
-        self.number += 1
-        name = f"f{self.number}"
+        with self.lock:
+            self.number += 1
+            name = f"f{self.number}"
         self.tell(f"fault {name} {link} {what}")
         return name
 
