@@ -1,6 +1,7 @@
 """Money is moved between accounts in transactions while movers and brokers are killed and paused: nothing of it is made or lost.
 
-    ../run --only money -- [--seconds N] [--seed N] [--nodes 1|3] [--isolation read_committed|read_uncommitted] [--mode transactional|plain]
+    ../run --only money -- [--seconds N] [--seed N] [--nodes 1|3] [--networks] [--proxy MONEDULA-FAULTS] [--acts NAME...]
+                           [--isolation read_committed|read_uncommitted] [--mode transactional|plain]
 
 A reader follows all accounts all the while. Whenever all movers stand still it reads to the end, and the sum of all accounts must be what
 it was. See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own server, or a cluster of three.
@@ -23,24 +24,23 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import checker
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
-from harness import step
+from harness import step, world
 from harness.check import Checks, eventually, same
-from harness.cluster import Cluster
-from harness.paths import LOGS, WORK
-from suite import CONFIG, FENCED, SESSION_S, TIMEOUT_S
+from harness.paths import LOGS
+from harness.world import World
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
-TOPIC, PARTITIONS, MOVERS = "accounts", 4, 3
+TOPIC, PARTITIONS, MOVERS, TIMEOUT_S, FENCED = "accounts", 4, 3, 6, 3
+MOVER_ACTS = ("kill", "kill", "pause", "double")
 
 
 class Bank:
     def __init__(self, args, stack):
         self.args, self.random = args, random.Random(args.seed)
         self.name = f"{AGAINST}-money-{os.getpid()}"
-        directory = WORK / "servers" / self.name
-        config = CONFIG | ({"min.insync.replicas": 2, "default.replication.factor": 3} if args.nodes > 1 else {})
-        self.cluster = stack.enter_context(Cluster(directory, AGAINST, combined=args.nodes, binary=BINARY, extra=config, name=self.name))
-        self.flag, self.processes, self.starts, self.ended = directory / "moving", {}, collections.Counter(), []
+        self.world = World(stack, args, self.name, AGAINST, BINARY)
+        self.cluster = self.world.cluster
+        self.flag, self.processes, self.starts, self.ended = self.cluster.directory / "moving", {}, collections.Counter(), []
         stack.callback(lambda: [step.end_group(process, 0) for process in self.processes.values()])
         # In the order of reading, and how much of it there was when nobody moved anything.
         self.seen, self.points, self.done, self.at = [], [], collections.Counter(), dict.fromkeys(range(PARTITIONS), 0)
@@ -49,9 +49,9 @@ class Bank:
         return {"bootstrap.servers": self.cluster.bootstrap, "log_level": 2, "reconnect.backoff.max.ms": 300, **more}
 
     def start(self):
-        self.cluster.start()
+        self.world.start()
         admin = AdminClient(self.client())
-        (future,) = admin.create_topics([NewTopic(TOPIC, PARTITIONS, min(3, self.args.nodes))], operation_timeout=30).values()
+        (future,) = admin.create_topics([NewTopic(TOPIC, PARTITIONS, self.world.copies)], operation_timeout=30).values()
         future.result(40)
         self.reader = ck.Consumer(self.client(**{"group.id": "unused", "enable.auto.commit": False, "isolation.level": self.args.isolation,
                                                  "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100, "enable.partition.eof": True}))
@@ -94,38 +94,38 @@ class Bank:
 
     def disturb(self):
         end = time.monotonic() + self.args.seconds
-        order = self.random.sample(["kill", "pause", "broker", "double"], 4)
+        kinds = self.args.acts or [*MOVER_ACTS, *self.world.kinds()]
+        order = self.random.sample(sorted(set(kinds)), len(set(kinds)))
         while order or time.monotonic() < end:
-            kind = order.pop() if order else self.random.choice(["kill", "kill", "pause", "broker", "double"])
+            kind = order.pop() if order else self.random.choice(kinds)
             self.act(kind)
             self.done[kind] += 1
-            rest = time.monotonic() + self.random.uniform(0.5, 2)
-            while time.monotonic() < rest:
-                self.read()
+            self.read_for(self.random.uniform(0.5, 2))
             self.watch()
             self.stand_still()
         return " ".join(f"{kind}={n}" for kind, n in sorted(self.done.items()))
 
     def act(self, kind):
-        name, node = self.random.choice(sorted(self.processes)), self.random.choice(self.cluster.nodes)
+        name = self.random.choice(sorted(self.processes))
         process = self.processes[name]
         if kind == "kill":
             step.end_group(process, 0)
             self.start_mover(name)
         elif kind == "pause":
             os.killpg(process.pid, signal.SIGSTOP)
-            end = time.monotonic() + self.random.choice([1, TIMEOUT_S + 3])
-            while time.monotonic() < end:
-                self.read()
+            self.read_for(self.random.choice([1, TIMEOUT_S + 3]))
             os.killpg(process.pid, signal.SIGCONT)
         elif kind == "double":
             self.start_mover(name)
             code = eventually(40, lambda: process.poll() is not None and (process.returncode,))
             same((FENCED,), code)
         else:
-            node.kill()
-            time.sleep(self.random.choice([0, 4]) if self.args.nodes > 1 else self.random.uniform(0, 1))
-            node.start()
+            self.world.act(kind, self.read_for)
+
+    def read_for(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.read()
 
     def stand_still(self):
         """Nobody moves anything: what is open ends by itself or by the coordinator's clock, and the reader reads to the end."""
@@ -153,13 +153,15 @@ class Bank:
         return (LOGS / f"{self.name}-{name}.out").stat().st_size
 
     def end(self):
+        bites = self.world.settle()
+        assert not self.args.proxy or bites, "the proxy has hit nothing"
         self.stand_still()
         for process in self.processes.values():
             os.killpg(process.pid, signal.SIGTERM)
         for process in self.processes.values():
             step.end_group(process, 20)
         assert not self.ended, self.ended
-        return f"records={len(self.seen)}"
+        return " ".join([f"records={len(self.seen)}", *(f"{kind}={n}" for kind, n in bites.items())])
 
     def none(self, wrong):
         assert not wrong, f"{len(wrong)}: " + " | ".join(wrong[:10])
@@ -191,9 +193,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=25)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--isolation", choices=["read_committed", "read_uncommitted"], default="read_committed")
     parser.add_argument("--mode", choices=["transactional", "plain"], default="transactional")
+    parser.add_argument("--acts", nargs="+", choices=[*MOVER_ACTS, *world.ACTS])
+    world.add_arguments(parser)
     checks = Checks()
     with contextlib.ExitStack() as stack:
         bank = Bank(parser.parse_args(), stack)

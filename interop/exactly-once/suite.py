@@ -1,7 +1,7 @@
 """Exactly once: a topic is copied in transactions while copiers and brokers are killed, paused and doubled.
 
-    ../run --only exactly-once -- [--seconds N] [--seed N] [--nodes 1|3] [--clients java librdkafka franz-go] [--acts NAME...]
-                                  [--mode exactly-once|uncommitted|plain]
+    ../run --only exactly-once -- [--seconds N] [--seed N] [--nodes 1|3] [--networks] [--proxy MONEDULA-FAULTS [--late]]
+                                  [--clients java librdkafka franz-go] [--acts NAME...] [--mode exactly-once|uncommitted|plain]
 
 --copier PATH adds the project's own client (cargo build -p monedula-client --example copier).
 
@@ -26,10 +26,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import checker
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
-from harness import step
+from harness import step, world
 from harness.check import Checks, eventually, same
-from harness.cluster import Cluster
 from harness.paths import BROKER_JARS, LOG4J, LOGS, WORK
+from harness.world import World
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
 INPUT, OUTPUT, GROUP, PARTITIONS, RATE = "eo-input", "eo-output", "eo-copiers", 4, 100
@@ -37,12 +37,8 @@ SESSION_S, TIMEOUT_S = 6, 6
 JAVA = ["java", "-Xmx160M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J}",
         "-cp", f"{WORK / 'java' / 'exactly'}:{BROKER_JARS}/*", "Copier"]
 COMMANDS = {"java": JAVA, "librdkafka": [sys.executable, HERE / "copier.py"], "franz-go": [WORK / "go-clients", "copier"]}
-FENCED, HUNG = 3, 4
-CONFIG = {
-    "offsets.topic.num.partitions": 6, "transaction.state.log.num.partitions": 6, "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1000, "auto.create.topics.enable": "false", "broker.session.timeout.ms": 3000,
-    "broker.heartbeat.interval.ms": 500, "replica.lag.time.max.ms": 3000, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-}
+FENCED, AGAIN = 3, 4
+COPIER_ACTS = ("kill", "kill", "pause", "double")
 
 
 class Seat:
@@ -80,8 +76,8 @@ class Seat:
         """The last one of a seat lives. One that lost its place, also to the coordinator's clock, says so and begins anew."""
         code = self.process.poll()
         if code is not None:
-            if code == HUNG:
-                self.run.done["hung"] += 1
+            if code == AGAIN:
+                self.run.done["again"] += 1
             elif code != FENCED:
                 self.run.ended.append(f"{self.id} ended with {code}")
             self.start()
@@ -99,18 +95,16 @@ class Run:
     def __init__(self, args, stack):
         self.args, self.random, self.ended = args, random.Random(args.seed), []
         self.name = f"{AGAINST}-exactly-{os.getpid()}"
-        config = CONFIG | ({"min.insync.replicas": 2, "default.replication.factor": 3} if args.nodes > 1 else {})
-        self.cluster = stack.enter_context(Cluster(WORK / "servers" / self.name, AGAINST, combined=args.nodes, binary=BINARY,
-                                                   extra=config, name=self.name))
+        self.world = World(stack, args, self.name, AGAINST, BINARY)
+        self.cluster = self.world.cluster
         self.seats = [Seat(self, client, i) for i, client in enumerate(args.clients)]
         stack.callback(lambda: [step.end_group(p, 0) for seat in self.seats for p in [seat.process, *seat.olds] if p])
         self.source, self.writing, self.done = collections.defaultdict(list), threading.Event(), collections.Counter()
 
     def start(self):
-        self.cluster.start()
+        self.world.start()
         self.admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap, "log_level": 2})
-        copies = min(3, self.args.nodes)
-        topics = [NewTopic(name, PARTITIONS, copies) for name in (INPUT, OUTPUT)]
+        topics = [NewTopic(name, PARTITIONS, self.world.copies) for name in (INPUT, OUTPUT)]
         for future in self.admin.create_topics(topics, operation_timeout=30).values():
             future.result(40)
         self.writing.set()
@@ -144,7 +138,7 @@ class Run:
 
     def disturb(self):
         end = time.monotonic() + self.args.seconds
-        kinds = self.args.acts or ["kill", "kill", "pause", "double", "broker", "broker-stop"]
+        kinds = self.args.acts or [*COPIER_ACTS, *self.world.kinds()]
         # Each kind once, in some order, then as chance wants it.
         order = self.random.sample(sorted(set(kinds)), len(set(kinds)))
         while order or time.monotonic() < end:
@@ -157,7 +151,7 @@ class Run:
         return " ".join(f"{kind}={n}" for kind, n in sorted(self.done.items()))
 
     def act(self, kind):
-        seat, node = self.random.choice(self.seats), self.random.choice(self.cluster.nodes)
+        seat = self.random.choice(self.seats)
         if kind == "kill":
             seat.kill()
         elif kind == "pause":
@@ -166,17 +160,15 @@ class Run:
         elif kind == "double":
             seat.double()
         else:
-            node.kill() if kind == "broker" else node.stop()
-            # A session of a broker, or less.
-            time.sleep(self.random.choice([0, 1, 4]) if self.args.nodes > 1 else self.random.uniform(0, 1))
-            node.start()
+            self.world.act(kind)
 
     def settle(self):
         """All is written and copied, nothing is open; the copiers end."""
         self.writing.clear()
+        bites = self.world.settle()
+        assert not self.args.proxy or bites, "the proxy has hit nothing"
         self.writer.join(150)
         same(0, self.unwritten)
-        self.cluster.wait_ready()
         self.reader = ck.Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": "unused", "enable.auto.commit": False,
                                    "isolation.level": "read_committed", "log_level": 2})
         sources = sum(len(values) for values in self.source.values())
@@ -192,12 +184,12 @@ class Run:
         eventually(120, copied, 0.5)
         for seat in self.seats:
             seat.stop()
-        return f"records={sources}"
+        return " ".join([f"records={sources}", *(f"{kind}={n}" for kind, n in bites.items())])
 
     def fenced(self):
         """Of two with one id the older one gave way by itself, or had nothing to write any more."""
         codes = collections.Counter(process.returncode for seat in self.seats for process in seat.olds)
-        assert set(codes) <= {FENCED, HUNG, 0}, codes
+        assert set(codes) <= {FENCED, AGAIN, 0}, codes
         return f"fenced={codes[FENCED]} idle={codes[0]}"
 
     def read(self, isolation):
@@ -245,11 +237,11 @@ def arguments(words=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--clients", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
-    parser.add_argument("--acts", nargs="+", choices=["kill", "pause", "double", "broker", "broker-stop"])
+    parser.add_argument("--acts", nargs="+", choices=[*COPIER_ACTS, *world.ACTS])
     parser.add_argument("--mode", choices=["exactly-once", "uncommitted", "plain"], default="exactly-once")
     parser.add_argument("--copier", type=pathlib.Path)
+    world.add_arguments(parser)
     args = parser.parse_args(words)
     if args.copier:
         COMMANDS["monedula"] = [args.copier.resolve()]

@@ -16,8 +16,10 @@ SLOW_BYTES_PER_S = 150_000
 class Acts:
     """`ill` are the nodes that something is done to: nobody from outside should believe them. `steps` are the times of what was done."""
 
-    def __init__(self, cluster, network, proxy, disks, random, topic):
+    def __init__(self, cluster, network, proxy, disks, random, topic, topics):
         self.cluster, self.network, self.proxy, self.disks, self.random, self.topic = cluster, network, proxy, disks, random, topic
+        # All that are to be in sync after each fault.
+        self.topics = topics
         self.ill, self.steps = set(), []
         self.quorum = Voters(cluster, self.well)
 
@@ -329,7 +331,7 @@ class Acts:
             # Not the node's own limit, which is that of a start.
             eventually(90, node.ready)
         self.cluster.wait_ready()
-        for topic in (self.topic, "__consumer_offsets"):
+        for topic in self.topics:
             self.cluster.wait_in_sync(topic, 90)
         self.ill.clear()
         if self.cluster.dynamic:

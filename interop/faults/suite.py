@@ -1,7 +1,7 @@
 """Failures of real processes under live clients: nothing that was acknowledged is lost, and writes go on soon.
 
     ../run --only faults -- [--nodes 3|5] [--separate] [--dynamic] [--minutes N | --faults KIND... | --all] [--seed N] [--strict]
-                            [--proxy MONEDULA-FAULTS]
+                            [--proxy MONEDULA-FAULTS] [--transactions]
 
 See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own cluster, a network for each node.
 """
@@ -15,15 +15,18 @@ import pathlib
 import random
 import signal
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "list-append")]
 import checker
 import disks
 import dump
 from acts import Acts
+from appends import TOPIC as LISTS
+from appends import Appends
 from clients import Clients
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -40,7 +43,8 @@ TOPIC, PROBE = "faults", "faults-probe"
 CONFIG = {
     "min.insync.replicas": 2, "default.replication.factor": 3, "auto.create.topics.enable": "false",
     "broker.session.timeout.ms": SESSION_MS, "broker.heartbeat.interval.ms": 500, "replica.lag.time.max.ms": LAG_MS,
-    "offsets.topic.num.partitions": 6, "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 6000,
+    "offsets.topic.num.partitions": 6, "transaction.state.log.num.partitions": 6,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000, "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 6000,
     "group.consumer.heartbeat.interval.ms": 1000, "group.consumer.min.heartbeat.interval.ms": 1000,
     "group.min.session.timeout.ms": 6000, "leader.imbalance.check.interval.seconds": 5,
     "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
@@ -80,9 +84,14 @@ class Run:
             node.disk = self.disks.new(node.directory / "disk")
             # Not the disk's root, which has a directory that is no partition's.
             node.logs_dirs.append(node.disk / "data")
-        self.acts = Acts(self.cluster, self.network, self.proxy, self.disks, self.random, TOPIC)
+        topics = [TOPIC, "__consumer_offsets", *([LISTS, "__transaction_state"] if args.transactions else [])]
+        self.acts = Acts(self.cluster, self.network, self.proxy, self.disks, self.random, TOPIC, topics)
         self.clients = Clients(self.name, self.cluster.bootstrap, TOPIC, self.partitions, acks, self.directory)
         stack.callback(self.clients.kill)
+        self.appends, self.appending = None, threading.Event()
+        if args.transactions:
+            self.appends = Appends(self.name, self.cluster.bootstrap, self.directory)
+            stack.callback(self.appends.kill)
         self.windows, self.watchers = [], []
 
     def start(self):
@@ -96,6 +105,10 @@ class Run:
         self.cluster.wait_in_sync(TOPIC)
         self.clients.start()
         self.clients.wait_begun(self.partitions)
+        if self.appends:
+            self.appends.start(3)
+            self.disturber = threading.Thread(target=self.appends.disturb, args=(self.args.seed, self.appending), daemon=True)
+            self.disturber.start()
         self.commits = Commits(self.acts.well, self.clients.groups, TOPIC)
         self.probes = [Controller(node, PROBE) for node in self.cluster.brokers()]
         self.leaders = Leaders(self.cluster, TOPIC)
@@ -141,6 +154,10 @@ class Run:
 
         attempt(self.clients.wait_written)
         self.acts.settle()
+        if self.appends:
+            self.appending.set()
+            self.disturber.join(30)
+            attempt(self.appends.end)
         self.held = self.on_disk()
         values = self.values()
         attempt(eventually, 60, lambda: none(checker.delivered(self.of("read"), values, self.clients.groups)), 1)
@@ -291,6 +308,8 @@ def verdict(checks, run):
     checks.check("one-leader", lambda: none(checker.one_leader(run.leaders.seen)) or f"{len(run.leaders.seen)} answers")
     if run.acks == "all":
         checks.check("codecs", codecs, run)
+    if run.appends and hasattr(run.appends, "history"):
+        run.appends.verdict(checks)
     checks.check("clients-alive", lambda: none(run.clients.ended))
     measure(run)
     checks.check("writes-succeed", lambda: none(failed_writes(run)))
@@ -307,6 +326,7 @@ def arguments(words=None):
     parser.add_argument("--all", action="store_true", help="every kind once, however long it takes")
     parser.add_argument("--faults", nargs="+", metavar="KIND", choices=KINDS, default=[], help="just these, in this order")
     parser.add_argument("--proxy", metavar="MONEDULA-FAULTS", help="the fault proxy between the nodes, instead of networks")
+    parser.add_argument("--transactions", action="store_true", help="lists are appended to and read in transactions, too (../list-append)")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--keep", action="store_true", help="directories and logs stay after a run that went well, too")
     parser.add_argument("--strict", action="store_true", help="what takes longer than promised is a failure; for a quiet machine")

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand"
+	"net"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -15,7 +17,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const fenced = 3
+// How it ends when another one has its id, and when it lost its connections for longer than the client tries: it may begin again.
+const (
+	fenced = 3
+	again  = 4
+)
 
 func logCopy(event string, more map[string]any) {
 	line := map[string]any{"ev": event}
@@ -74,8 +80,7 @@ func runCopier(words []string) int {
 func copyOnce(session *kgo.GroupTransactSession, fetches kgo.Fetches, output string) int {
 	whole := context.Background()
 	if err := session.Begin(); err != nil {
-		logCopy("failed", map[string]any{"why": err.Error()})
-		return 1
+		return failedWith(err)
 	}
 	failed := kgo.AbortingFirstErrPromise(session.Client())
 	n := 0
@@ -94,14 +99,25 @@ func copyOnce(session *kgo.GroupTransactSession, fetches kgo.Fetches, output str
 		logCopy("fenced", map[string]any{"why": fmt.Sprint(err, why)})
 		return fenced
 	case err != nil:
-		logCopy("failed", map[string]any{"why": err.Error()})
-		return 1
+		return failedWith(err)
 	case committed:
 		logCopy("commit", map[string]any{"n": n})
 	default:
 		logCopy("abort", map[string]any{"why": fmt.Sprint(why)})
 	}
 	return 0
+}
+
+// failedWith says with which code the process ends. A broker that is down refuses connections, or closes them; what is open then is
+// the coordinator's to end, or its next owner's.
+func failedWith(err error) int {
+	var network *net.OpError
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded) || kgo.IsRetryableBrokerErr(err) {
+		logCopy("lost", map[string]any{"why": err.Error()})
+		return again
+	}
+	logCopy("failed", map[string]any{"why": err.Error()})
+	return 1
 }
 
 func isFenced(err error) bool {

@@ -37,8 +37,10 @@ def end_group(process, grace_s=3):
 def spawn(name, command, cwd=None, env=None, append=False):
     """Starts command in the background, with its own process group and its output in the logs; returns the process."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    mode = "ab" if append else "wb"
-    with open(LOGS / f"{name}.out", mode) as o, open(LOGS / f"{name}.err", mode) as e:
+    for end in () if append else ("out", "err"):
+        (LOGS / f"{name}.{end}").write_bytes(b"")
+    # Another process may come to share them.
+    with open(LOGS / f"{name}.out", "ab") as o, open(LOGS / f"{name}.err", "ab") as e:
         return subprocess.Popen([str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
                                 stdin=subprocess.DEVNULL, stdout=o, stderr=e, start_new_session=True)
 

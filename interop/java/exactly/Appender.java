@@ -18,6 +18,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.InvalidTxnStateException;
 import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -173,6 +174,8 @@ public class Appender {
     static boolean isFenced(Throwable error) {
         for (Throwable e = error; e != null; e = e.getCause()) {
             if (e instanceof ProducerFencedException || e instanceof InvalidProducerEpochException) return true;
+            // Its transaction took too long: the coordinator has aborted what it would commit.
+            if (e instanceof InvalidTxnStateException) return true;
         }
         return false;
     }
