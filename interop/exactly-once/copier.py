@@ -17,7 +17,7 @@ import time
 import confluent_kafka as ck
 
 BOOTSTRAP, GROUP, ID, INPUT, OUTPUT, MODE = sys.argv[1:]
-BATCH, LIMIT_S, ABORTS, FENCED = 40, 20, 0.1, 3
+BATCH, LIMIT_S, ABORTS, PLAIN_S, FENCED = 40, 20, 0.1, 0.2, 3
 TRANSACTIONAL = MODE != "plain"
 HUNG, SILENT_S = 4, 35
 stopping = threading.Event()
@@ -109,7 +109,10 @@ class Copier:
                 self.producer.poll(0)
             if not TRANSACTIONAL:
                 assert self.producer.flush(LIMIT_S) == 0
+                # Most of its time it has written what it has not committed.
+                time.sleep(PLAIN_S)
                 self.consumer.commit(offsets=offsets, asynchronous=False)
+                log("commit", n=len(batch))
                 return
             if random.random() < ABORTS:
                 self.producer.flush(1)

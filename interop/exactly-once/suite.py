@@ -119,8 +119,7 @@ class Run:
         for seat in self.seats:
             seat.watch()
             assert not self.ended, self.ended
-            if self.args.mode != "plain":
-                assert any(e["ev"] == "commit" for e in seat.events()), f"{seat.id} has committed nothing yet"
+            assert any(e["ev"] == "commit" for e in seat.events()), f"{seat.id} has committed nothing yet"
 
     def write(self):
         """Numbered records, each once: the writer is idempotent and waits as long as it takes."""

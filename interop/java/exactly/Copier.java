@@ -23,6 +23,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public class Copier {
     static final int FENCED = 3;
     static final double ABORTS = 0.1;
+    static final long PLAIN_MS = 200;
     static volatile boolean stopping = false;
 
     static void log(String event, String more) {
@@ -125,7 +126,7 @@ public class Copier {
     }
 
     static void copy(KafkaProducer<byte[], byte[]> producer, KafkaConsumer<byte[], byte[]> consumer, ConsumerRecords<byte[], byte[]> records,
-                     String output, boolean transactional, boolean abort) {
+                     String output, boolean transactional, boolean abort) throws InterruptedException {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         try {
             if (transactional) producer.beginTransaction();
@@ -135,7 +136,10 @@ public class Copier {
             }
             if (!transactional) {
                 producer.flush();
+                // Most of its time it has written what it has not committed.
+                Thread.sleep(PLAIN_MS);
                 consumer.commitSync(offsets);
+                log("commit", ", \"n\": " + records.count());
                 return;
             }
             if (abort) {
