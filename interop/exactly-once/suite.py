@@ -132,7 +132,8 @@ class Run:
                 producer.produce(INPUT, value, partition=partition)
                 self.source[partition].append(value)
             due += PARTITIONS / RATE
-            producer.poll(max(0, due - time.monotonic()))
+            producer.poll(0)
+            time.sleep(max(0, due - time.monotonic()))
         self.unwritten = producer.flush(120)
 
     def disturb(self):
