@@ -104,7 +104,7 @@ fn delete(
     if crate::topics::is_internal(partition.topic()) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    if !partition.settings().deletes() {
+    if !partition.settings().lets_records_be_deleted() {
         return Err(ErrorCode::PolicyViolation);
     }
     let delete = |log: &mut Log| {

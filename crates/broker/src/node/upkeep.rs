@@ -1,6 +1,6 @@
 //! What a running node does from time to time: flushes, checkpoints, retention, removals, failed directories.
 //!
-//! One task looks at the clock; what blocks runs beside the runtime's threads. An idle node wakes up once a second.
+//! One task looks at the clock; what blocks runs beside the runtime's threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use tracing::error;
 use super::{Node, assign};
 use crate::lifecycle::Lifecycle;
 
-const TICK: Duration = Duration::from_secs(1);
+/// An idle node wakes up once a second, unless retention is to be looked at more often.
+const TICK_MS: u64 = 1000;
+const TICK_MIN_MS: u64 = 50;
 
 /// When each duty is due next.
 struct Schedule {
@@ -38,7 +40,9 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
             producers: now,
             removals: Some(node.clock.wall()),
         };
-        let mut ticks = tokio::time::interval(TICK);
+        let retention_ms = ms(node.config().log.retention_check_interval_ms);
+        let every = Duration::from_millis(retention_ms.clamp(TICK_MIN_MS, TICK_MS));
+        let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -37,7 +37,10 @@ impl PartitionSettings {
             max_decompressed_message_bytes: clamp_u32(topic.max_decompressed_message_bytes),
             delete: topic.deletes(),
             compact: topic.compacts(),
+            min_compaction_lag_ms: topic.min_compaction_lag_ms,
             max_compaction_lag_ms: topic.max_compaction_lag_ms,
+            min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+            delete_retention_ms: topic.delete_retention_ms,
             file_delete_delay_ms: u64::try_from(topic.file_delete_delay_ms).unwrap_or(0),
             preallocate: topic.preallocate,
             internal,
@@ -71,8 +74,9 @@ impl PartitionSettings {
         self.log.flush_messages < i64::MAX
     }
 
-    pub fn deletes(&self) -> bool {
-        self.log.delete
+    /// DeleteRecords is refused where compaction alone removes records.
+    pub fn lets_records_be_deleted(&self) -> bool {
+        self.log.delete || !self.log.compact
     }
 }
 
