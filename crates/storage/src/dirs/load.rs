@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::{TopicId, TopicPartition, WallMs};
 use parking_lot::{Mutex, RwLock};
 
-use super::checkpoint::{self, HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS};
+use super::checkpoint::{
+    self, CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS,
+};
 use super::error::{DirError, Result};
 use super::manager::{Dir, LogEntry, LogManager};
 use super::names::{DirKind, marked_dir_name, parse_dir_name};
@@ -50,6 +52,7 @@ struct DirJob<'a> {
     recovery_points: Offsets,
     starts: Offsets,
     high_watermarks: Offsets,
+    cleaned: Offsets,
     logs: Vec<(PathBuf, TopicPartition, DirKind)>,
     next: AtomicUsize,
 }
@@ -119,6 +122,8 @@ impl LogManager {
                 logs.push((path, partition, kind));
             }
         }
+        let cleaned = read(CLEANER_OFFSETS)?;
+        dir.cleaned.lock().clone_from(&cleaned);
         let (dir_path, count) = (dir.path.display(), logs.len());
         tracing::info!(dir = %dir_path, logs = count, clean, "loading logs");
         Ok(DirJob {
@@ -128,6 +133,7 @@ impl LogManager {
             recovery_points: read(RECOVERY_POINTS)?,
             starts: read(LOG_STARTS)?,
             high_watermarks: read(HIGH_WATERMARKS)?,
+            cleaned,
             logs,
             next: AtomicUsize::new(0),
         })
@@ -206,6 +212,7 @@ impl LogManager {
             recovery_point: offset(&job.recovery_points),
             clean: job.clean,
             space: Some(Arc::clone(&job.dir.space)),
+            cleaned_upto: job.cleaned.get(partition).copied(),
         };
         let mut log = Log::open(&self.pool, path.clone(), partition.clone(), open, now)?;
         log.set_high_watermark(offset(&job.high_watermarks));

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base::{DirectoryId, TopicId, TopicPartition, WallMs};
 use parking_lot::{Mutex, RwLock};
 
+use super::checkpoint::Offsets;
 use super::error::{DirError, Result};
 use super::lock::DirLock;
 use super::meta::{DirMeta, MetaEnsemble};
@@ -51,6 +52,8 @@ pub(super) struct Dir {
     pub unwritten: AtomicBool,
     /// Held while checkpoints are collected and written, so that an older one never replaces a newer one.
     pub checkpoints: Mutex<()>,
+    /// What the cleaner's checkpoint holds.
+    pub cleaned: Mutex<Offsets>,
 }
 
 impl Dir {
@@ -112,6 +115,8 @@ pub struct LogManager {
     pub(super) removals: Mutex<VecDeque<Removal>>,
     /// Directories that were created and are not yet durable.
     pub(super) created: Mutex<Vec<PathBuf>>,
+    /// Choosing the next log to clean happens one at a time.
+    pub(super) grabs: Mutex<()>,
     failures: Mutex<Vec<DirFailure>>,
 }
 
@@ -135,6 +140,7 @@ impl LogManager {
             changes: Mutex::default(),
             removals: Mutex::default(),
             created: Mutex::default(),
+            grabs: Mutex::default(),
             failures: Mutex::default(),
         };
         for dir in &manager.dirs {
@@ -451,6 +457,7 @@ fn open_dirs(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Vec<Dir>> {
             space: Arc::new(DirSpace::new(path)),
             unwritten: AtomicBool::new(false),
             checkpoints: Mutex::default(),
+            cleaned: Mutex::default(),
         });
     }
     Ok(dirs)

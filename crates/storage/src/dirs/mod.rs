@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod clean_shutdown;
+mod cleaning;
 pub mod error;
 mod load;
 pub mod lock;
@@ -18,6 +19,7 @@ mod space;
 mod upkeep;
 
 pub use checkpoint::{Offsets, read_offsets, write_offsets};
+pub use cleaning::{CleanResult, Grabbed};
 pub use error::DirError;
 pub use load::{LoadOptions, LoadReport};
 pub use lock::DirLock;

@@ -142,14 +142,17 @@ impl LogManager {
         self.check_disk(entry, result);
     }
 
-    /// One pass of retention over all logs that are not compacted, as `log.retention.check.interval.ms` asks for.
-    /// Gives how many segments went.
+    /// One pass of retention over all logs that are not compacted, as `log.retention.check.interval.ms` asks for; the
+    /// others are their cleaner's. Gives how many segments went.
     pub fn delete_old_segments(&self, now: WallMs) -> usize {
         let mut deleted = 0;
         for entry in self.entries() {
             let result = {
                 let mut log = entry.log.write();
-                if log.config().compact { Ok(0) } else { log.delete_old_segments(now) }
+                if log.config().compact || log.is_being_cleaned() {
+                    continue;
+                }
+                log.delete_old_segments(now)
             };
             deleted += result.as_ref().copied().unwrap_or(0);
             self.check_disk(&entry, result.map(drop));
@@ -181,6 +184,9 @@ impl LogManager {
     /// Writes down up to where logs are durable, so that recovery can begin there.
     pub fn checkpoint_recovery_points(&self) {
         self.checkpoint_all(RECOVERY_POINTS, &|log| Some(log.recovery_point()));
+        for index in 0..self.dirs.len() {
+            self.checkpoint_cleaned(index);
+        }
     }
 
     /// Writes down where logs start that were cut by DeleteRecords.
@@ -204,6 +210,7 @@ impl LogManager {
         let Some(dir) = self.dirs.get(index) else { return };
         self.try_checkpoint(index, dir, RECOVERY_POINTS, &|log| Some(log.recovery_point()));
         self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
+        self.checkpoint_cleaned(index);
     }
 
     fn try_checkpoint(
@@ -236,6 +243,12 @@ impl LogManager {
         offset: &dyn Fn(&Log) -> Option<Offset>,
     ) -> Result<()> {
         let _checkpoints = dir.checkpoints.lock();
+        let offsets = self.collect(index, offset);
+        write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)
+    }
+
+    /// What the logs of a directory say, those that say anything.
+    pub(super) fn collect(&self, index: usize, offset: &dyn Fn(&Log) -> Option<Offset>) -> Offsets {
         let logs: Vec<(TopicPartition, SharedLog)> = self
             .logs
             .read()
@@ -243,11 +256,11 @@ impl LogManager {
             .filter(|(_, entry)| entry.dir == index)
             .map(|(partition, entry)| (partition.clone(), Arc::clone(&entry.log)))
             .collect();
-        let offsets: Offsets = logs
-            .into_iter()
-            .filter_map(|(partition, log)| Some((partition, offset(&log.read())?)))
-            .collect();
-        write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)
+        let told = |(partition, log): (TopicPartition, SharedLog)| {
+            let offset = offset(&log.read())?;
+            Some((partition, offset))
+        };
+        logs.into_iter().filter_map(told).collect()
     }
 
     /// The clean stop: closes all logs, many at a time, writes the checkpoints and, where all went well, the marker that

@@ -23,8 +23,14 @@ pub struct LogConfig {
     pub delete: bool,
     /// `cleanup.policy` contains `compact`.
     pub compact: bool,
-    /// Bounds `segment_ms` for compacted topics.
+    /// Records younger than this are not compacted away.
+    pub min_compaction_lag_ms: i64,
+    /// Records older than this are compacted even if little is new. Bounds `segment_ms` for compacted topics.
     pub max_compaction_lag_ms: i64,
+    /// A log is compacted when a larger part of it is new.
+    pub min_cleanable_dirty_ratio: f64,
+    /// How long the mark of a deleted key stays.
+    pub delete_retention_ms: i64,
     pub file_delete_delay_ms: u64,
     pub preallocate: bool,
     /// Of a topic that holds the state of coordinators: its appends may use the reserve of the volume.
@@ -48,7 +54,10 @@ impl Default for LogConfig {
             max_decompressed_message_bytes: 2_147_483_639,
             delete: true,
             compact: false,
+            min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 24 * 3_600_000,
             file_delete_delay_ms: 60_000,
             preallocate: false,
             internal: false,

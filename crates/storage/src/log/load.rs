@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base::{Offset, TopicPartition, WallMs};
 
+use super::cleanable::CleaningState;
 use super::config::{LogConfig, ProducerConfig};
 use super::epochs::EpochCache;
 use super::error::{LogError, Result};
@@ -33,6 +34,8 @@ pub struct OpenOptions {
     pub clean: bool,
     /// What the directory's volume has left for this log.
     pub space: Option<Arc<DirSpace>>,
+    /// Up to where the cleaner had come, from the checkpoint.
+    pub cleaned_upto: Option<Offset>,
 }
 
 impl Default for OpenOptions {
@@ -44,6 +47,7 @@ impl Default for OpenOptions {
             recovery_point: Offset::ZERO,
             clean: false,
             space: None,
+            cleaned_upto: None,
         }
     }
 }
@@ -85,6 +89,7 @@ impl Log {
             new_dir,
             space: options.space,
             work: Vec::new(),
+            cleaning: CleaningState::new(options.cleaned_upto),
             failure: None,
         };
         log.load_segments(listed.segments, start, options.clean, now)?;
@@ -217,7 +222,7 @@ impl Log {
 
     /// Recovers the segments from the recovery point on; what follows a fault goes. So does what follows a hole: the
     /// file of a later segment may have reached the disk before the records of an earlier one. (Kafka keeps that hole.)
-    /// Compaction leaves holes of its own, so compacted logs keep theirs.
+    /// Compaction leaves holes of its own, so logs that are or were compacted keep theirs.
     fn recover(&mut self, start: i64, now: WallMs) -> Result<()> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for slot in first..self.segments.len() {
@@ -230,7 +235,9 @@ impl Log {
             let recovered = recovered?;
             let next = self.segments.get(slot + 1);
             let hole = next.is_some_and(|next| next.base_offset > recovered.end);
-            if recovered.left > 0 || (hole && !self.config.compact) {
+            let cleaned = self.config.compact
+                || self.cleaning.upto().is_some_and(|upto| recovered.end < upto);
+            if recovered.left > 0 || (hole && !cleaned) {
                 let gone = self.segments.split_off(slot + 1);
                 self.remove_segments(gone)?;
                 break;

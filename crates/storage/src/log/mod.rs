@@ -7,7 +7,9 @@
 
 mod append;
 mod appender;
+mod cleanable;
 mod config;
+mod dirt;
 mod epochs;
 mod error;
 mod files;
@@ -35,6 +37,7 @@ use base::{LeaderEpoch, Offset, TopicPartition, WallMs};
 pub use append::AppendInfo;
 pub use appender::Appender;
 pub use config::{LogConfig, ProducerConfig};
+pub use dirt::{CleanRules, Dirt, Reset};
 pub use epochs::{EpochCache, EpochEntry};
 pub use error::{LogError, Result};
 pub use flush::{FlushWork, LogWork, RemoveWork};
@@ -46,6 +49,7 @@ pub use records::AppendOrigin;
 pub use txn_index::AbortedTxn;
 
 use crate::space::DirSpace;
+use cleanable::CleaningState;
 use files::LogFiles;
 use producers::ProducerState;
 use segment::Segment;
@@ -72,6 +76,7 @@ pub struct Log {
     /// What the directory's volume has left; `None` for a log that may use all of it.
     space: Option<Arc<DirSpace>>,
     work: Vec<LogWork>,
+    cleaning: CleaningState,
     failure: Option<String>,
 }
 

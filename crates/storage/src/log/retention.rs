@@ -70,7 +70,11 @@ impl Log {
         }
         let files = &self.files;
         let count = self.deletable(|segment, _| {
-            Ok(now.0.saturating_sub(segment.largest_timestamp(files)?) > retention)
+            let largest = segment.largest_timestamp(files)?;
+            if largest > now.0 {
+                tracing::debug!(log = %self.name, segment = segment.base_offset, "timestamps in the future keep it");
+            }
+            Ok(now.0.saturating_sub(largest) > retention)
         })?;
         self.delete_first(count, now)
     }

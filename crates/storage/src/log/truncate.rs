@@ -37,6 +37,7 @@ impl Log {
             let segment = log.segments.last_mut().expect("the segment of the offset is kept");
             segment.truncate_to(&log.files, offset, now)?;
             log.end_offset = offset;
+            log.cleaning.cut(log.active().base_offset);
             log.epochs.truncate_from_end(Offset(offset));
             log.store_epochs()?;
             log.start_offset = log.start_offset.min(offset);
@@ -73,6 +74,7 @@ impl Log {
         self.remove_segments(gone)?;
         self.add_segment(offset, now)?;
         self.end_offset = offset;
+        self.cleaning.cut(offset);
         self.epochs.clear();
         self.store_epochs()?;
         self.producers.reset(&self.files, offset)?;

@@ -1,0 +1,183 @@
+//! Which log is cleaned next, and what comes of it. The cleaning itself is the caller's, without any lock.
+//!
+//! How far a log was cleaned, that it is being cleaned, and that it cannot be, is kept in the log itself: what cuts or
+//! deletes the log takes that along. A log that was cut, moved or deleted while it was being cleaned voids the result.
+
+use base::{Offset, TopicPartition, WallMs};
+
+use super::checkpoint::{CLEANER_OFFSETS, write_offsets};
+use super::manager::{LogEntry, LogManager};
+use crate::log::{Dirt, Log, LogError, Reset};
+
+/// A log that is to be cleaned; nobody else cleans it or deletes from it until [`LogManager::cleaned`].
+pub struct Grabbed {
+    pub partition: TopicPartition,
+    pub entry: LogEntry,
+    pub dirt: Dirt,
+}
+
+/// How the cleaning of one log ended.
+#[derive(Debug)]
+pub enum CleanResult {
+    /// Everything below this offset is clean, unless the log was cut meanwhile.
+    Upto(Offset),
+    /// The log was cut or deleted meanwhile, or the node stops.
+    Void,
+    Failed(LogError),
+}
+
+impl LogManager {
+    /// Of all compacted logs that are dirty enough the one with the largest dirty part.
+    pub fn grab_filthiest(&self, now: WallMs) -> Option<Grabbed> {
+        let _one_at_a_time = self.grabs.lock();
+        let mut filthiest: Option<Grabbed> = None;
+        for (partition, entry) in self.compacted() {
+            let Some(dirt) = self.due_dirt(&entry, now) else { continue };
+            if filthiest.as_ref().is_none_or(|most| most.dirt.ratio() < dirt.ratio()) {
+                filthiest = Some(Grabbed { partition, entry, dirt });
+            }
+        }
+        filthiest.filter(|found| found.entry.log.write().begin_cleaning())
+    }
+
+    /// The current logs that are compacted; replicas on their way to another directory wait until they are there.
+    fn compacted(&self) -> Vec<(TopicPartition, LogEntry)> {
+        let mut logs = self.all();
+        logs.retain(|(_, entry)| may_clean(&entry.log.read()));
+        logs
+    }
+
+    fn due_dirt(&self, entry: &LogEntry, now: WallMs) -> Option<Dirt> {
+        let log = entry.log.read();
+        match log.dirt(now) {
+            Ok((dirt, reset)) => {
+                let due = dirt.is_due(&log.clean_rules());
+                drop(log);
+                if let Some(reset) = reset {
+                    self.reset(entry, &dirt, reset);
+                }
+                due.then_some(dirt)
+            }
+            Err(fault) => {
+                drop(log);
+                self.cleaning_failed(entry, &fault);
+                None
+            }
+        }
+    }
+
+    fn reset(&self, entry: &LogEntry, dirt: &Dirt, reset: Reset) {
+        let mut log = entry.log.write();
+        let (name, start) = (log.name().clone(), dirt.first_dirty);
+        match reset {
+            // Retention does so all the time.
+            Reset::BeforeStart(_) if log.config().delete => {}
+            Reset::BeforeStart(cleaned) => {
+                tracing::warn!(log = %name, cleaned, start, "the log starts after what was cleaned: cleaning from its start");
+            }
+            Reset::BeyondEnd(cleaned) => {
+                let end = log.end_offset().0;
+                tracing::warn!(log = %name, cleaned, end, start, "the log ends before what was cleaned: cleaning from its start");
+            }
+        }
+        log.set_cleaned_upto(Offset(start));
+        drop(log);
+        self.checkpoint_cleaned(entry.dir);
+    }
+
+    /// Takes note of how the cleaning of a log ended; what it left to do is done.
+    pub fn cleaned(&self, grabbed: &Grabbed, result: CleanResult, now: WallMs) {
+        let entry = &grabbed.entry;
+        let upto = match &result {
+            CleanResult::Upto(upto) => Some(*upto),
+            CleanResult::Void | CleanResult::Failed(_) => None,
+        };
+        entry.log.write().end_cleaning(upto);
+        match result {
+            CleanResult::Upto(_) => self.checkpoint_cleaned(entry.dir),
+            CleanResult::Void => {}
+            CleanResult::Failed(fault) => self.cleaning_failed(entry, &fault),
+        }
+        self.run_work(entry, now);
+    }
+
+    /// A failing disk takes its directory offline; with anything else the cleaner leaves the log alone from now on.
+    fn cleaning_failed(&self, entry: &LogEntry, fault: &LogError) {
+        let mut log = entry.log.write();
+        if log.failure().is_some() {
+            return;
+        }
+        if fault.is_disk_failure() {
+            drop(log);
+            self.fail_log(entry, fault);
+            return;
+        }
+        let name = log.name().clone();
+        log.mark_uncleanable(fault.to_string());
+        drop(log);
+        let dir = self.dir_of(entry).map(|(dir, _)| dir.display().to_string()).unwrap_or_default();
+        let uncleanable =
+            self.uncleanable().iter().filter(|(other, _)| other.dir == entry.dir).count();
+        tracing::error!(
+            log = %name, %fault, dir, uncleanable_in_dir = uncleanable,
+            "the log cannot be cleaned and is left as it is until it is loaded again"
+        );
+    }
+
+    /// The logs that the cleaner leaves alone, and why.
+    pub fn uncleanable(&self) -> Vec<(LogEntry, String)> {
+        let why = |entry: LogEntry| {
+            let cause = entry.log.read().uncleanable().map(str::to_owned)?;
+            Some((entry, cause))
+        };
+        self.all().into_iter().filter_map(|(_, entry)| why(entry)).collect()
+    }
+
+    /// Writes down how far the logs of a directory were cleaned, where that has changed.
+    pub(super) fn checkpoint_cleaned(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index).filter(|dir| dir.is_online()) else { return };
+        let mut written = dir.cleaned.lock();
+        let offsets = self.collect(index, &Log::cleaned_upto);
+        if *written == offsets {
+            return;
+        }
+        let path = dir.path.join(CLEANER_OFFSETS);
+        match write_offsets(self.pool.disk().as_ref(), &path, &offsets) {
+            Ok(()) => *written = offsets,
+            Err(fault) => {
+                drop(written);
+                self.fail_dir(index, fault.to_string());
+            }
+        }
+    }
+
+    /// One pass of retention over the compacted logs: the segments before the log start, and what `delete` beside
+    /// `compact` does not keep. Gives how many segments went.
+    pub fn delete_old_compacted(&self, now: WallMs) -> usize {
+        let mut deleted = 0;
+        for (_, entry) in self.compacted() {
+            let result = {
+                let mut log = entry.log.write();
+                if !may_clean(&log) {
+                    continue;
+                }
+                log.delete_old_segments(now)
+            };
+            match result {
+                Ok(count) => deleted += count,
+                Err(fault) => self.cleaning_failed(&entry, &fault),
+            }
+            if entry.log.read().has_work() {
+                self.run_work(&entry, now);
+            }
+        }
+        deleted
+    }
+}
+
+fn may_clean(log: &Log) -> bool {
+    log.config().compact
+        && !log.is_being_cleaned()
+        && log.uncleanable().is_none()
+        && log.failure().is_none()
+}
