@@ -1,0 +1,306 @@
+"""What retention leaves of a log: the same script against either server, which segments are left, where the log starts, what is answered.
+
+    ../run --only retention
+
+Topics of one partition with two small batches a segment; their state is read from the data directory and by ListOffsets. Most of them wait
+for the same few passes of retention. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own server.
+"""
+
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "bad-input"), str(HERE.parent)]
+import wire as raw
+from harness import server, wire
+from harness.check import Checks, eventually, same
+from harness.paths import WORK
+
+AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
+ROOT = WORK / "servers" / f"retention-{AGAINST}"
+CONFIG = {"log.retention.check.interval.ms": "400", "log.initial.task.delay.ms": "100", "log.cleaner.backoff.ms": "300",
+          "auto.create.topics.enable": "false", "log.segment.delete.delay.ms": "1500", "broker.session.timeout.ms": "3000",
+          "broker.heartbeat.interval.ms": "500", "log.retention.minutes": "600", "log.retention.hours": "1"}
+PRODUCE, FETCH, LIST_OFFSETS, CREATE_TOPICS, DELETE_RECORDS, ALTER = 0, 1, 2, 19, 21, 44
+HOUR, DAY = 3_600_000, 86_400_000
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+SET, DELETE = 0, 1
+# Two of these batches fill a segment.
+VALUE, SEGMENT = b"x" * 400, {"internal.segment.bytes": "1000"}
+KEEP = {"retention.ms": "-1", "retention.bytes": "-1"}
+# Long enough for several passes of retention and of the cleaner.
+PASSES_S = 2.5
+OUT_OF_RANGE, POLICY_VIOLATION = 1, 44
+
+
+class Log:
+    """The server, and the topics of this suite on it."""
+
+    def __init__(self):
+        shutil.rmtree(ROOT, ignore_errors=True)
+        self.server = server.Server(AGAINST, ROOT, BINARY, CONFIG, name=f"retention-{AGAINST}")
+        self.now = int(time.time() * 1000)
+        self.wire = None
+
+    def start(self):
+        self.server.start()
+        self.wire = wire.Connection(self.server.port, "retention")
+
+    def restart(self, between):
+        self.wire.close()
+        self.server.stop()
+        between()
+        self.start()
+
+    def create(self, name, **configs):
+        configs = SEGMENT | {key.replace("_", "."): value for key, value in configs.items()}
+        topic = {"Name": name, "NumPartitions": 1, "ReplicationFactor": 1, "Assignments": [],
+                 "Configs": [{"Name": key, "Value": value} for key, value in configs.items()]}
+        answer = self.wire.call(CREATE_TOPICS, 7, {"Topics": [topic], "timeoutMs": 10_000, "validateOnly": False})
+        assert answer["Topics"][0]["ErrorCode"] == 0, answer
+        eventually(10, lambda: self.offset(name) == 0)
+
+    def append(self, name, *times, key=None):
+        """One batch for each time, in milliseconds from now; None: without a time."""
+        for at in times:
+            stamp = -1 if at is None else self.now + at
+            batch = raw.batch([raw.record(value=VALUE, key=key)], first_ts=stamp)
+            data = [{"Name": name, "PartitionData": [{"Index": 0, "Records": batch}]}]
+            request = {"TransactionalId": None, "Acks": -1, "TimeoutMs": 5000, "TopicData": data}
+            answer = self.wire.call(PRODUCE, 9, request)["Responses"][0]["PartitionResponses"][0]
+            assert answer["ErrorCode"] == 0, answer
+
+    def offset(self, name, at=-2):
+        partitions = [{"PartitionIndex": 0, "CurrentLeaderEpoch": -1, "Timestamp": at}]
+        request = {"ReplicaId": -1, "IsolationLevel": 0, "Topics": [{"Name": name, "Partitions": partitions}]}
+        answer = self.wire.call(LIST_OFFSETS, 6, request)["Topics"][0]["Partitions"][0]
+        return answer["Offset"] if answer["ErrorCode"] == 0 else -answer["ErrorCode"]
+
+    def fetch(self, name, offset):
+        answer = self.wire.call(FETCH, 11, fetch_request(name, offset, 1 << 20))["Responses"][0]["Partitions"][0]
+        return answer["ErrorCode"], answer["LogStartOffset"]
+
+    def delete_records(self, name, offset):
+        topics = [{"Name": name, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}]
+        answer = self.wire.call(DELETE_RECORDS, 2, {"Topics": topics, "TimeoutMs": 5000})["Topics"][0]["Partitions"][0]
+        return answer["ErrorCode"], answer["LowWatermark"]
+
+    def alter(self, kind, name, **configs):
+        configs = [{"Name": key.replace("_", "."), "ConfigOperation": SET if value is not None else DELETE, "Value": value}
+                   for key, value in configs.items()]
+        resource = {"ResourceType": kind, "ResourceName": name, "Configs": configs}
+        answer = self.wire.call(ALTER, 1, {"Resources": [resource], "ValidateOnly": False})["Responses"][0]
+        assert answer["ErrorCode"] == 0, answer
+
+    def files(self, name, suffix=".log"):
+        return sorted(p.name for p in (self.server.data / f"{name}-0").iterdir() if p.name.endswith(suffix))
+
+    def segments(self, name):
+        return [int(file.removesuffix(".log")) for file in self.files(name)]
+
+    def state(self, name):
+        return {"segments": self.segments(name), "start": self.offset(name), "end": self.offset(name, -1)}
+
+
+def fetch_request(name, offset, max_bytes):
+    partitions = [{"Partition": 0, "CurrentLeaderEpoch": -1, "FetchOffset": offset, "LogStartOffset": -1, "PartitionMaxBytes": max_bytes}]
+    return {"ReplicaId": -1, "MaxWaitMs": 0, "MinBytes": 0, "MaxBytes": max_bytes, "IsolationLevel": 0, "SessionId": 0, "SessionEpoch": -1,
+            "Topics": [{"Topic": name, "Partitions": partitions}], "ForgottenTopicsData": [], "RackId": ""}
+
+
+def settled(log, name, segments, start):
+    """The topic comes to this state, and a few passes later it is still there."""
+    want = {"segments": segments, "start": start}
+    def probe():
+        got = log.state(name)
+        same(want, {"segments": got["segments"], "start": got["start"]})
+        return got
+    return eventually(15, probe)
+
+
+# name: (configs, times of the batches, what is left, what else happens)
+OLD = -8 * DAY
+STILL = {
+    "by-size": ({"retention.bytes": "1500", "retention.ms": "-1"}, [0] * 10, [6, 8], 6),
+    "by-size-exactly": ({"retention.bytes": "1884", "retention.ms": "-1"}, [0] * 8, [4, 6], 4),
+    "size-nought": ({"retention.bytes": "0", "retention.ms": "-1"}, [0] * 5, [5], 5),
+    "by-time": ({"retention.ms": str(7 * DAY)}, [OLD] * 4 + [0] * 3, [4, 6], 4),
+    "by-time-all": ({"retention.ms": str(7 * DAY)}, [OLD] * 5, [5], 5),
+    "young-before-old": ({"retention.ms": str(7 * DAY)}, [0, OLD, OLD, OLD, OLD], [0, 2, 4], 0),
+    "one-young-in-segment": ({"retention.ms": str(7 * DAY)}, [OLD, OLD, OLD, -6 * DAY, OLD], [2, 4], 2),
+    "in-the-future": ({"retention.ms": "1000"}, [HOUR // 2, OLD, OLD, OLD], [0, 2], 0),
+    "log-append-time": ({"retention.ms": str(7 * DAY), "message.timestamp.type": "LogAppendTime"}, [OLD] * 5, [0, 2, 4], 0),
+    "without-times": ({"retention.ms": str(7 * DAY)}, [None] * 5, [0, 2, 4], 0),
+    "for-ever": ({"cleanup.policy": "", "retention.ms": "1", "retention.bytes": "1"}, [OLD] * 5, [0, 2, 4], 0),
+    "compact": ({"cleanup.policy": "compact", "retention.ms": "1", "min.cleanable.dirty.ratio": "1"}, [OLD] * 5, [0, 2, 4], 0),
+    "compact-delete": ({"cleanup.policy": "compact,delete", "retention.ms": str(DAY), "min.cleanable.dirty.ratio": "1"},
+                       [OLD] * 4 + [0] * 2, [4], 4),
+    # log.retention.minutes comes before log.retention.hours.
+    "servers-retention": ({}, [-11 * HOUR, -11 * HOUR, -9 * HOUR, -9 * HOUR, 0], [2, 4], 2),
+    "local-retention": ({"retention.ms": "-1", "local.retention.ms": "1", "local.retention.bytes": "1"}, [OLD] * 5, [0, 2, 4], 0),
+}
+
+
+def policies(log, checks):
+    for name, (configs, times, *_) in STILL.items():
+        # Nothing goes before all is there.
+        log.create(name, **configs | KEEP)
+        log.append(name, *times, key=b"key")
+        log.alter(TOPIC_RESOURCE, name, **{key: configs.get(key) for key in KEEP})
+    time.sleep(PASSES_S)
+    for name, (_, times, segments, start) in STILL.items():
+        def call(name=name, times=times, segments=segments, start=start):
+            got = settled(log, name, segments, start)
+            same(len(times), got["end"])
+            return f"segments={got['segments']}"
+        checks.check(name, call)
+
+
+def rolls(log):
+    """By the times of the records; between the times of the servers without them."""
+    log.create("rolls", **KEEP, **{"segment.ms": "60000"})
+    log.append("rolls", -200_000, -190_000, -139_999)
+    same([0, 2], log.segments("rolls"))
+    log.append("rolls", -199_000)
+    same([0, 2], log.segments("rolls"))
+    log.create("rolls-jitter", **KEEP, **{"segment.ms": "60000", "segment.jitter.ms": "60000"})
+    log.append("rolls-jitter", -200_000, -139_999)
+    same([0, 1], log.segments("rolls-jitter"))
+    log.create("rolls-compacted", **KEEP, **{"cleanup.policy": "compact", "max.compaction.lag.ms": "5000", "segment.ms": "60000"})
+    log.append("rolls-compacted", -200_000, -194_999, key=b"key")
+    same([0, 1], log.segments("rolls-compacted"))
+
+
+def deletes_records(log):
+    """The bytes go with the next pass, whatever the policy."""
+    for policy in ("delete", "", "compact", "compact,delete"):
+        name = "records-" + (policy.replace(",", "-") or "none")
+        log.create(name, **KEEP, **{"cleanup.policy": policy, "min.cleanable.dirty.ratio": "1"})
+        log.append(name, *[0] * 7, key=b"key")
+        if policy == "compact":
+            # Only where something else deletes, too, or nothing does. What was asked for before the policy changed goes all the same.
+            same((POLICY_VIOLATION, -1), log.delete_records(name, 5))
+            log.alter(TOPIC_RESOURCE, name, cleanup_policy="delete")
+            eventually(5, lambda name=name: same((0, 5), log.delete_records(name, 5)))
+            log.alter(TOPIC_RESOURCE, name, cleanup_policy="compact")
+            settled(log, name, [4, 6], 5)
+            continue
+        same((0, 5), log.delete_records(name, 5))
+        same([0, 2, 4, 6], log.segments(name))
+        settled(log, name, [4, 6], 5)
+        same((OUT_OF_RANGE, -1), log.fetch(name, 4))
+        same((0, 5), log.fetch(name, 5))
+        same((OUT_OF_RANGE, -1), log.delete_records(name, 8))
+        same((0, 5), log.delete_records(name, 3))
+        same((0, 7), log.delete_records(name, -1))
+        # The last segment stays: there is no next one that begins at the start.
+        settled(log, name, [6], 7)
+
+
+def changes(log):
+    """Settings of the topic, of the broker and of all brokers act at once."""
+    names = ["change-topic", "change-broker", "change-cluster", "change-policy"]
+    for name in names:
+        log.create(name, **({"cleanup.policy": "", "retention.ms": "1"} if name == "change-policy" else {}))
+        log.append(name, *[-5 * HOUR] * 4, 0)
+    time.sleep(PASSES_S)
+    for name in names:
+        same([0, 2, 4], log.segments(name))
+    log.alter(TOPIC_RESOURCE, "change-topic", retention_ms=str(HOUR))
+    log.alter(TOPIC_RESOURCE, "change-policy", cleanup_policy="delete", retention_ms=str(HOUR))
+    settled(log, "change-topic", [4], 4)
+    settled(log, "change-policy", [4], 4)
+    same([0, 2, 4], log.segments("change-broker"))
+    log.append("change-broker", *[0] * 4)
+    log.alter(BROKER_RESOURCE, "1", log_retention_bytes="2000")
+    settled(log, "change-broker", [4, 6, 8], 4)
+    same([0, 2, 4], log.segments("change-cluster"))
+    log.alter(BROKER_RESOURCE, "", log_retention_ms=str(HOUR))
+    settled(log, "change-cluster", [4], 4)
+
+
+def delayed(log):
+    """Files go after file.delete.delay.ms, under another name until then."""
+    log.create("delayed", **{"retention.ms": str(DAY), "file.delete.delay.ms": "4000"})
+    log.append("delayed", OLD, OLD, 0)
+    settled(log, "delayed", [2], 2)
+    begin = time.monotonic()
+    def gone():
+        return not log.files("delayed", ".deleted")
+    assert not gone(), "the files are gone at once"
+    time.sleep(2.5)
+    assert not gone(), "the files are gone too early"
+    eventually(10, gone)
+    assert time.monotonic() - begin < 8, "the files are gone too late"
+
+
+def running_fetch(log):
+    """A fetch that has begun gets all its bytes, although their segment is deleted meanwhile."""
+    log.create("fetched", **{**KEEP, "internal.segment.bytes": "40000000", "file.delete.delay.ms": "3000"})
+    value = b"y" * 900_000
+    # The checksum of a large batch takes long here: all are the same one.
+    batch = raw.batch([raw.record(value=value)], first_ts=log.now)
+    data = [{"Name": "fetched", "PartitionData": [{"Index": 0, "Records": batch}]}]
+    for _ in range(20):
+        log.wire.call(PRODUCE, 9, {"TransactionalId": None, "Acks": -1, "TimeoutMs": 5000, "TopicData": data})
+    log.alter(TOPIC_RESOURCE, "fetched", internal_segment_bytes="1000")
+    log.append("fetched", 0)
+    same([0, 20], log.segments("fetched"))
+    message = wire.codec.REQUESTS[FETCH]
+    frame = struct.pack(">hhih", FETCH, 11, 1, -1) + message.encode(fetch_request("fetched", 0, 1 << 30), 11)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        slow.connect(("127.0.0.1", log.server.port))
+        slow.settimeout(20)
+        slow.sendall(struct.pack(">i", len(frame)) + frame)
+        (length,) = struct.unpack(">i", slow.recv(4, socket.MSG_WAITALL))
+        same((0, 20), log.delete_records("fetched", 20))
+        settled(log, "fetched", [20], 20)
+        got = 0
+        while got < length:
+            more = len(slow.recv(1 << 16))
+            assert more, f"closed after {got} of {length} bytes"
+            got += more
+    assert length > 20 * len(value), length
+
+
+def without_times(log):
+    """Where records have no times, that of the file counts."""
+    folder = log.server.data / "without-times-0"
+    def age():
+        eight_days_ago = time.time() - 8 * DAY / 1000
+        for base in (0, 2):
+            os.utime(folder / f"{base:020}.log", (eight_days_ago, eight_days_ago))
+    log.restart(age)
+    settled(log, "without-times", [4], 4)
+
+
+def after_restart(log):
+    """Starts that were told by DeleteRecords are known again."""
+    for name in ("records-delete", "records-compact-delete"):
+        eventually(10, lambda name=name: same({"segments": [6], "start": 7, "end": 7}, log.state(name)))
+    # What the broker's settings were changed to holds.
+    same([4], log.segments("change-cluster"))
+
+
+def main():
+    log, checks = Log(), Checks()
+    try:
+        log.start()
+        policies(log, checks)
+        for name, call in [("rolls", rolls), ("delete-records", deletes_records), ("changes", changes), ("delayed", delayed),
+                           ("running-fetch", running_fetch), ("without-times-old", without_times), ("after-restart", after_restart)]:
+            checks.check(name, call, log)
+        checks.check("stop", log.server.stop)
+    finally:
+        log.server.kill()
+    sys.exit(1 if checks.failed else 0)
+
+
+main()
