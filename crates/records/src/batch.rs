@@ -162,6 +162,22 @@ impl BatchHeader {
         out
     }
 
+    /// The batch with all its records removed, as compaction keeps it for a producer's last sequence.
+    pub fn without_records(&self) -> [u8; HEADER_LEN] {
+        let kept = Attributes::LOG_APPEND_TIME | Attributes::TRANSACTIONAL | Attributes::CONTROL;
+        let mut out = Self {
+            batch_length: (HEADER_LEN - LOG_OVERHEAD) as i32,
+            attributes: Attributes(self.attributes.0 & kept),
+            base_timestamp: NO_TIMESTAMP,
+            count: 0,
+            ..*self
+        }
+        .to_bytes();
+        let crc = crc32c(out.get(ATTRIBUTES_AT..).unwrap_or_default());
+        put(&mut out, CRC_AT, &crc.to_be_bytes());
+        out
+    }
+
     /// Bytes of the whole batch, header included.
     pub const fn size(&self) -> usize {
         self.batch_length as usize + LOG_OVERHEAD

@@ -104,6 +104,39 @@ impl BatchBuilder {
         self
     }
 
+    /// The time from which on tombstones and markers of the batch may go; it takes the place of the base timestamp. A
+    /// negative one is none.
+    #[must_use]
+    pub fn delete_horizon(mut self, at_ms: i64) -> Self {
+        if at_ms >= 0 {
+            self.attributes |= Attributes::DELETE_HORIZON;
+            self.base_timestamp = Some(at_ms);
+        }
+        self
+    }
+
+    /// Uses the memory of an earlier builder; see [`Self::into_buffer`].
+    #[must_use]
+    pub fn buffer(mut self, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        self.body = buffer;
+        self
+    }
+
+    /// The memory of this builder, for the next one.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// Lets the batch end at `offset`, which may lie behind its last record: compaction keeps a batch's last offset.
+    pub fn end_at(&mut self, offset: Offset) -> Result<(), BuildError> {
+        let out_of_order = || BuildError::Offset { offset, last: self.next_offset().plus(-1) };
+        let delta = offset.0.checked_sub(self.base_offset.0).and_then(|d| i32::try_from(d).ok());
+        let delta = delta.filter(|delta| *delta >= self.last_offset_delta);
+        self.last_offset_delta = delta.ok_or_else(out_of_order)?;
+        Ok(())
+    }
+
     /// Records so far.
     pub const fn count(&self) -> i32 {
         self.count

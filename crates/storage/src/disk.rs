@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base::WallMs;
 
@@ -95,6 +95,10 @@ pub trait DiskFile: Send + Sync + 'static {
     fn preallocate(&self, len: u64) -> io::Result<()>;
     /// Makes the content durable. An error means that the content is unknown from now on: never retried.
     fn sync_data(&self) -> io::Result<()>;
+    /// Sets the time of the last modification; not part of what [`DiskFile::sync_data`] promises.
+    fn set_modified(&self, _: WallMs) -> io::Result<()> {
+        Ok(())
+    }
     /// The descriptor for `sendfile`; `None` where there is none (simulation), then [`DiskFile::read_at`] serves.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 }
@@ -223,6 +227,11 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn set_modified(&self, time: WallMs) -> io::Result<()> {
+        let since = Duration::from_millis(u64::try_from(time.0).unwrap_or(0));
+        self.0.set_modified(UNIX_EPOCH + since)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

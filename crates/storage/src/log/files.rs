@@ -13,12 +13,23 @@ pub(crate) struct LogFiles {
     pool: Arc<FilePool>,
     log: u64,
     dir: PathBuf,
+    /// Behind the name of each file; empty for those that are the log.
+    suffix: &'static str,
 }
 
 impl LogFiles {
     pub fn new(pool: Arc<FilePool>, dir: PathBuf) -> Self {
+        Self::with_suffix(pool, dir, "")
+    }
+
+    /// Files beside those of the log, under the same names with a suffix.
+    pub fn with_suffix(pool: Arc<FilePool>, dir: PathBuf, suffix: &'static str) -> Self {
         let log = pool.new_log();
-        Self { pool, log, dir }
+        Self { pool, log, dir, suffix }
+    }
+
+    pub fn pool(&self) -> &Arc<FilePool> {
+        &self.pool
     }
 
     pub fn dir(&self) -> &Path {
@@ -34,7 +45,8 @@ impl LogFiles {
     }
 
     pub fn path(&self, base_offset: i64, kind: FileKind) -> PathBuf {
-        self.dir.join(names::segment_file(base_offset, kind))
+        let name = names::segment_file(base_offset, kind);
+        if self.suffix.is_empty() { self.dir.join(name) } else { self.dir.join(name + self.suffix) }
     }
 
     /// Opens an existing file of a segment.

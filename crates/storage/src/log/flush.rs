@@ -203,6 +203,17 @@ impl Log {
         Ok(upto)
     }
 
+    /// Makes the names of the log's files durable, and nothing else.
+    pub(super) fn flush_of_dir(&self) -> FlushWork {
+        FlushWork {
+            files: Vec::new(),
+            dirs: vec![self.files.dir().to_path_buf()],
+            disk: Arc::clone(self.files.disk()),
+            upto: self.recovery_point,
+            rewrites: self.rewrites,
+        }
+    }
+
     fn add_files(
         &self,
         base_offset: i64,

@@ -379,13 +379,19 @@ fn tidy_up(files: &LogFiles) -> Result<()> {
             remove(name)?;
         }
     }
+    // A crash here must not leave what was replaced beside what replaces it.
+    disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+    // The log first: as long as it has not its name, what has is taken for old.
+    let is_log =
+        |name: &str| name.strip_suffix(names::SWAP_SUFFIX).map(|n| n.ends_with(names::LOG_SUFFIX));
+    swaps.sort_by_key(|(_, name)| is_log(name) != Some(true));
     for (_, name) in &swaps {
         if let Some(target) = name.strip_suffix(names::SWAP_SUFFIX) {
             let (from, to) = (dir.join(name), dir.join(target));
             disk.rename(&from, &to).map_err(LogError::io("rename", &from))?;
         }
     }
-    Ok(())
+    disk.sync_dir(dir).map_err(LogError::io("sync", dir))
 }
 
 /// The offset after the last batch of a replacement.

@@ -8,6 +8,7 @@
 mod append;
 mod appender;
 mod cleanable;
+pub mod cleaning;
 mod config;
 mod dirt;
 mod epochs;

@@ -127,6 +127,21 @@ impl Segment {
             && self.txn_index.is_empty()
     }
 
+    /// Last modification of its log file.
+    pub fn modified(&self) -> WallMs {
+        self.modified
+    }
+
+    /// Takes over that the files' time was set.
+    pub fn set_modified(&mut self, modified: WallMs) {
+        self.modified = modified;
+    }
+
+    /// Bytes of the offset index and of the time index.
+    pub fn index_bytes(&self) -> (u64, u64) {
+        (u64::from(self.offset_index.count()) * 8, u64::from(self.time_index.count()) * 12)
+    }
+
     // Rolling.
 
     pub fn should_roll(

@@ -99,6 +99,15 @@ impl Log {
     /// Renames the files of segments so that they count no more, and leaves their removal to later. Slices that were
     /// handed out hold their file open and stay readable.
     pub(super) fn remove_segments(&mut self, gone: Vec<Segment>) -> Result<()> {
+        self.retire(gone, None)
+    }
+
+    /// The same for segments that one at `base_offset` takes the place of: the producers' state there stays known.
+    pub(super) fn replace_segments(&mut self, gone: Vec<Segment>, base_offset: i64) -> Result<()> {
+        self.retire(gone, Some(base_offset))
+    }
+
+    fn retire(&mut self, gone: Vec<Segment>, replaced_by: Option<i64>) -> Result<()> {
         let mut paths = Vec::new();
         for segment in &gone {
             for kind in names::KINDS {
@@ -106,7 +115,9 @@ impl Log {
                 self.mark_deleted(&name, &mut paths)?;
             }
             self.files.forget_segment(segment.base_offset);
-            if self.producers.forget_snapshot(segment.base_offset) {
+            if replaced_by != Some(segment.base_offset)
+                && self.producers.forget_snapshot(segment.base_offset)
+            {
                 self.mark_deleted(&names::snapshot_file(segment.base_offset), &mut paths)?;
             }
         }

@@ -47,7 +47,7 @@ impl AbortedTxn {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TxnIndex {
     base_offset: i64,
     /// Entries in the file.

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // every test program uses its own part
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+pub mod keyed;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

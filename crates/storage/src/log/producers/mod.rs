@@ -107,6 +107,10 @@ impl ProducerState {
         self.producers.get(&producer_id)
     }
 
+    pub fn entries(&self) -> impl Iterator<Item = (i64, &ProducerEntry)> {
+        self.producers.iter().map(|(producer_id, entry)| (*producer_id, entry))
+    }
+
     pub fn active(&self) -> impl Iterator<Item = ActiveProducer> + '_ {
         self.producers.iter().map(|(producer_id, entry)| ActiveProducer {
             producer_id: ProducerId(*producer_id),
