@@ -110,7 +110,8 @@ impl CleanStats {
 /// then. Nothing to do gives the first dirty offset back.
 ///
 /// # Errors
-/// See [`CleanError`]; a [`LogError`] that is no disk failure means that this log cannot be cleaned.
+/// See [`CleanError`]. A [`LogError`] that is neither a disk failure nor a full disk means that this log cannot be
+/// cleaned.
 pub fn clean(
     log: &RwLock<Log>,
     request: &CleanRequest,

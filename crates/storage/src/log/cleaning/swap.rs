@@ -79,6 +79,7 @@ impl Log {
     pub fn swap_cleaned(&mut self, group: CleanedGroup, now: WallMs) -> Result<bool> {
         self.check_online()?;
         let Some(slot) = self.slot_of(&group) else { return Ok(false) };
+        // A failure leaves it half done: then only a start can tell which half.
         self.change(|log| log.swap(slot, group, now))?;
         Ok(true)
     }
