@@ -10,6 +10,7 @@ use protocol::{DecodeError, EncodeError, ErrorCode};
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use self::duties::Duties;
+use self::timers::Watch;
 use crate::record::TransactionRecord;
 use crate::request::{Duty, Query, Reply, Request, Timer};
 use crate::state::State;
@@ -31,6 +32,7 @@ pub struct TransactionShard {
     /// Those that may time out.
     ongoing: RedBlackTreeSetSync<Arc<str>>,
     duties: Duties,
+    watch: Watch,
 }
 
 impl Default for TransactionShard {
@@ -39,6 +41,7 @@ impl Default for TransactionShard {
             transactions: RedBlackTreeMapSync::new_sync(),
             ongoing: RedBlackTreeSetSync::new_sync(),
             duties: Duties::default(),
+            watch: Watch::default(),
         }
     }
 }

@@ -207,6 +207,13 @@ impl Transaction {
         }
     }
 
+    /// It takes too long, when it has been known for so long.
+    pub(crate) fn is_timed_out_after(&self, ms: u64) -> bool {
+        self.state == State::Ongoing
+            && self.timeout_ms != TIMEOUT_NEVER_MS
+            && u64::try_from(self.timeout_ms).is_ok_and(|timeout_ms| ms > timeout_ms)
+    }
+
     /// It takes too long.
     pub(crate) fn is_timed_out(&self, now_ms: i64) -> bool {
         self.state == State::Ongoing

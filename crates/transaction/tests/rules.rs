@@ -263,6 +263,23 @@ fn a_new_id_needs_a_producer_id_and_changes_nothing_without() {
 }
 
 #[test]
+fn a_transaction_times_out_whatever_becomes_of_the_wall_clock() {
+    let mut test = context(2);
+    test.now.wall = WallMs(3_600_000);
+    let producer = init(&mut test);
+    assert_eq!(add(&mut test, producer, Added::Partitions { version: 5 }), ErrorCode::None);
+    test.now.wall = WallMs(0);
+    // The first look is after 10 s; the timeout is a minute.
+    for _ in 0..7 {
+        assert_eq!(state(&test), State::Ongoing);
+        test.advance(10_000);
+    }
+    assert_eq!(state(&test), State::Ongoing, "watched for a minute, and no longer");
+    test.advance(10_000);
+    assert_eq!(state(&test), State::PrepareAbort);
+}
+
+#[test]
 fn transactions_with_an_outside_coordinator_do_not_time_out() {
     let mut test = context(2);
     let ask = InitProducerId { fresh: Some(ProducerId(7)), ..init_with(6, None, true) };
