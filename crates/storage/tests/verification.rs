@@ -22,7 +22,8 @@ fn verify(producer: Producer, bumps_epoch: bool) -> Verify {
 }
 
 fn begin(log: &mut Log, producer: Producer, v2: bool) -> Option<VerificationGuard> {
-    log.begin_verification(&verify(producer, v2), NOW).unwrap()
+    let begun = log.begin_verification(&verify(producer, v2), NOW).unwrap();
+    begun.map(|unverified| unverified.guard)
 }
 
 /// The first offset, or the error.

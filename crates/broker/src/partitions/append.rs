@@ -10,7 +10,7 @@ use records::control::EndTxnMarker;
 use records::validate::{ValidationConfig, prepare};
 use records::{AppendFault, BuildError};
 use replication::Event;
-use storage::log::{AppendOrigin, Appender, VerificationGuard, Verify};
+use storage::log::{AppendOrigin, Appender, Unverified, VerificationGuard, Verify};
 use tokio::sync::oneshot;
 
 use super::partition::{Partition, PartitionFailure, Written};
@@ -142,13 +142,13 @@ impl Partition {
         self.append_as(How { appender, epoch, all: true }, bytes, now, deadline)
     }
 
-    /// The transaction of a producer is to begin here, as soon as its coordinator confirms it: the guard to append with then.
+    /// The transaction of a producer is to begin here, as soon as its coordinator confirms it: with the guard to append with then.
     /// `None` when it has begun already.
     pub fn begin_verification(
         &self,
         verify: &Verify,
         now: WallMs,
-    ) -> Result<Option<VerificationGuard>, PartitionFailure> {
+    ) -> Result<Option<Unverified>, PartitionFailure> {
         self.as_leader(LeaderEpoch::NONE, |log| log.begin_verification(verify, now))
     }
 

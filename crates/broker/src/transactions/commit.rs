@@ -40,7 +40,7 @@ pub async fn verify_commit(
         bumps_epoch: support.is_implicit(),
     };
     let begun = partition.begin_verification(&verify, node.clock.wall());
-    let Some(guard) = begun.map_err(|failure| error_for_client(failure.code()))? else {
+    let Some(unverified) = begun.map_err(|failure| error_for_client(failure.code()))? else {
         return Ok(None);
     };
     let joining = Joining {
@@ -48,11 +48,12 @@ pub async fn verify_commit(
         producer_id: producer.id,
         producer_epoch: producer.epoch,
         partitions: vec![(OFFSETS_TOPIC.into(), at.get())],
+        coordinator_epoch: unverified.coordinator_epoch,
         support,
     };
     let error = node.verifier.ask(node, joining).await.pop().unwrap_or(ErrorCode::NetworkException);
     match error {
-        ErrorCode::None => Ok(Some(guard)),
+        ErrorCode::None => Ok(Some(unverified.guard)),
         // Old clients do not retry on the first; the second they understand.
         ErrorCode::NetworkException => Err(ErrorCode::CoordinatorLoadInProgress),
         error => Err(error_for_client(error)),

@@ -15,7 +15,7 @@ mod verifier;
 
 use std::sync::Arc;
 
-use base::NodeId;
+use base::{LeaderEpoch, NodeId};
 
 pub use add::{add_partitions, all_refused, result, rows};
 pub use commit::verify_commit;
@@ -32,13 +32,14 @@ use crate::peers::Address;
 /// The topic that holds transactional ids and their transactions.
 pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 
-/// The live broker that leads the id's partition.
-fn coordinator_of(node: &Node, transactional_id: &str) -> Option<NodeId> {
+/// The live broker that leads the id's partition, and in which epoch, as far as this node knows.
+fn coordinator_of(node: &Node, transactional_id: &str) -> Option<(NodeId, LeaderEpoch)> {
     let at = TransactionCoordinators::partition_of(node, transactional_id)?;
     let image = node.image();
     let topic = image.topics.by_name(TRANSACTIONS_TOPIC)?;
-    let leader = topic.partition(at)?.leader;
-    image.cluster.broker(leader).filter(|broker| !broker.fenced).map(|broker| broker.id)
+    let partition = topic.partition(at)?;
+    let broker = image.cluster.broker(partition.leader).filter(|broker| !broker.fenced)?;
+    Some((broker.id, partition.leader_epoch))
 }
 
 /// Where brokers reach that one.

@@ -141,7 +141,7 @@ async fn ask(
         };
         match batch.partition.begin_verification(&verify, now) {
             Ok(None) => {}
-            Ok(Some(guard)) => asked.push((batch, guard)),
+            Ok(Some(unverified)) => asked.push((batch, unverified)),
             Err(failure) => {
                 told.insert(batch.place(), Err(failure.code()));
             }
@@ -151,7 +151,9 @@ async fn ask(
         return told;
     }
     let partitions = asked.iter().map(|(batch, _)| (Arc::clone(&batch.topic), batch.place().1));
+    let epochs = asked.iter().map(|(_, unverified)| unverified.coordinator_epoch);
     let joining = Joining {
+        coordinator_epoch: epochs.max().unwrap_or(-1),
         transactional_id: transactional_id.into(),
         producer_id: producer.id,
         producer_epoch: producer.epoch,
@@ -159,8 +161,8 @@ async fn ask(
         support,
     };
     let errors = context.node.verifier.ask(&context.node, joining).await;
-    for ((batch, guard), error) in asked.into_iter().zip(errors) {
-        let one = if error.is_none() { Ok(Some(guard)) } else { Err(error) };
+    for ((batch, unverified), error) in asked.into_iter().zip(errors) {
+        let one = if error.is_none() { Ok(Some(unverified.guard)) } else { Err(error) };
         told.insert(batch.place(), one);
     }
     told

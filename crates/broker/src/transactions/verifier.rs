@@ -35,6 +35,8 @@ pub struct Joining {
     pub producer_epoch: ProducerEpoch,
     pub partitions: Vec<(Arc<str>, i32)>,
     pub support: Support,
+    /// Of the coordinator that wrote the producer's last marker in these partitions, -1 before the first.
+    pub coordinator_epoch: i32,
 }
 
 impl Joining {
@@ -105,9 +107,14 @@ impl Verifier {
 
     /// For each partition an error, or none: then records may be appended to it.
     pub async fn ask(&self, node: &Arc<Node>, joining: Joining) -> Vec<ErrorCode> {
-        let Some(coordinator) = coordinator_of(node, &joining.transactional_id) else {
+        let Some((coordinator, epoch)) = coordinator_of(node, &joining.transactional_id) else {
             return joining.all_fail(ErrorCode::CoordinatorNotAvailable);
         };
+        // Another coordinator has ended a transaction here since: this one may not know that it was replaced, and what it remembers is
+        // over. This node hears of the new one soon.
+        if epoch.get() < joining.coordinator_epoch {
+            return joining.all_fail(ErrorCode::CoordinatorLoadInProgress);
+        }
         if coordinator == node.static_config.node_id {
             let asked = transaction(&joining);
             let adding = add_partitions(node, BROKER_VERSION, &asked, |_| true).await;
@@ -257,6 +264,7 @@ mod tests {
             producer_epoch: ProducerEpoch(epoch),
             partitions: vec![("topic".into(), 0), ("topic".into(), 1)],
             support: Support::Old,
+            coordinator_epoch: -1,
         };
         (Waiting { joining, answer }, answered)
     }

@@ -198,6 +198,26 @@ fn flags_that_contradict_the_request_or_the_transaction() {
     node.assert_alive("contradictions");
 }
 
+/// A marker of a later coordinator's epoch lies in the log: what the one that this broker knows says is of no worth there.
+#[test]
+fn a_coordinator_that_another_has_replaced_is_not_believed() {
+    let place = Place::new();
+    let mut node = with_topic(&place);
+    let seed = &node.address;
+    let producer = Producer::new(seed, "x", MINUTE_MS);
+    producer.add("t", 0).unwrap();
+    producer.add("t", 1).unwrap();
+    assert_eq!(mark(seed, 1, "t", (producer.id, producer.epoch, 0, 1_000, 0)), ErrorCode::None);
+    let batch = Said::by(&producer, 0).batch(&["a"]);
+    for version in [11, 12] {
+        let refused = write(seed, version, Some("x"), ("t", 0), &batch);
+        assert_eq!(refused, Err(ErrorCode::NotEnoughReplicas), "version {version}");
+        assert_eq!(write(seed, version, Some("x"), ("t", 1), &batch), Ok(0), "elsewhere it is");
+    }
+    assert_eq!(state(seed, "x"), "Ongoing");
+    node.assert_alive("a coordinator that was replaced");
+}
+
 /// Without an authorizer whoever comes may write markers, as in Kafka; stale ones end nothing.
 #[test]
 fn markers_that_clients_make_up() {

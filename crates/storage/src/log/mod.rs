@@ -44,7 +44,7 @@ pub use error::{LogError, Result};
 pub use flush::{FlushWork, LogWork, RemoveWork};
 pub use load::OpenOptions;
 pub use lookup::TimestampOffset;
-pub use producers::{ActiveProducer, VerificationGuard, Verify};
+pub use producers::{ActiveProducer, Unverified, VerificationGuard, Verify};
 pub use read::{FetchData, FileSlice, OffsetPosition};
 pub use records::AppendOrigin;
 pub use txn_index::AbortedTxn;
@@ -166,7 +166,7 @@ impl Log {
         self.producers.active().collect()
     }
 
-    /// A producer's transaction is to begin here once its coordinator confirms it: the guard to show then. `None` when it has
+    /// A producer's transaction is to begin here once its coordinator confirms it: with the guard to show then. `None` when it has
     /// begun already.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl Log {
         &mut self,
         verify: &Verify,
         now: WallMs,
-    ) -> Result<Option<VerificationGuard>> {
+    ) -> Result<Option<Unverified>> {
         self.producers.begin_verification(verify, now)
     }
 

@@ -7,6 +7,9 @@ pub const BATCHES_KEPT: usize = 5;
 /// Epoch of a producer that has written nothing.
 pub const NO_EPOCH: i16 = -1;
 
+/// Before the first marker.
+pub(super) const NO_COORDINATOR_EPOCH: i32 = -1;
+
 /// One appended batch of a producer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ProducerBatch {
@@ -48,7 +51,7 @@ impl Default for ProducerEntry {
     fn default() -> Self {
         Self {
             epoch: NO_EPOCH,
-            coordinator_epoch: -1,
+            coordinator_epoch: NO_COORDINATOR_EPOCH,
             last_timestamp: NO_TIMESTAMP,
             txn_first_offset: None,
             batches: Default::default(),

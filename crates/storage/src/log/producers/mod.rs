@@ -13,11 +13,12 @@ use base::{Offset, ProducerEpoch, ProducerId, TopicPartition, WallMs};
 use records::AnyBatch;
 use records::batch::BatchHeader;
 
+use entry::NO_COORDINATOR_EPOCH;
 pub use entry::{BATCHES_KEPT, ProducerBatch, ProducerEntry};
 pub use snapshot::{decode as decode_snapshot, encode as encode_snapshot};
 pub use update::CompletedTxn;
 pub(crate) use update::ProducerUpdate;
-pub use verification::{VerificationGuard, Verify};
+pub use verification::{Unverified, VerificationGuard, Verify};
 
 use self::verification::Verifications;
 use super::appender::Appender;
@@ -145,12 +146,14 @@ impl ProducerState {
         &mut self,
         verify: &Verify,
         now: WallMs,
-    ) -> Result<Option<VerificationGuard>> {
+    ) -> Result<Option<Unverified>> {
         self.check_newest(verify.producer_id, verify.epoch)?;
         if self.is_ongoing(verify.producer_id, verify.epoch) {
             return Ok(None);
         }
-        Ok(Some(self.verifications.begin(verify, now)))
+        let known = self.producers.get(&verify.producer_id);
+        let coordinator_epoch = known.map_or(NO_COORDINATOR_EPOCH, |entry| entry.coordinator_epoch);
+        Ok(Some(Unverified { guard: self.verifications.begin(verify, now), coordinator_epoch }))
     }
 
     fn check_newest(&self, producer_id: i64, epoch: i16) -> Result<()> {

@@ -14,6 +14,15 @@ const WAITING_MAX: usize = 65_536;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VerificationGuard(u64);
 
+/// What is known of a producer whose coordinator is to be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unverified {
+    pub guard: VerificationGuard,
+    /// Of the coordinator that wrote the producer's last marker here, -1 before the first: an older one has been replaced, and what it
+    /// remembers may be over.
+    pub coordinator_epoch: i32,
+}
+
 /// Who asks to begin a transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Verify {
