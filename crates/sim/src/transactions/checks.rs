@@ -25,6 +25,12 @@ counts! {
         pub failed_appends,
         /// Ids out of use.
         pub forgotten,
+        /// Of wall clocks.
+        pub jumps,
+        /// What a coordinator wrote that was replaced and did not know.
+        pub vain_appends,
+        /// Writes for which a coordinator that was replaced would have been asked.
+        pub stale_askings,
     }
 }
 

@@ -138,7 +138,7 @@ impl World {
                     value,
                     adds: client.second,
                 };
-                self.send(Event::Write { partition, write });
+                self.send_late(Event::Write { partition, write });
                 None
             }
             Phase::End { commit } => {

@@ -83,13 +83,15 @@ pub struct Partition {
     /// Broken on purpose.
     trusts_writes: bool,
     trusts_markers: bool,
+    trusts_coordinators: bool,
 }
 
 impl Partition {
     pub fn new(tamper: Option<Tamper>) -> Self {
         let trusts_writes = tamper == Some(Tamper::SkipVerification);
         let trusts_markers = tamper == Some(Tamper::TrustMarkers);
-        Self { trusts_writes, trusts_markers, ..Self::default() }
+        let trusts_coordinators = tamper == Some(Tamper::TrustOldCoordinators);
+        Self { trusts_writes, trusts_markers, trusts_coordinators, ..Self::default() }
     }
 
     /// What is only in memory is gone.
@@ -107,7 +109,8 @@ impl Partition {
         self.producers.values().filter_map(|state| state.open).min().unwrap_or(self.log.len())
     }
 
-    pub fn write(&mut self, write: Write) -> Step {
+    /// `known` is the epoch of the coordinator that would be asked.
+    pub fn write(&mut self, write: Write, known: LeaderEpoch) -> Step {
         let state = self.producers.entry(write.producer.id).or_default();
         if state.batches.contains(&(write.producer.epoch, write.sequence)) {
             return Step::Answer(Ok(()));
@@ -118,6 +121,9 @@ impl Partition {
         let is_open = state.open.is_some() && state.epoch == write.producer.epoch;
         if is_open || self.trusts_writes {
             return Step::Answer(self.append(&write));
+        }
+        if known < state.coordinator_epoch && !self.trusts_coordinators {
+            return Step::Answer(Err(ErrorCode::NotEnoughReplicas));
         }
         self.next += 1;
         let number = self.next;

@@ -10,13 +10,20 @@ use super::world::{Answer, Ask, Event, From, World};
 
 impl World {
     pub fn write(&mut self, at: usize, write: Write) {
-        let Some(partition) = self.partitions.get_mut(at) else { return };
+        let (Some(partition), Some((node, epoch))) =
+            (self.partitions.get_mut(at), self.known.get(at).copied())
+        else {
+            return;
+        };
         let (client, call) = (write.client, write.call);
         let ask = ask_of(at, &write);
-        match partition.write(write) {
-            Step::Answer(result) => self.send(Event::Wrote { client, call, result }),
+        match partition.write(write, epoch) {
+            Step::Answer(result) => {
+                let is_stale = result == Err(ErrorCode::NotEnoughReplicas);
+                self.checks.stats.stale_askings += u64::from(is_stale);
+                self.send(Event::Wrote { client, call, result });
+            }
             Step::Ask(number) => {
-                let node = self.guess();
                 let from = From::Partition { partition: at, number };
                 self.send(Event::Asked { node, from, ask });
             }

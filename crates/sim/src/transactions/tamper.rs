@@ -19,10 +19,12 @@ pub enum Tamper {
     LoseRecords,
     /// Transactions never take too long.
     StopTimers,
+    /// Partitions believe a coordinator although they have a marker of its successor.
+    TrustOldCoordinators,
 }
 
 impl Tamper {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CommitTooEarly,
         Self::LoseDuties,
         Self::TrustTheNetwork,
@@ -31,5 +33,6 @@ impl Tamper {
         Self::TrustMarkers,
         Self::LoseRecords,
         Self::StopTimers,
+        Self::TrustOldCoordinators,
     ];
 }

@@ -22,6 +22,9 @@ use crate::groups::network::Network;
 pub const REQUEST_MS: u64 = 2_000;
 const TRACE_LINES: usize = 60;
 pub const NODES: usize = 2;
+const PARTITIONS: usize = 4;
+/// How far clocks jump.
+const JUMP_MS: u64 = 600_000;
 /// After the chaos: long enough for every timeout.
 const CALM_MS: u64 = 60_000;
 
@@ -104,6 +107,17 @@ pub enum Event {
     Tick {
         node: usize,
     },
+    /// The broker of a partition hears who coordinates.
+    Learned {
+        partition: usize,
+        leader: usize,
+        epoch: LeaderEpoch,
+    },
+    /// A coordinator hears that it is replaced.
+    Deposed {
+        node: usize,
+        epoch: LeaderEpoch,
+    },
     Wake {
         client: usize,
         call: u64,
@@ -137,6 +151,10 @@ pub struct World {
     pub leader: usize,
     pub epoch: LeaderEpoch,
     pub coordinators: Vec<Coordinator>,
+    /// Who coordinates, and in which epoch, as the broker of each partition believes.
+    pub known: Vec<(usize, LeaderEpoch)>,
+    /// How far the wall clock of each coordinator is off.
+    pub clocks: Vec<i64>,
     pub partitions: Vec<Partition>,
     pub clients: Vec<Client>,
     pub ids: Vec<Arc<str>>,
@@ -161,7 +179,7 @@ impl World {
         };
         let transaction_version =
             if orderly { [0, 2, 2][usize::try_from(rng.below(3)).unwrap_or(0)] } else { 2 };
-        let partitions = (0..4).map(|_| Partition::new(plan.tamper));
+        let partitions = (0..PARTITIONS).map(|_| Partition::new(plan.tamper));
         let network = if rng.below(3) == 0 { Network::BAD } else { Network::USUAL };
         Self {
             plan,
@@ -174,6 +192,8 @@ impl World {
             leader: 0,
             epoch: LeaderEpoch(1),
             coordinators: (0..NODES).map(|_| Coordinator::new()).collect(),
+            known: vec![(0, LeaderEpoch::NONE); PARTITIONS],
+            clocks: vec![0; NODES],
             partitions: partitions.collect(),
             clients: Vec::new(),
             ids: (0..2 + rng.below(2)).map(|id| Arc::from(format!("id{id}"))).collect(),
@@ -232,6 +252,17 @@ impl World {
             if !self.orderly || ms < REQUEST_MS / 2 {
                 self.after(ms, event.clone());
             }
+        }
+    }
+
+    /// A write may arrive when its client has long given up the connection.
+    pub fn send_late(&mut self, event: Event) {
+        if !self.orderly {
+            return self.send(event);
+        }
+        let network = Network { repeated: 0, ..self.network };
+        for ms in network.arrivals(&mut self.rng) {
+            self.after(ms, event.clone());
         }
     }
 
@@ -303,6 +334,13 @@ impl World {
             }
             Event::Committed { epoch, to } => self.committed(epoch, to),
             Event::Tick { node } => self.tick(node),
+            Event::Learned { partition, leader, epoch } => {
+                if let Some(known) = self.known.get_mut(partition).filter(|one| one.1 < epoch) {
+                    *known = (leader, epoch);
+                }
+                Ok(())
+            }
+            Event::Deposed { node, epoch } => self.unload(node, epoch),
             Event::Wake { client, call } => {
                 self.wake(client, call);
                 Ok(())
@@ -317,14 +355,12 @@ impl World {
         }
         let ms = self.rng.range(200, 4_000);
         self.after(ms, Event::Chaos);
-        match self.rng.below(6) {
+        match self.rng.below(7) {
             0 => {
-                // The old leader knows at once. One that does not would answer what needs no record from an old state: so does
-                // Kafka's, which is why verification asks the leader that the metadata names.
                 let to = (self.leader + 1) % NODES;
                 let (node, epoch) = (self.leader, self.epoch);
-                self.leader = to;
-                self.unload(node, epoch)?;
+                let ms = self.until_heard();
+                self.after(ms, Event::Deposed { node, epoch });
                 self.checks.stats.moves += 1;
                 self.lead(to)
             }
@@ -348,11 +384,28 @@ impl World {
                 }
                 Ok(())
             }
+            5 => {
+                let ms = i64::try_from(self.rng.below(JUMP_MS)).unwrap_or(0);
+                let ms = if self.rng.chance(50) { ms } else { -ms };
+                let node = usize::try_from(self.rng.below(NODES as u64)).unwrap_or(0);
+                if let Some(clock) = self.clocks.get_mut(node) {
+                    *clock += ms;
+                }
+                self.checks.stats.jumps += 1;
+                self.note(&format!("the clock of {node} jumps by {ms} ms"));
+                Ok(())
+            }
             _ => {
                 self.pause_somebody();
                 Ok(())
             }
         }
+    }
+
+    /// How long news of another coordinator take.
+    pub fn until_heard(&mut self) -> u64 {
+        let most_ms = if self.rng.chance(30) { 15_000 } else { 100 };
+        1 + self.rng.below(most_ms)
     }
 
     /// Which node leads, as one may believe.
