@@ -96,6 +96,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
                 refresh(node, &update.after, &partition);
                 partition.with_log(|log| log.set_producer_config(producers));
             }
+            node.note_settings_changed();
         }
         Err(error) => {
             error!("the dynamic configuration cannot be used, the old one holds: {error}")
@@ -111,6 +112,10 @@ fn apply_topic_configs(node: &Arc<Node>, update: &Update) {
         .filter(|resource| resource.kind == ConfigResourceType::Topic)
         .map(|resource| &*resource.name)
         .collect();
+    if topics.is_empty() {
+        return;
+    }
+    node.note_settings_changed();
     for name in topics {
         let Some(topic) = update.after.topics.by_name(name) else { continue };
         for (index, _) in topic.partitions() {

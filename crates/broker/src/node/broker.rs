@@ -9,6 +9,7 @@ use metadata::VersionRange;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::cleaner::{self, Cleaner};
 use super::directories::Directories;
 use super::start::advertised;
 use super::{Node, StartError, logs, upkeep};
@@ -22,6 +23,7 @@ const RELEASE_MAX: Duration = Duration::from_secs(30);
 pub struct Broker {
     lifecycle: Lifecycle,
     upkeep: JoinHandle<()>,
+    cleaner: Option<Cleaner>,
 }
 
 impl Broker {
@@ -51,7 +53,8 @@ impl Broker {
         }
         node.wait_for_own_unfencing().await;
         let upkeep = upkeep::start(node, &lifecycle);
-        Ok(Self { lifecycle, upkeep })
+        let cleaner = cleaner::start(node);
+        Ok(Self { lifecycle, upkeep, cleaner })
     }
 
     /// The controller moves leaderships away and lets the broker go; its epoch, for the marker of a clean stop.
@@ -80,6 +83,9 @@ impl Broker {
         node.coordinators.stop();
         node.transactions.stop();
         node.replicas.stop();
+        if let Some(cleaner) = self.cleaner {
+            cleaner.stop().await;
+        }
         self.upkeep.abort();
         if let Err(error) = self.upkeep.await
             && error.is_panic()

@@ -2,6 +2,7 @@
 
 pub(crate) mod assign;
 mod broker;
+mod cleaner;
 mod directories;
 mod error;
 pub(crate) mod listeners;
@@ -24,7 +25,7 @@ use metadata::{Image, VersionRange};
 use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
 use storage::dirs::{DirLock, LogManager};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::apply::BrokerPublisher;
@@ -87,6 +88,8 @@ pub struct Node {
     deleted: AtomicBool,
     /// The cluster moved to another `metadata.version` since the last look.
     metadata_version_changed: AtomicBool,
+    /// Settings changed that the cleaner may follow.
+    cleaner_settings: Notify,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -145,6 +148,10 @@ impl Node {
 
     pub(crate) fn note_metadata_version_changed(&self) {
         self.metadata_version_changed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_settings_changed(&self) {
+        self.cleaner_settings.notify_one();
     }
 
     fn take_metadata_version_changed(&self) -> bool {

@@ -183,6 +183,7 @@ fn make_node(
         work: AtomicBool::new(true),
         deleted: AtomicBool::new(false),
         metadata_version_changed: AtomicBool::new(false),
+        cleaner_settings: tokio::sync::Notify::new(),
         failure: watch::Sender::new(None),
     }))
 }

@@ -9,27 +9,27 @@ rows! {
         "Codec of records at rest; `producer` leaves them as they come.";
     "compression.zstd.level" Int "3" [-131072 to 22] Medium ClusterWide Acts
         "Level of Zstandard when the broker compresses.";
-    "log.cleaner.backoff.ms" Long "15000" [0 ..] Medium ClusterWide Later
+    "log.cleaner.backoff.ms" Long "15000" [0 ..] Medium ClusterWide Acts
         "Pause of the cleaner when nothing needs cleaning.";
-    "log.cleaner.dedupe.buffer.size" Long "134217728" [any] Medium ClusterWide Later
+    "log.cleaner.dedupe.buffer.size" Long "134217728" [any] Medium ClusterWide Acts
         "Memory for the keys of all compactions that run.";
-    "log.cleaner.delete.retention.ms" Long "86400000" [0 ..] Medium ClusterWide Later
+    "log.cleaner.delete.retention.ms" Long "86400000" [0 ..] Medium ClusterWide Acts
         "How long the mark of a deleted key stays, so that every consumer sees it.";
-    "log.cleaner.enable" Boolean "true" [any] Medium ReadOnly Later
+    "log.cleaner.enable" Boolean "true" [any] Medium ReadOnly Acts
         "Compaction runs; without it, compacted topics grow without end.";
-    "log.cleaner.io.buffer.load.factor" Double "0.9" [any] Medium ClusterWide Later
+    "log.cleaner.io.buffer.load.factor" Double "0.9" [any] Medium ClusterWide Acts
         "How full the table of keys may become, as a part of one.";
-    "log.cleaner.io.buffer.size" Int "524288" [0 ..] Medium ClusterWide Later
-        "Memory for the reading and writing of all compactions that run.";
-    "log.cleaner.io.max.bytes.per.second" Double "1.7976931348623157E308" [any] Medium ClusterWide Later
+    "log.cleaner.io.buffer.size" Int "524288" [0 ..] Medium ClusterWide None
+        "Memory for the reading and writing of all compactions that run; here the buffers are as large as the batches need.";
+    "log.cleaner.io.max.bytes.per.second" Double "1.7976931348623157E308" [any] Medium ClusterWide Acts
         "Bytes per second that compaction reads and writes at most.";
-    "log.cleaner.max.compaction.lag.ms" Long "9223372036854775807" [1 ..] Medium ClusterWide Later
+    "log.cleaner.max.compaction.lag.ms" Long "9223372036854775807" [1 ..] Medium ClusterWide Acts
         "Records older than this are compacted even if little is new.";
-    "log.cleaner.min.cleanable.ratio" Double "0.5" [0 to 1] Medium ClusterWide Later
+    "log.cleaner.min.cleanable.ratio" Double "0.5" [0 to 1] Medium ClusterWide Acts
         "A log is compacted when so large a part of it is new.";
-    "log.cleaner.min.compaction.lag.ms" Long "0" [0 ..] Medium ClusterWide Later
+    "log.cleaner.min.compaction.lag.ms" Long "0" [0 ..] Medium ClusterWide Acts
         "Records younger than this are not compacted away.";
-    "log.cleaner.threads" Int "1" [0 ..] Medium ClusterWide Later
+    "log.cleaner.threads" Int "1" [0 ..] Medium ClusterWide Acts
         "Logs compacted at the same time.";
     "log.cleanup.policy" List "delete" [list empty of "compact", "delete"] Medium ClusterWide Acts
         "What happens to old records: `delete`, `compact`, both, or nothing.";

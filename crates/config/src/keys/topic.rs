@@ -11,7 +11,7 @@ rows! {
         "Codec of records at rest; `producer` leaves them as they come.";
     "compression.zstd.level" Int "3" [-131072 to 22] Medium ClusterWide Acts
         "Level of Zstandard when the broker compresses.";
-    "delete.retention.ms" Long "86400000" [0 ..] Medium ClusterWide Later
+    "delete.retention.ms" Long "86400000" [0 ..] Medium ClusterWide Acts
         "How long the mark of a deleted key stays, so that every consumer sees it.";
     "errors.deadletterqueue.group.enable" Boolean "false" [any] Medium ClusterWide Later
         "Share groups may write undeliverable records to this topic.";
@@ -33,7 +33,7 @@ rows! {
         "Old segments leave the local disk at this size; -2 follows `retention.bytes`.";
     "local.retention.ms" Long "-2" [-2 ..] Medium ClusterWide Later
         "Segments leave the local disk at this age; -2 follows `retention.ms`.";
-    "max.compaction.lag.ms" Long "9223372036854775807" [1 ..] Medium ClusterWide Later
+    "max.compaction.lag.ms" Long "9223372036854775807" [1 ..] Medium ClusterWide Acts
         "Records older than this are compacted even if little is new.";
     "max.decompressed.message.bytes" Int "2147483639" [1 to 2147483639] Medium ClusterWide Acts
         "Largest batch that is taken, decompressed.";
@@ -45,9 +45,9 @@ rows! {
         "Records stamped further in the past than this are refused.";
     "message.timestamp.type" String "CreateTime" [one of "CreateTime", "LogAppendTime"] Medium ClusterWide Acts
         "Whose time a record bears: `CreateTime` of the producer or `LogAppendTime` of the broker.";
-    "min.cleanable.dirty.ratio" Double "0.5" [0 to 1] Medium ClusterWide Later
+    "min.cleanable.dirty.ratio" Double "0.5" [0 to 1] Medium ClusterWide Acts
         "The log is compacted when so large a part of it is new.";
-    "min.compaction.lag.ms" Long "0" [0 ..] Medium ClusterWide Later
+    "min.compaction.lag.ms" Long "0" [0 ..] Medium ClusterWide Acts
         "Records younger than this are not compacted away.";
     "min.insync.replicas" Int "1" [1 ..] Medium ClusterWide Acts
         "Replicas in sync without which writes with acks=all are refused.";
