@@ -101,7 +101,8 @@ impl LogManager {
         self.run_work(entry, now);
     }
 
-    /// A failing disk takes its directory offline; with anything else the cleaner leaves the log alone from now on.
+    /// A failing disk takes its directory offline, a full one is waited for; with anything else the cleaner leaves the log
+    /// alone from now on.
     fn cleaning_failed(&self, entry: &LogEntry, fault: &LogError) {
         let mut log = entry.log.write();
         if log.failure().is_some() {
@@ -113,6 +114,10 @@ impl LogManager {
             return;
         }
         let name = log.name().clone();
+        if fault.is_full() {
+            tracing::warn!(log = %name, %fault, "not cleaned: the disk is full");
+            return;
+        }
         log.mark_uncleanable(fault.to_string());
         drop(log);
         let dir = self.dir_of(entry).map(|(dir, _)| dir.display().to_string()).unwrap_or_default();
