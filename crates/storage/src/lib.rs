@@ -1,13 +1,14 @@
 //! The log on disk, exactly in Kafka's layout: segments, indexes, recovery, producer state, checkpoints, log directories.
 //!
 //! Must not know: replication, the metadata image, coordinators, sockets. Start reading at [`log::Log`], the log of one
-//! partition; [`disk`] is the trait under all of it, [`pool`] bounds the open files.
+//! partition; [`disk`] is the trait under all of it, [`pool`] bounds the open files, [`verify`] looks for damage without changing anything.
 
 pub mod dirs;
 pub mod disk;
 pub mod log;
 pub mod pool;
 pub mod space;
+pub mod verify;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use log::{Log, LogConfig, LogError};

@@ -10,7 +10,8 @@ pub fn text() -> String {
          Commands:\n\
          \x20 start [SERVER_PROPERTIES] [--set KEY=VALUE]...   run a node\n\
          \x20 format                                           prepare log directories, as kafka-storage format\n\
-         \x20 storage                                          all of kafka-storage: info, format, random-uuid, ...\n\n\
+         \x20 storage                                          all of kafka-storage: info, format, random-uuid, ...\n\
+         \x20 verify DIRECTORY...                              look through data directories for damage; changes nothing\n\n\
          Tools, with the arguments and the output of Apache Kafka's of the same name:\n",
     );
     for (name, about) in tools::list() {

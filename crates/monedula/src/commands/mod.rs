@@ -2,6 +2,7 @@
 
 mod help;
 mod start;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -37,6 +38,7 @@ pub fn run(args: &[String]) -> ExitCode {
         }
         Some("start") => start::run(rest, began),
         Some("format") => crate::format::format(rest),
+        Some("verify") => verify::run(rest),
         Some("storage") => crate::format::storage(rest),
         Some(name) => match tools::by_name(name) {
             Some(tool) => tool(rest),

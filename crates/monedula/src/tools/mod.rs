@@ -9,7 +9,7 @@ macro_rules! println {
     ($($text:tt)*) => { print!("{}\n", format_args!($($text)*)) };
 }
 
-mod args;
+pub mod args;
 mod broker_api_versions;
 mod cluster;
 mod configs;

@@ -18,3 +18,4 @@ mod mutations;
 mod peers;
 mod produce;
 mod requests;
+mod verify;

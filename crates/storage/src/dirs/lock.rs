@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::error::{DirError, Result};
 
@@ -48,4 +49,17 @@ impl DirLock {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Another process holds the directory. Only asks: nothing is locked, created or written.
+///
+/// # Errors
+/// When the file cannot be opened or asked about.
+pub fn is_held(dir: &Path) -> std::io::Result<bool> {
+    let file = match File::open(dir.join(FILE_NAME)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))?.is_some())
 }

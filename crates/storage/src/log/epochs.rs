@@ -33,25 +33,8 @@ pub struct EpochCache {
 impl EpochCache {
     /// Reads the checkpoint of a log; a missing or empty file holds no epochs.
     pub fn load(disk: &dyn Disk, dir: &Path) -> Result<Self> {
-        let path = dir.join(EPOCH_CHECKPOINT);
-        let Some(info) = disk.stat(&path).map_err(LogError::io("look at", &path))? else {
-            return Ok(Self::default());
-        };
-        let invalid = |reason: String| LogError::InvalidFile {
-            path: path.clone(),
-            what: "leader epoch checkpoint",
-            reason,
-        };
-        if info.len > MAX_FILE_LEN {
-            return Err(invalid(format!("{} bytes are too many", info.len)));
-        }
-        let mut bytes = vec![0; info.len as usize];
-        let file = disk.open(&path, OpenMode::ReadOnly).map_err(LogError::io("open", &path))?;
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
-        bytes.truncate(read);
-        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not text".into()))?;
         let mut cache = Self::default();
-        for entry in parse(text).map_err(invalid)? {
+        for entry in read_entries(disk, dir)?.unwrap_or_default() {
             cache.insert(entry);
         }
         cache.stored();
@@ -204,6 +187,28 @@ impl EpochCache {
         self.entries.truncate(keep);
         self.same_as_file = self.same_as_file.min(keep);
     }
+}
+
+/// The entries of a log's checkpoint as they stand there; `None` when there is no such file.
+pub(crate) fn read_entries(disk: &dyn Disk, dir: &Path) -> Result<Option<Vec<EpochEntry>>> {
+    let path = dir.join(EPOCH_CHECKPOINT);
+    let Some(info) = disk.stat(&path).map_err(LogError::io("look at", &path))? else {
+        return Ok(None);
+    };
+    let invalid = |reason: String| LogError::InvalidFile {
+        path: path.clone(),
+        what: "leader epoch checkpoint",
+        reason,
+    };
+    if info.len > MAX_FILE_LEN {
+        return Err(invalid(format!("{} bytes are too many", info.len)));
+    }
+    let mut bytes = vec![0; info.len as usize];
+    let file = disk.open(&path, OpenMode::ReadOnly).map_err(LogError::io("open", &path))?;
+    let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
+    bytes.truncate(read);
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not text".into()))?;
+    parse(text).map(Some).map_err(invalid)
 }
 
 fn parse(text: &str) -> Result<Vec<EpochEntry>, String> {

@@ -108,7 +108,7 @@ impl ProducerState {
         self.producers.get(&producer_id)
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (i64, &ProducerEntry)> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (i64, &ProducerEntry)> {
         self.producers.iter().map(|(producer_id, entry)| (*producer_id, entry))
     }
 

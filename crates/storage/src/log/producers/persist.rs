@@ -140,7 +140,7 @@ impl ProducerState {
         Ok(())
     }
 
-    fn load_entry(&mut self, producer_id: i64, entry: ProducerEntry, now: WallMs) {
+    pub fn load_entry(&mut self, producer_id: i64, entry: ProducerEntry, now: WallMs) {
         if is_expired(&entry, now, self.config.id_expiration_ms) {
             return;
         }
