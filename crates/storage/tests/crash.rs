@@ -3,25 +3,31 @@
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod common;
-#[path = "common/sim_disk.rs"]
-mod sim_disk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset, TopicPartition};
 use common::*;
 use protocol::ErrorCode;
 use records::{AppendOrigin, Compression};
-use sim_disk::{Loss, SimDisk};
+use simdisk::{Loss, SimDisk};
 use storage::log::{OpenOptions, Result};
-use storage::{FilePool, Log, LogConfig, LogError};
+use storage::{Disk, FilePool, Log, LogConfig, LogError};
 
 fn options(recovery_point: Offset, start_offset: Offset) -> OpenOptions {
     let config =
         LogConfig { segment_bytes: 700, index_interval_bytes: 100, ..LogConfig::default() };
     OpenOptions { config: Arc::new(config), recovery_point, start_offset, ..OpenOptions::default() }
+}
+
+/// With small pages, and a log directory that is there for good.
+fn new_disk() -> SimDisk {
+    let disk = SimDisk::with_pages(64, 16);
+    disk.create_dir(Path::new("/logs")).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk
 }
 
 fn open_on(disk: &SimDisk, options: OpenOptions) -> Result<Log> {
@@ -118,13 +124,13 @@ fn check_after(disk: &SimDisk, told: &Told, context: &str) {
 
 #[test]
 fn a_crash_after_any_operation_keeps_what_was_flushed() {
-    let whole = SimDisk::default();
+    let whole = new_disk();
     live(&whole, &mut Told::default()).unwrap();
     let operations = whole.operations();
     assert!(operations > 150, "{operations}");
-    for crash_at in 0..=operations {
+    for crash_at in new_disk().operations()..=operations {
         for loss in [Loss::None, Loss::All, Loss::Some(crash_at + 1), Loss::Some(crash_at << 20)] {
-            let disk = SimDisk::default();
+            let disk = new_disk();
             disk.crash_at(crash_at);
             let mut told = Told::default();
             let lived = live(&disk, &mut told);
@@ -137,7 +143,7 @@ fn a_crash_after_any_operation_keeps_what_was_flushed() {
 
 #[test]
 fn a_crash_during_recovery_is_recovered_from() {
-    let disk = SimDisk::default();
+    let disk = new_disk();
     let mut told = Told::default();
     disk.crash_at(110);
     live(&disk, &mut told).unwrap_err();
@@ -223,7 +229,7 @@ fn a_failed_write_or_sync_is_the_last_thing_a_log_does() {
     let breaks: [(&str, Break); 2] =
         [("write", SimDisk::fail_writes), ("sync", SimDisk::fail_syncs)];
     for (name, break_disk) in breaks {
-        let disk = SimDisk::default();
+        let disk = new_disk();
         let mut log = open_on(&disk, options(Offset(0), Offset(0))).unwrap();
         let mut told = Told::default();
         told.append(&mut log, 1, 1).unwrap();

@@ -107,11 +107,13 @@ fn partition_metadata_files() {
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(text, "version: 0\ntopic_id: MkU3OEVBNTcwNTJENDM2Qg");
     assert_eq!(read().unwrap(), Some(topic_id));
-    fs::write(&path, "").unwrap();
-    assert_eq!(read().unwrap(), None);
+    // What a crash leaves of a file that was being written.
+    for text in ["", "version: 0", "version: 0\ntopic_id: MkU3", &"\0".repeat(43)] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(read().unwrap(), None, "{text:?}");
+    }
     for text in [
         "version: 1\ntopic_id: MkU3OEVBNTcwNTJENDM2Qg",
-        "version: 0",
         "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA",
         "version: 0\ntopic_id: nonsense",
         "topic_id: MkU3OEVBNTcwNTJENDM2Qg\nversion: 0",

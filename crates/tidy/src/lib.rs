@@ -64,6 +64,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
             "transaction",
         ],
     ),
+    // Disks for failure tests, no part of the product.
+    ("simdisk", &["base", "storage"]),
     // A proxy for failure tests, no part of the product; of `protocol` only the names of the APIs.
     ("faults", &["protocol"]),
     ("tidy", &[]),

@@ -218,7 +218,8 @@ impl LogManager {
                     wanted: new.topic_id,
                     found,
                 }),
-                _ => Ok(entry),
+                Some(_) => Ok(entry),
+                None => self.name_topic(new, entry),
             };
         }
         if !new.is_new && self.has_offline_dirs() {
@@ -241,6 +242,15 @@ impl LogManager {
             }
         }
         Err(last_fault.unwrap_or_else(|| self.none_online()))
+    }
+
+    /// A log that was being made when the power went has no topic id yet.
+    fn name_topic(&self, new: &NewLog<'_>, mut entry: LogEntry) -> Result<LogEntry> {
+        let path = entry.log.read().dir().to_path_buf();
+        partition_metadata::write_topic_id(self.pool.disk().as_ref(), &path, new.topic_id)?;
+        entry.topic_id = Some(new.topic_id);
+        self.logs.write().insert(new.partition.clone(), entry.clone());
+        Ok(entry)
     }
 
     fn create_in(&self, index: usize, new: &NewLog<'_>, now: WallMs) -> Result<LogEntry> {

@@ -13,29 +13,37 @@ const VERSION: i32 = 0;
 const MAX_BYTES: usize = 4096;
 const WHAT: &str = "partition metadata";
 
-/// The topic id of the log in `dir`; `None` when the file is missing or empty: the log was being created when the power
-/// went, and never got its first durable record.
+/// The topic id of the log in `dir`; `None` when the file is missing or was never whole: the log was being created when the
+/// power went, and never got its first durable record.
 pub fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>> {
     let path = dir.join(FILE_NAME);
     let text = small_file::read_text(disk, &path, WHAT, MAX_BYTES)?;
-    text.filter(|text| !text.is_empty())
+    text.filter(|text| !was_never_whole(text))
         .map(|text| parse(&text).map_err(|reason| DirError::invalid(&path, WHAT, reason)))
         .transpose()
 }
 
+/// A file whose bytes had not reached the disk: empty, zeros somewhere, or the beginning of one.
+fn was_never_whole(text: &str) -> bool {
+    let zero = text_of(TopicId::ZERO);
+    let same = zero.len() - TopicId::ZERO.to_string().len();
+    let beginning = text.get(..same).unwrap_or(text);
+    text.contains('\0') || (text.len() < zero.len() && zero.starts_with(beginning))
+}
+
 /// Writes the topic id beside a log, durably.
 pub fn write_topic_id(disk: &dyn Disk, dir: &Path, id: TopicId) -> Result<()> {
-    small_file::write(disk, &dir.join(FILE_NAME), text(id).as_bytes())
+    small_file::write(disk, &dir.join(FILE_NAME), text_of(id).as_bytes())
 }
 
 /// Writes the topic id into a directory that was just made, and leaves it to the caller to make it durable.
 pub(super) fn write_new(disk: &dyn Disk, dir: &Path, id: TopicId) -> Result<()> {
     let path = dir.join(FILE_NAME);
     let file = disk.open(&path, OpenMode::CreateEmpty).map_err(DirError::io("create", &path))?;
-    file.write_at(text(id).as_bytes(), 0).map_err(DirError::io("write", &path))
+    file.write_at(text_of(id).as_bytes(), 0).map_err(DirError::io("write", &path))
 }
 
-fn text(id: TopicId) -> String {
+fn text_of(id: TopicId) -> String {
     format!("version: {VERSION}\ntopic_id: {id}")
 }
 

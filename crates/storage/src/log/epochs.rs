@@ -159,6 +159,15 @@ impl EpochCache {
         changed
     }
 
+    /// A batch of `epoch` lies at `offset`: later epochs that are said to begin before it do not. They were written down
+    /// before their records reached the disk, and what they had replaced is there again.
+    pub(crate) fn drop_contradicting(&mut self, epoch: LeaderEpoch, offset: Offset) {
+        let later = self.entries.partition_point(|entry| entry.epoch <= epoch);
+        if self.entries.get(later).is_some_and(|entry| entry.start_offset <= offset) {
+            self.truncate(later);
+        }
+    }
+
     /// Lets the log begin at `start`: the epoch there begins at it, earlier ones go. Tells whether anything changed.
     pub fn truncate_from_start(&mut self, start: Offset) -> bool {
         let after = self.entries.partition_point(|entry| entry.start_offset <= start);

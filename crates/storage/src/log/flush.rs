@@ -29,6 +29,10 @@ pub struct FlushWork {
     /// Where recovery begins afterwards.
     upto: i64,
     rewrites: u64,
+    /// The parent is among the directories.
+    with_parent: bool,
+    /// The snapshots up to this offset are among the files.
+    snapshots_upto: Option<i64>,
 }
 
 /// What [`FlushWork::run`] has done; the log must learn of it.
@@ -36,6 +40,8 @@ pub struct FlushWork {
 pub struct FlushDone {
     upto: i64,
     rewrites: u64,
+    with_parent: bool,
+    snapshots_upto: Option<i64>,
     result: Result<()>,
 }
 
@@ -52,7 +58,8 @@ impl FlushWork {
     /// Syncs; blocks for as long as the disk takes. A failure is final.
     pub fn run(self) -> FlushDone {
         let result = self.sync();
-        FlushDone { upto: self.upto, rewrites: self.rewrites, result }
+        let Self { upto, rewrites, with_parent, snapshots_upto, .. } = self;
+        FlushDone { upto, rewrites, with_parent, snapshots_upto, result }
     }
 
     fn sync(&self) -> Result<()> {
@@ -98,7 +105,9 @@ impl Log {
 
     /// Closing it would have to write and sync something.
     pub fn has_unsynced(&self) -> bool {
-        self.unflushed_records() > 0 || self.epochs.needs_store(self.end_offset())
+        self.unflushed_records() > 0
+            || self.epochs.needs_store(self.end_offset())
+            || self.producers.has_unsynced_snapshot()
     }
 
     /// `flush.ms` have passed since the last flush and there is something to flush.
@@ -122,8 +131,10 @@ impl Log {
     pub fn complete_flush(&mut self, done: FlushDone, now: WallMs) -> Result<()> {
         self.change(|log| {
             done.result?;
+            log.new_dir &= !done.with_parent;
             if done.rewrites == log.rewrites {
                 log.flushed(done.upto, now);
+                log.producers.synced_snapshots(done.snapshots_upto);
             }
             Ok(())
         })
@@ -132,7 +143,9 @@ impl Log {
     pub(super) fn flush_now(&mut self, upto: i64, now: WallMs) -> Result<()> {
         if let Some(work) = self.flush_to(upto)? {
             work.sync()?;
+            self.new_dir &= !work.with_parent;
             self.flushed(work.upto, now);
+            self.producers.synced_snapshots(work.snapshots_upto);
         }
         Ok(())
     }
@@ -166,16 +179,20 @@ impl Log {
                 &mut files,
             )?;
         }
-        self.add_snapshots(upto, &mut files)?;
+        let snapshots_upto = self.add_snapshots(upto, &mut files)?;
+        let new_names = new_files || snapshots_upto.is_some();
         let dir = self.files.dir();
-        let parent = dir.parent().filter(|_| std::mem::take(&mut self.new_dir));
-        let dirs = new_files.then_some(dir).into_iter().chain(parent);
+        // Not before it is done: another flush may be done earlier than this one.
+        let parent = dir.parent().filter(|_| self.new_dir);
+        let dirs = new_names.then_some(dir).into_iter().chain(parent);
         Ok(Some(FlushWork {
             files,
             dirs: dirs.map(|dir| dir.to_path_buf()).collect(),
             disk: Arc::clone(self.files.disk()),
             upto: reach,
             rewrites: self.rewrites,
+            with_parent: parent.is_some(),
+            snapshots_upto,
         }))
     }
 
@@ -211,6 +228,8 @@ impl Log {
             disk: Arc::clone(self.files.disk()),
             upto: self.recovery_point,
             rewrites: self.rewrites,
+            with_parent: false,
+            snapshots_upto: None,
         }
     }
 
@@ -237,28 +256,41 @@ impl Log {
         Ok(())
     }
 
-    /// Snapshots that were written since the recovery point.
+    /// Snapshots that are not durable yet; gives the offset of the last.
     fn add_snapshots(
         &self,
         upto: i64,
         files: &mut Vec<(PathBuf, Arc<dyn DiskFile>)>,
-    ) -> Result<()> {
-        let new = (
-            std::ops::Bound::Excluded(self.recovery_point),
-            std::ops::Bound::Included(upto.max(self.recovery_point)),
-        );
-        if upto <= self.recovery_point {
-            return Ok(());
-        }
-        for offset in self.producers.snapshots().range(new) {
-            let path = self.path(&names::snapshot_file(*offset));
+    ) -> Result<Option<i64>> {
+        let mut last = None;
+        for offset in self.producers.unsynced_snapshots(upto) {
+            let path = self.path(&names::snapshot_file(offset));
             match self.files.disk().open(&path, OpenMode::Existing) {
-                Ok(file) => files.push((path, file)),
+                Ok(file) => {
+                    files.push((path, file));
+                    last = Some(offset);
+                }
                 // Somebody tidied up: the log rebuilds what was in it.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(LogError::io("open", &path)(error)),
             }
         }
+        Ok(last)
+    }
+
+    /// Without recovery, the next start takes the producers from the newest snapshot: it must be there, even when no
+    /// record was left to flush.
+    fn sync_snapshots(&mut self) -> Result<()> {
+        let mut files = Vec::new();
+        let last = self.add_snapshots(self.end_offset, &mut files)?;
+        if last.is_some() {
+            for (path, file) in files {
+                file.sync_data().map_err(LogError::io("sync", &path))?;
+            }
+            let dir = self.files.dir();
+            self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        }
+        self.producers.synced_snapshots(last);
         Ok(())
     }
 
@@ -290,6 +322,7 @@ impl Log {
             }
             if sync {
                 log.flush_now(end, now)?;
+                log.sync_snapshots()?;
             } else {
                 log.flushed(end, now);
             }

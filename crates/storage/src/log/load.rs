@@ -1,6 +1,6 @@
 //! Opening a log: what the files in its directory amount to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use super::epochs::EpochCache;
 use super::error::{LogError, Result};
 use super::files::LogFiles;
 use super::head::{BatchHead, HEAD_LEN};
+use super::listing::list;
 use super::producers::ProducerState;
 use super::recovery::{OnFault, Recovered, Recovery, rebuild_producers};
 use super::scan::Broken;
 use super::segment::{FileLengths, Segment};
 use super::{Log, names};
 use crate::disk::OpenMode;
-use crate::pool::{FileKind, FilePool};
+use crate::pool::FilePool;
 use crate::space::DirSpace;
 
 /// How a log is opened.
@@ -70,9 +71,11 @@ impl Log {
         let files = LogFiles::new(Arc::clone(pool), dir);
         tidy_up(&files)?;
         let listed = list(&files)?;
+        let start = options.start_offset.0.max(0);
+        // A snapshot from before the first segment says nothing of the records between.
+        let first = listed.first().map_or(start, |first| first.max(start));
         let epochs = EpochCache::load(files.disk().as_ref(), files.dir())?;
         let producers = ProducerState::new(name.clone(), options.producers, listed.snapshots);
-        let start = options.start_offset.0.max(0);
         let mut log = Self {
             name,
             files,
@@ -92,9 +95,9 @@ impl Log {
             cleaning: CleaningState::new(options.cleaned_upto),
             failure: None,
         };
-        log.load_segments(listed.segments, start, options.clean, now)?;
+        log.load_segments(listed.segments, start, first, options.clean, now)?;
         if !options.clean {
-            log.recover(start, now)?;
+            log.recover(first, now)?;
         }
         log.find_end(start, options.clean, now)?;
         log.load_producers(options.clean, now)?;
@@ -107,6 +110,7 @@ impl Log {
         &mut self,
         listed: BTreeMap<i64, FileLengths>,
         start: i64,
+        first: i64,
         clean: bool,
         now: WallMs,
     ) -> Result<()> {
@@ -127,7 +131,7 @@ impl Log {
             if !skip {
                 if self.txn_index_is_corrupt(&segment, &lengths)? {
                     tracing::warn!(log = %self.name, base_offset, "the transaction index is corrupt, rebuilding it");
-                    self.recover_segment(&mut segment, OnFault::Keep, start, now)?;
+                    self.recover_segment(&mut segment, OnFault::Keep, first, now)?;
                 } else if let Some(reason) = self.index_fault(&segment, &lengths, is_last)? {
                     tracing::warn!(log = %self.name, base_offset, reason, "rebuilding the indexes");
                     self.rebuild_indexes(&mut segment)?;
@@ -258,7 +262,9 @@ impl Log {
             tracing::warn!(log = %self.name, position, "the last batch is cut, dropping its rest");
             let slot = self.segments.len() - 1;
             if let Some(mut segment) = self.take_segment(slot) {
-                let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
+                let first = self.segments.first().map_or(segment.base_offset, |s| s.base_offset);
+                let first = start.max(first);
+                let recovered = self.recover_segment(&mut segment, OnFault::Cut, first, now);
                 self.segments.push(segment);
                 recovered?;
             }
@@ -306,33 +312,6 @@ impl Log {
             now,
         )
     }
-}
-
-struct Listed {
-    segments: BTreeMap<i64, FileLengths>,
-    snapshots: BTreeSet<i64>,
-}
-
-fn list(files: &LogFiles) -> Result<Listed> {
-    let mut listed = Listed { segments: BTreeMap::new(), snapshots: BTreeSet::new() };
-    let found = files.disk().list(files.dir()).map_err(LogError::io("list", files.dir()))?;
-    for file in found.into_iter().filter(|file| !file.is_dir) {
-        if let Some(digits) = file.name.strip_suffix(names::SNAPSHOT_SUFFIX) {
-            listed.snapshots.extend(digits.parse::<i64>().ok().filter(|offset| *offset >= 0));
-        }
-        let Some((base_offset, kind)) = names::parse_segment_file(&file.name) else { continue };
-        let lengths = listed.segments.entry(base_offset).or_default();
-        match kind {
-            FileKind::Log => {
-                lengths.log = Some(file.len);
-                lengths.modified = file.modified;
-            }
-            FileKind::OffsetIndex => lengths.offset_index = Some(file.len),
-            FileKind::TimeIndex => lengths.time_index = Some(file.len),
-            FileKind::TxnIndex => lengths.txn_index = Some(file.len),
-        }
-    }
-    Ok(listed)
 }
 
 /// Finishes what a crash has interrupted: removes what was to be removed or was half written by a cleaner, and puts

@@ -17,6 +17,7 @@ mod files;
 mod flush;
 pub(crate) mod head;
 mod index;
+mod listing;
 mod load;
 mod lookup;
 pub(crate) mod names;

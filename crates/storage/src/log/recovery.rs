@@ -86,8 +86,11 @@ impl Recovery<'_> {
         segment.index(self.files, self.config, &placed)?;
         let Some(header) = batch.v2() else { return Ok(()) };
         let epoch = header.partition_leader_epoch;
-        if epoch.is_some() && self.epochs.latest().is_none_or(|latest| epoch > latest.epoch) {
-            self.epochs.assign(epoch, header.base_offset)?;
+        if epoch.is_some() {
+            self.epochs.drop_contradicting(epoch, header.base_offset);
+            if self.epochs.latest().is_none_or(|latest| epoch > latest.epoch) {
+                self.epochs.assign(epoch, header.base_offset)?;
+            }
         }
         let Some(producers) = self.producers.as_deref_mut() else { return Ok(()) };
         if header.has_producer_id() {

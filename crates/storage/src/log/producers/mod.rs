@@ -62,6 +62,8 @@ pub(crate) struct ProducerState {
     verifications: Verifications,
     /// Offsets of the snapshot files.
     snapshots: BTreeSet<i64>,
+    /// Those that were written and not made durable since.
+    unsynced: BTreeSet<i64>,
     end_offset: i64,
     last_snapshot: i64,
 }
@@ -83,6 +85,7 @@ impl ProducerState {
             unreplicated: BTreeMap::new(),
             verifications: Verifications::default(),
             snapshots,
+            unsynced: BTreeSet::new(),
             end_offset: 0,
             last_snapshot: 0,
         }

@@ -1,6 +1,6 @@
 //! The producers' state on disk: snapshots taken, chosen and read, and what is left when the log is cut.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use base::WallMs;
@@ -19,8 +19,18 @@ impl ProducerState {
         self.snapshots.last().copied()
     }
 
-    pub fn snapshots(&self) -> &BTreeSet<i64> {
-        &self.snapshots
+    /// Snapshots that are not durable, up to an offset.
+    pub fn unsynced_snapshots(&self, upto: i64) -> impl Iterator<Item = i64> + '_ {
+        self.unsynced.range(..=upto).copied()
+    }
+
+    pub fn has_unsynced_snapshot(&self) -> bool {
+        !self.unsynced.is_empty() || self.end_offset > self.last_snapshot
+    }
+
+    /// The snapshots up to this offset are durable.
+    pub fn synced_snapshots(&mut self, upto: Option<i64>) {
+        self.unsynced.retain(|offset| Some(*offset) > upto);
     }
 
     /// Writes the state at the end offset unless that is written already. Not synced: a lost one is rebuilt from the
@@ -53,17 +63,19 @@ impl ProducerState {
         }
         written?;
         self.snapshots.insert(self.end_offset);
+        self.unsynced.insert(self.end_offset);
         self.last_snapshot = self.end_offset;
         Ok(Some(self.end_offset))
     }
 
     /// Removes a snapshot from the list; the file is the caller's.
     pub fn forget_snapshot(&mut self, offset: i64) -> bool {
+        self.unsynced.remove(&offset);
         self.snapshots.remove(&offset)
     }
 
     pub fn remove_snapshot(&mut self, files: &LogFiles, offset: i64) -> Result<()> {
-        if self.snapshots.remove(&offset) {
+        if self.forget_snapshot(offset) {
             let path = files.dir().join(names::snapshot_file(offset));
             files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
         }
@@ -88,7 +100,8 @@ impl ProducerState {
     }
 
     /// Removes the snapshots outside the log and, unless the state is that of `log_end` already, starts over from the
-    /// newest one that is left.
+    /// newest one that is left. That of the log's very start stays: it alone knows the producers whose records are all
+    /// deleted, and a second recovery must find what the first one found. (Kafka removes it.)
     pub fn truncate_and_reload(
         &mut self,
         files: &LogFiles,
@@ -100,7 +113,7 @@ impl ProducerState {
             .snapshots
             .iter()
             .copied()
-            .filter(|offset| *offset > log_end || *offset <= log_start)
+            .filter(|offset| *offset > log_end || *offset < log_start)
             .collect();
         for offset in outside {
             self.remove_snapshot(files, offset)?;
@@ -185,6 +198,7 @@ impl ProducerState {
             let path = files.dir().join(names::snapshot_file(snapshot));
             files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
         }
+        self.unsynced.clear();
         self.last_snapshot = 0;
         self.end_offset = offset;
         Ok(())

@@ -1,0 +1,139 @@
+//! Lives of a partition, a crash after every operation of the disk, with any loss: what was promised is there.
+//!
+//! The usual form takes a few seconds. `MONEDULA_CRASH_LIVES=50 cargo test --release -p monedula-storage --test crashes --
+//! --nocapture` looks at so many lives of 200 steps with every kind of loss and a second crash in every recovery.
+#![allow(clippy::unwrap_used)] // a failed step is a failed test
+
+mod checks;
+#[path = "../common/mod.rs"]
+mod common;
+mod reference;
+mod script;
+mod sloppy;
+
+use std::panic;
+use std::path::Path;
+use std::sync::Arc;
+
+use checks::Depth;
+use script::{Life, Record, script};
+use simdisk::{Loss, Photo, SimDisk};
+use sloppy::{MISTAKES, Mistake, Sloppy};
+use storage::Disk;
+
+/// One life: its photos, and what was told.
+fn live(root: &Path, seed: u64, steps: usize, mistake: Option<Mistake>) -> (Vec<Photo>, Record) {
+    let sim = if seed % 2 == 0 { SimDisk::default() } else { SimDisk::with_pages(64, 16) };
+    let disk: Arc<dyn Disk> = match mistake {
+        Some(mistake) => Arc::new(Sloppy::new(sim.clone(), mistake)),
+        None => Arc::new(sim.clone()),
+    };
+    let record = Life::new(disk, sim.clone(), root).live(&script(seed, steps));
+    (sim.photos(), record)
+}
+
+struct Looked {
+    crashes: usize,
+    starts: usize,
+}
+
+/// Looks at crashes of a life: all of them, or at first the fault.
+fn look(
+    root: &Path,
+    seed: u64,
+    photos: &[Photo],
+    record: &Record,
+    choose: impl Fn(usize) -> (Vec<Loss>, Depth),
+) -> Result<Looked, String> {
+    let mut looked = Looked { crashes: 0, starts: 0 };
+    for (n, photo) in photos.iter().enumerate() {
+        let (at, step, told) = record.at(photo.operation);
+        let (losses, depth) = choose(n);
+        for loss in losses {
+            let crashed = photo.after_crash(loss);
+            looked.crashes += 1;
+            looked.starts += checks::check(&crashed, root, record, told, depth).map_err(|reason| {
+                format!(
+                    "seed {seed}, {step:?} since operation {at}, crash after operation {} ({}), {loss:?}: {reason}",
+                    photo.operation, photo.what
+                )
+            })?;
+        }
+    }
+    Ok(looked)
+}
+
+/// Every crash with one loss, and now and then another in its recovery.
+fn usual(n: usize) -> (Vec<Loss>, Depth) {
+    let losses = Loss::every(n as u64);
+    let chosen = vec![losses[n % losses.len()]];
+    (chosen, Depth { second_crash: n % 32 == 0, all_losses: false })
+}
+
+#[test]
+fn a_crash_after_every_operation_keeps_what_was_promised() {
+    let root = tempfile::tempdir().unwrap();
+    for seed in [1, 2] {
+        let (photos, record) = live(root.path(), seed, 60, None);
+        assert!(photos.len() > 150, "{} operations", photos.len());
+        let looked = look(root.path(), seed, &photos, &record, usual);
+        let looked = looked.unwrap_or_else(|fault| panic!("{fault}"));
+        println!("seed {seed}: {} crashes, {} starts", looked.crashes, looked.starts);
+    }
+}
+
+#[test]
+fn many_lives_when_asked_for() {
+    let lives = std::env::var("MONEDULA_CRASH_LIVES").ok();
+    let Some(lives) = lives.map(|lives| lives.parse::<u64>().unwrap()) else { return };
+    let first = std::env::var("MONEDULA_CRASH_SEED").ok().map_or(100, |seed| seed.parse().unwrap());
+    let root = tempfile::tempdir().unwrap();
+    let mut faults = Vec::new();
+    for seed in first..first + lives {
+        let (photos, record) = live(root.path(), seed, 200, None);
+        let thorough = |n: usize| {
+            let depth = Depth { second_crash: n % 8 == 0, all_losses: n % 64 == 0 };
+            (Loss::every(seed << 20 | n as u64).to_vec(), depth)
+        };
+        match look(root.path(), seed, &photos, &record, thorough) {
+            Ok(looked) => println!(
+                "seed {seed}: {} operations, {} crashes, {} starts",
+                photos.len(),
+                looked.crashes,
+                looked.starts
+            ),
+            Err(fault) => {
+                println!("{fault}");
+                faults.push(fault);
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults, the first: {}", faults.len(), faults[0]);
+}
+
+/// The checks bite: a disk under the log that leaves out one thing is found out.
+#[test]
+fn what_is_left_out_is_found() {
+    let mut missed = Vec::new();
+    for mistake in MISTAKES {
+        let root = tempfile::tempdir().unwrap();
+        let found = (1..=6).find_map(|seed| {
+            // What goes wrong in the life itself is found, too.
+            let lived = panic::catch_unwind(|| live(root.path(), seed, 120, Some(mistake)));
+            let Ok((photos, record)) = lived else {
+                return Some(format!("seed {seed}: in its life"));
+            };
+            let quick = |n: usize| {
+                let losses = Loss::every(n as u64);
+                let depth = Depth { second_crash: false, all_losses: false };
+                (vec![losses[n % losses.len()], Loss::All], depth)
+            };
+            look(root.path(), seed, &photos, &record, quick).err()
+        });
+        match found {
+            Some(fault) => println!("{mistake:?}: {fault}"),
+            None => missed.push(mistake),
+        }
+    }
+    assert_eq!(missed, []);
+}

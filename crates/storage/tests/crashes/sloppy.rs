@@ -1,0 +1,146 @@
+//! Planted bugs: a disk that leaves out or swaps what a log counts on.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use simdisk::SimDisk;
+use storage::disk::{Disk, DiskFile, FileInfo, OpenMode};
+
+/// What is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Files whose names end so are not synced.
+    NoSync(&'static str),
+    /// Directories are not synced: neither those of partitions nor the one above them.
+    NoPartitionDirSync,
+    NoRootDirSync,
+    /// Files whose names end so keep their length when they are cut.
+    NoCut(&'static str),
+    /// Files are not moved out of the way.
+    NoRename(&'static str),
+    /// Files whose names end so stay.
+    NoRemove(&'static str),
+}
+
+/// All of them. Not among them: syncs of indexes and of producers' snapshots, whose loss is seen and made good.
+pub const MISTAKES: [Mistake; 10] = [
+    Mistake::NoSync(".log"),
+    Mistake::NoSync(".txnindex"),
+    Mistake::NoSync("leader-epoch-checkpoint.tmp"),
+    Mistake::NoSync("log-start-offset-checkpoint.tmp"),
+    Mistake::NoPartitionDirSync,
+    Mistake::NoRootDirSync,
+    Mistake::NoCut(".log"),
+    Mistake::NoCut(".txnindex"),
+    Mistake::NoRename(".deleted"),
+    Mistake::NoRemove(".kafka_cleanshutdown"),
+];
+
+pub struct Sloppy {
+    disk: SimDisk,
+    mistake: Mistake,
+}
+
+struct SloppyFile {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    mistake: Mistake,
+}
+
+impl Sloppy {
+    pub fn new(disk: SimDisk, mistake: Mistake) -> Self {
+        Self { disk, mistake }
+    }
+}
+
+fn ends(path: &Path, suffix: &str) -> bool {
+    path.to_string_lossy().ends_with(suffix)
+}
+
+impl Disk for Sloppy {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.disk.open(path, mode)?;
+        Ok(Arc::new(SloppyFile { file, path: path.to_path_buf(), mistake: self.mistake }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<FileInfo>> {
+        self.disk.list(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Option<FileInfo>> {
+        self.disk.stat(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.mistake {
+            Mistake::NoRename(suffix) if ends(to, suffix) => Ok(()),
+            _ => self.disk.rename(from, to),
+        }
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<bool> {
+        match self.mistake {
+            Mistake::NoRemove(suffix) if ends(path, suffix) => Ok(self.disk.stat(path)?.is_some()),
+            _ => self.disk.remove_file(path),
+        }
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let of_partition = ends(path, "topic-0");
+        match self.mistake {
+            Mistake::NoPartitionDirSync if of_partition => Ok(()),
+            Mistake::NoRootDirSync if !of_partition => Ok(()),
+            _ => self.disk.sync_dir(path),
+        }
+    }
+
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_file_system(path)
+    }
+}
+
+impl DiskFile for SloppyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.read_at(buf, position)
+    }
+
+    fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.file.write_at(buf, position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        match self.mistake {
+            Mistake::NoCut(suffix) if ends(&self.path, suffix) => Ok(()),
+            _ => self.file.set_len(len),
+        }
+    }
+
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        self.file.preallocate(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.mistake {
+            Mistake::NoSync(suffix) if ends(&self.path, suffix) => Ok(()),
+            _ => self.file.sync_data(),
+        }
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.fd()
+    }
+}
