@@ -185,7 +185,7 @@ fn a_point_ends_the_process_at_its_moment() {
         let point = Point::parse(point).unwrap();
         assert_eq!(Point::parse(&point.to_string()).unwrap(), point);
         let killing = KillDisk::new(Arc::new(disk), point.clone(), end);
-        let mut step_done = || steps.fetch_add(1, Ordering::Relaxed);
+        let step_done = || steps.fetch_add(1, Ordering::Relaxed);
         step_done();
         write(&killing, "/f", b"12", true);
         step_done();

@@ -115,7 +115,7 @@ fn partition_metadata_files() {
     for text in [
         "version: 1\ntopic_id: MkU3OEVBNTcwNTJENDM2Qg",
         "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA",
-        "version: 0\ntopic_id: nonsense",
+        "version: 0\ntopic_id: nonsense of the length of an id",
         "topic_id: MkU3OEVBNTcwNTJENDM2Qg\nversion: 0",
         "garbage",
     ] {

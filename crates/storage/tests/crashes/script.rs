@@ -21,6 +21,9 @@ const ID: Uuid = Uuid([7; 16]);
 /// More retained than this goes.
 const RETENTION_BYTES: i64 = 2500;
 
+/// For the names of directories on their way out.
+static UNIQUE: AtomicU64 = AtomicU64::new(1);
+
 /// One step of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -109,8 +112,7 @@ impl Record {
 
 /// Opens the directory as a start of the broker does.
 pub fn start(disk: &Arc<dyn Disk>, root: &Path) -> Result<LogManager, DirError> {
-    let counter = AtomicU64::new(1);
-    let unique: Unique = Arc::new(move || counter.fetch_add(1, Ordering::Relaxed).into());
+    let unique: Unique = Arc::new(|| UNIQUE.fetch_add(1, Ordering::Relaxed).into());
     let pool = FilePool::new(Arc::clone(disk), 64);
     let dirs = [root.to_path_buf()];
     let manager = LogManager::new(pool, &dirs, ProducerConfig::default(), unique)?;

@@ -12,30 +12,31 @@ use storage::disk::{Disk, DiskFile, FileInfo, OpenMode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// Files whose names end so are not synced.
-    NoSync(&'static str),
+    Unsynced(&'static str),
     /// Directories are not synced: neither those of partitions nor the one above them.
-    NoPartitionDirSync,
-    NoRootDirSync,
+    UnsyncedPartitionDir,
+    UnsyncedRoot,
     /// Files whose names end so keep their length when they are cut.
-    NoCut(&'static str),
+    Uncut(&'static str),
     /// Files are not moved out of the way.
-    NoRename(&'static str),
+    Unmoved(&'static str),
     /// Files whose names end so stay.
-    NoRemove(&'static str),
+    Left(&'static str),
 }
 
-/// All of them. Not among them: syncs of indexes and of producers' snapshots, whose loss is seen and made good.
-pub const MISTAKES: [Mistake; 10] = [
-    Mistake::NoSync(".log"),
-    Mistake::NoSync(".txnindex"),
-    Mistake::NoSync("leader-epoch-checkpoint.tmp"),
-    Mistake::NoSync("log-start-offset-checkpoint.tmp"),
-    Mistake::NoPartitionDirSync,
-    Mistake::NoRootDirSync,
-    Mistake::NoCut(".log"),
-    Mistake::NoCut(".txnindex"),
-    Mistake::NoRename(".deleted"),
-    Mistake::NoRemove(".kafka_cleanshutdown"),
+/// All of them, each with the seed of a life in which it shows. Not among them: syncs of indexes and of producers'
+/// snapshots, whose loss is seen and made good.
+pub const MISTAKES: [(Mistake, u64); 10] = [
+    (Mistake::Unsynced(".log"), 1),
+    (Mistake::Unsynced(".txnindex"), 3),
+    (Mistake::Unsynced("leader-epoch-checkpoint.tmp"), 1),
+    (Mistake::Unsynced("log-start-offset-checkpoint.tmp"), 4),
+    (Mistake::UnsyncedPartitionDir, 1),
+    (Mistake::UnsyncedRoot, 1),
+    (Mistake::Uncut(".log"), 1),
+    (Mistake::Uncut(".txnindex"), 4),
+    (Mistake::Unmoved(".deleted"), 1),
+    (Mistake::Left(".kafka_cleanshutdown"), 1),
 ];
 
 pub struct Sloppy {
@@ -79,14 +80,14 @@ impl Disk for Sloppy {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match self.mistake {
-            Mistake::NoRename(suffix) if ends(to, suffix) => Ok(()),
+            Mistake::Unmoved(suffix) if ends(to, suffix) => Ok(()),
             _ => self.disk.rename(from, to),
         }
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<bool> {
         match self.mistake {
-            Mistake::NoRemove(suffix) if ends(path, suffix) => Ok(self.disk.stat(path)?.is_some()),
+            Mistake::Left(suffix) if ends(path, suffix) => Ok(self.disk.stat(path)?.is_some()),
             _ => self.disk.remove_file(path),
         }
     }
@@ -98,8 +99,8 @@ impl Disk for Sloppy {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let of_partition = ends(path, "topic-0");
         match self.mistake {
-            Mistake::NoPartitionDirSync if of_partition => Ok(()),
-            Mistake::NoRootDirSync if !of_partition => Ok(()),
+            Mistake::UnsyncedPartitionDir if of_partition => Ok(()),
+            Mistake::UnsyncedRoot if !of_partition => Ok(()),
             _ => self.disk.sync_dir(path),
         }
     }
@@ -124,7 +125,7 @@ impl DiskFile for SloppyFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         match self.mistake {
-            Mistake::NoCut(suffix) if ends(&self.path, suffix) => Ok(()),
+            Mistake::Uncut(suffix) if ends(&self.path, suffix) => Ok(()),
             _ => self.file.set_len(len),
         }
     }
@@ -135,7 +136,7 @@ impl DiskFile for SloppyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         match self.mistake {
-            Mistake::NoSync(suffix) if ends(&self.path, suffix) => Ok(()),
+            Mistake::Unsynced(suffix) if ends(&self.path, suffix) => Ok(()),
             _ => self.file.sync_data(),
         }
     }
