@@ -24,6 +24,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import step, world
 from harness.check import Checks, eventually, same
+from harness.offsets import ends
 from harness.paths import LOG4J, LOGS, TOOLS_JARS
 from harness.world import World
 
@@ -107,11 +108,11 @@ class Run:
     def once(self, shape):
         reader = ck.Consumer(self.client(**{"group.id": "unused", "enable.auto.commit": False, "isolation.level": "read_committed",
                                             "enable.partition.eof": True, "auto.offset.reset": "earliest"}))
-        ends = {p: reader.get_watermark_offsets(ck.TopicPartition(f"mc-{shape}", p), 20)[1] for p in range(PARTITIONS)}
+        end = ends(self.cluster.bootstrap, f"mc-{shape}", PARTITIONS)
         reader.assign([ck.TopicPartition(f"mc-{shape}", p, 0) for p in range(PARTITIONS)])
-        found, at, limit = [], dict.fromkeys(ends, 0), time.monotonic() + 60
-        while any(at[p] < ends[p] for p in ends):
-            assert time.monotonic() < limit, f"read up to {at} of {ends}: a transaction stays open"
+        found, at, limit = [], dict.fromkeys(end, 0), time.monotonic() + 60
+        while any(at[p] < end[p] for p in end):
+            assert time.monotonic() < limit, f"read up to {at} of {end}: a transaction stays open"
             for message in reader.consume(1000, 0.5):
                 if message.error():
                     at[message.partition()] = max(at[message.partition()], message.offset())
@@ -120,7 +121,7 @@ class Run:
         reader.close()
         wrong = checker.copied_once(self.source, checker.by_partition(found))
         assert not wrong, f"{len(wrong)}: " + " | ".join(wrong[:20])
-        return f"copies={len(found)} aborted-or-markers={sum(ends.values()) - len(found)}"
+        return f"copies={len(found)} aborted-or-markers={sum(end.values()) - len(found)}"
 
     def settle(self):
         return " ".join(f"{kind}={n}" for kind, n in self.world.settle().items())

@@ -26,6 +26,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import step, world
 from harness.check import Checks, eventually, same
+from harness.offsets import ends
 from harness.paths import LOGS
 from harness.world import World
 
@@ -143,8 +144,7 @@ class Bank:
 
         def at_the_end():
             self.read()
-            ends = {p: self.reader.get_watermark_offsets(ck.TopicPartition(TOPIC, p), 10)[1] for p in range(PARTITIONS)}
-            same(ends, self.at)
+            same(ends(self.cluster.bootstrap, TOPIC, PARTITIONS), self.at)
         eventually(60, at_the_end)
         self.points.append(len(self.seen))
         self.flag.touch()

@@ -28,6 +28,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import step, world
 from harness.check import Checks, eventually, same
+from harness.offsets import ends
 from harness.paths import BROKER_JARS, LOG4J, LOGS, WORK
 from harness.world import World
 
@@ -169,8 +170,6 @@ class Run:
         assert not self.args.proxy or bites, "the proxy has hit nothing"
         self.writer.join(150)
         same(0, self.unwritten)
-        self.reader = ck.Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": "unused", "enable.auto.commit": False,
-                                   "isolation.level": "read_committed", "log_level": 2})
         sources = sum(len(values) for values in self.source.values())
 
         def copied():
@@ -179,8 +178,7 @@ class Run:
             wanted = [ck.TopicPartition(INPUT, p) for p in range(PARTITIONS)]
             (future,) = self.admin.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(GROUP, wanted)]).values()
             committed = {tp.partition: tp.offset for tp in future.result(20).topic_partitions}
-            ends = {p: self.reader.get_watermark_offsets(ck.TopicPartition(INPUT, p), 10)[1] for p in range(PARTITIONS)}
-            same(ends, committed)
+            same(ends(self.cluster.bootstrap, INPUT, PARTITIONS), committed)
         eventually(120, copied, 0.5)
         for seat in self.seats:
             seat.stop()
@@ -197,12 +195,12 @@ class Run:
         reader = ck.Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": "unused", "enable.auto.commit": False,
                               "isolation.level": isolation, "enable.partition.eof": True, "auto.offset.reset": "earliest", "log_level": 2})
         partitions = [ck.TopicPartition(OUTPUT, p, 0) for p in range(PARTITIONS)]
-        ends = {p: self.reader.get_watermark_offsets(ck.TopicPartition(OUTPUT, p), 10)[1] for p in range(PARTITIONS)}
+        end = ends(self.cluster.bootstrap, OUTPUT, PARTITIONS)
         reader.assign(partitions)
         found, at = [], dict.fromkeys(range(PARTITIONS), 0)
         limit = time.monotonic() + 60
-        while any(at[p] < ends[p] for p in ends):
-            assert time.monotonic() < limit, f"read up to {at} of {ends}: a transaction stays open"
+        while any(at[p] < end[p] for p in end):
+            assert time.monotonic() < limit, f"read up to {at} of {end}: a transaction stays open"
             for message in reader.consume(1000, 0.5):
                 if message.error():
                     assert message.error().code() == ck.KafkaError._PARTITION_EOF, message.error()

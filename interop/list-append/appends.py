@@ -18,6 +18,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import step
 from harness.check import eventually
+from harness.offsets import ends
 from harness.paths import BROKER_JARS, LOG4J, LOGS, WORK
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -143,11 +144,11 @@ class Appends:
 
     def all_of_it(self):
         reader = self.consumer(**{"enable.partition.eof": True})
-        ends = {p: eventually(30, lambda p=p: reader.get_watermark_offsets(ck.TopicPartition(TOPIC, p), 10), 0.5)[1] for p in range(PARTITIONS)}
+        end = eventually(30, lambda: ends(self.bootstrap, TOPIC, PARTITIONS), 0.5)
         reader.assign([ck.TopicPartition(TOPIC, p, 0) for p in range(PARTITIONS)])
         found, at, limit = collections.defaultdict(list), dict.fromkeys(range(PARTITIONS), 0), time.monotonic() + 60
-        while any(at[p] < ends[p] for p in ends):
-            assert time.monotonic() < limit, f"read up to {at} of {ends}: a transaction stays open"
+        while any(at[p] < end[p] for p in end):
+            assert time.monotonic() < limit, f"read up to {at} of {end}: a transaction stays open"
             for message in reader.consume(1000, 0.5):
                 if not message.error():
                     found[message.partition()].append((message.offset(), message.value().decode()))
