@@ -124,6 +124,14 @@ impl Log {
                 }
                 continue;
             }
+            let missing = [
+                (FileKind::OffsetIndex, lengths.offset_index),
+                (FileKind::TimeIndex, lengths.time_index),
+            ];
+            // Every segment has them, also one that nothing was written into before a crash.
+            for (kind, _) in missing.into_iter().filter(|(_, len)| len.is_none()) {
+                self.files.create_empty(base_offset, kind)?;
+            }
             let mut segment = Segment::open(&self.config, base_offset, lengths, now);
             let is_last = Some(base_offset) == last;
             // What will be recovered anyway need not be looked at.
