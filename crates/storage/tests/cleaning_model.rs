@@ -355,7 +355,7 @@ fn run(actions: &[Action]) {
 }
 
 fn cases() -> u32 {
-    std::env::var("CLEANING_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
+    std::env::var("CLEANING_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600)
 }
 
 proptest! {
