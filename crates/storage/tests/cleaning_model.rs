@@ -3,11 +3,9 @@
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod common;
-#[path = "common/sim_disk.rs"]
-mod sim_disk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Offset, TopicPartition, WallMs};
@@ -16,7 +14,7 @@ use common::*;
 use parking_lot::RwLock;
 use proptest::prelude::*;
 use records::Compression;
-use sim_disk::{Loss, SimDisk};
+use simdisk::{Loss, SimDisk};
 use storage::log::OpenOptions;
 use storage::{Disk, FilePool, Log};
 
@@ -43,7 +41,7 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let codec = prop::sample::select(vec![Compression::None, Compression::None, Compression::Lz4]);
     let keys = prop::collection::vec((0..6u8, prop::bool::weighted(0.7)), 1..5);
-    let loss = prop_oneof![Just(Loss::None), Just(Loss::All), any::<u64>().prop_map(Loss::Some),];
+    let loss = (0..8usize, any::<u64>()).prop_map(|(kind, seed)| Loss::every(seed)[kind]);
     prop_oneof![
         16 => (0..7u8, keys, codec).prop_map(|(who, keys, codec)| Action::Append(who, keys, codec)),
         5 => (0..7u8, any::<bool>()).prop_map(|(who, commit)| Action::End(who, commit)),
@@ -121,7 +119,11 @@ impl World {
             now: NOW.0,
             values: 0,
         };
-        world.open(SimDisk::default(), &options(None, false));
+        let disk = SimDisk::with_pages(64, 16);
+        let logs = dir().parent().unwrap().to_path_buf();
+        disk.create_dir(&logs).unwrap();
+        disk.sync_file_system(Path::new("/")).unwrap();
+        world.open(disk, &options(None, false));
         world
     }
 

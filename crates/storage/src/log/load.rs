@@ -19,7 +19,7 @@ use super::scan::Broken;
 use super::segment::{FileLengths, Segment};
 use super::{Log, names};
 use crate::disk::OpenMode;
-use crate::pool::FilePool;
+use crate::pool::{FileKind, FilePool};
 use crate::space::DirSpace;
 
 /// How a log is opened.
