@@ -3,32 +3,14 @@
 
 mod common;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use base::{NodeId, Offset, TopicPartition, Uuid};
+use common::look::{dress, look};
 use common::*;
-use storage::dirs::{MetaProperties, Offsets, checkpoint, clean_shutdown, partition_metadata};
-use storage::verify::{Finding, Options, Progress, Severity, verify};
+use storage::dirs::{MetaProperties, Offsets, checkpoint, clean_shutdown};
+use storage::verify::Severity;
 use storage::{LogConfig, RealDisk};
-
-/// What is found in a directory, notes and all.
-fn look(dir: &Path) -> Vec<Finding> {
-    let found = Mutex::new(Vec::new());
-    let options = Options {
-        topics: HashSet::new(),
-        compacted: HashSet::new(),
-        quick: false,
-        threads: 1,
-        inspect: &|_| None,
-        progress: &Progress::default(),
-    };
-    verify(&RealDisk, &[dir.to_path_buf()], &options, &|finding| {
-        found.lock().unwrap().push(finding)
-    });
-    found.into_inner().unwrap()
-}
 
 /// A directory with one log: small segments, idempotent and transactional producers, committed, aborted and open ones.
 fn written() -> Place {
@@ -54,23 +36,7 @@ fn written() -> Place {
     put(&mut log, 100, transactional(8, 0, 8));
     assert!(log.segment_count() > 3);
     let log = place.reopen_clean(log);
-    let root = place.root.path();
-    let id = Uuid([77; 16]);
-    partition_metadata::write_topic_id(&RealDisk, &place.dir(), id).unwrap();
-    let directory = Uuid([99; 16]);
-    MetaProperties::new("cluster", NodeId(1), directory).write(&RealDisk, root, NOW).unwrap();
-    let offsets = |offset: Offset| -> Offsets {
-        [(TopicPartition::new("topic", 0), offset)].into_iter().collect()
-    };
-    let files = [
-        (checkpoint::RECOVERY_POINTS, log.recovery_point()),
-        (checkpoint::HIGH_WATERMARKS, log.end_offset()),
-        (checkpoint::LOG_STARTS, Offset(0)),
-    ];
-    for (name, offset) in files {
-        checkpoint::write_offsets(&RealDisk, &root.join(name), &offsets(offset)).unwrap();
-    }
-    clean_shutdown::write(&RealDisk, root, base::BrokerEpoch(5)).unwrap();
+    dress(&place, &log);
     drop(log);
     place
 }
@@ -110,7 +76,7 @@ fn unfound(place: &Place, path: &Path, step: usize, enough: Severity) -> Vec<Str
 fn every_flipped_bit_of_a_segment_is_found() {
     let place = written();
     for (n, path) in files(&place, ".log").iter().enumerate() {
-        let step = if n == 1 { 1 } else { 13 };
+        let step = if n == 1 { 1 } else { 29 };
         assert_eq!(unfound(&place, path, step, Severity::Damage), Vec::<String>::new());
     }
     assert_eq!(look(place.root.path()), []);
@@ -124,7 +90,7 @@ fn every_flipped_bit_of_an_index_is_found() {
         let files = files(&place, suffix);
         assert!(!files.is_empty());
         for (n, path) in files.iter().enumerate() {
-            let step = if n == 0 { 1 } else { 5 };
+            let step = if n == 0 { 1 } else { 11 };
             assert_eq!(unfound(&place, path, step, Severity::Note), Vec::<String>::new());
         }
     }

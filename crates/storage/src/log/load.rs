@@ -193,6 +193,8 @@ impl Log {
             .unwrap_or_default();
         let producers = &mut self.producers;
         let base_offset = segment.base_offset;
+        let next = self.segments.get(before.len()).map(|next| next.base_offset);
+        let known_epochs = self.epochs.clone();
         rebuild_producers(producers, &self.files, before, start, base_offset, false, now)?;
         let mut recovery = Recovery {
             name: &self.name,
@@ -201,7 +203,15 @@ impl Log {
             epochs: &mut self.epochs,
             producers: Some(producers),
         };
-        let recovered = recovery.recover(segment, on_fault)?;
+        let recovered = recovery.recover(segment, on_fault, next)?;
+        let doubtful = recovered.doubtful.or(recovered.lonely.filter(|_| !self.may_have_holes()));
+        if let Some(position) = doubtful.filter(|_| on_fault == OnFault::Cut) {
+            tracing::warn!(log = %self.name, position, "what follows contradicts this batch, cutting the log before it");
+            self.epochs = known_epochs;
+            segment.finish_recovery(&self.files, position)?;
+            let again = self.recover_segment(segment, on_fault, start, now)?;
+            return Ok(Recovered { left: again.left.max(1), ..again });
+        }
         self.producers.take_snapshot(&self.files)?;
         Ok(recovered)
     }
@@ -215,7 +225,7 @@ impl Log {
             epochs: &mut self.epochs,
             producers: None,
         };
-        recovery.recover(segment, OnFault::Keep).map(|_| ())
+        recovery.recover(segment, OnFault::Keep, None).map(|_| ())
     }
 
     /// Builds the indexes anew that a read has found to be wrong.
@@ -256,6 +266,11 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// A cleaner takes offsets away from this log, or has done so before.
+    fn may_have_holes(&self) -> bool {
+        self.config.compact || self.cleaning.upto().is_some()
     }
 
     fn take_segment(&mut self, slot: usize) -> Option<Segment> {

@@ -21,6 +21,7 @@ mod listing;
 mod load;
 mod lookup;
 pub(crate) mod names;
+mod order;
 pub mod producers;
 mod read;
 mod recovery;

@@ -8,6 +8,7 @@ use super::epochs::EpochCache;
 use super::error::Result;
 use super::files::LogFiles;
 use super::head::BatchHead;
+use super::order::Order;
 use super::producers::{Prepared, ProducerState};
 use super::scan::{Broken, Placed, Whole};
 use super::segment::Segment;
@@ -29,6 +30,10 @@ pub(super) struct Recovered {
     pub end: i64,
     /// Bytes after it.
     pub left: u64,
+    /// Where a batch begins that is as much in doubt as what contradicts it: a batch after it, or the next segment.
+    pub doubtful: Option<u64>,
+    /// Where the last batch begins, when there is a gap before it and no other.
+    pub lonely: Option<u64>,
 }
 
 /// What recovery works on.
@@ -42,8 +47,13 @@ pub(super) struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Reads a whole segment, checks every batch, builds its indexes anew.
-    pub fn recover(&mut self, segment: &mut Segment, on_fault: OnFault) -> Result<Recovered> {
+    /// Reads a whole segment, checks every batch, builds its indexes anew. `next` is where the segment after it begins.
+    pub fn recover(
+        &mut self,
+        segment: &mut Segment,
+        on_fault: OnFault,
+        next: Option<i64>,
+    ) -> Result<Recovered> {
         let files = self.files;
         segment.restart_indexes();
         if self.producers.is_some() {
@@ -52,16 +62,21 @@ impl Recovery<'_> {
         let base_offset = segment.base_offset;
         let mut batches = Whole::new(files, base_offset, 0, segment.size);
         let mut valid = 0;
-        let mut last = base_offset.saturating_sub(1);
+        let mut order = Order::new(base_offset);
+        let mut doubtful = None;
         let fault = loop {
             let position = batches.position();
             let visited = batches.next(|batch| -> Result<Result<(), String>> {
-                if let Err(reason) = check(segment, batch, last) {
+                let placed = Placed { position, head: BatchHead::of(batch) };
+                if let Err(reason) = check(segment, batch, &placed.head) {
                     return Ok(Err(reason));
                 }
-                let head = BatchHead::of(batch);
-                last = head.last_offset;
-                self.take(segment, batch, Placed { position, head }).map(Ok)
+                if let Err(reason) = order.check(&placed.head) {
+                    doubtful = order.doubtful_before(&placed.head);
+                    return Ok(Err(reason));
+                }
+                order.take(&placed);
+                self.take(segment, batch, placed).map(Ok)
             })?;
             match visited {
                 Ok(Some(taken)) => match taken? {
@@ -79,7 +94,11 @@ impl Recovery<'_> {
         }
         let keep = if on_fault == OnFault::Cut { valid } else { segment.size };
         segment.finish_recovery(files, keep)?;
-        Ok(Recovered { end: last.saturating_add(1), left })
+        if let Some(next) = next {
+            doubtful = doubtful.or_else(|| order.doubtful_before_offset(next));
+        }
+        let lonely = order.lonely().filter(|_| next.is_none());
+        Ok(Recovered { end: order.last().saturating_add(1), left, doubtful, lonely })
     }
 
     fn take(&mut self, segment: &mut Segment, batch: &AnyBatch<'_>, placed: Placed) -> Result<()> {
@@ -101,15 +120,8 @@ impl Recovery<'_> {
     }
 }
 
-/// A batch that may stand at this place in the log.
-fn check(segment: &Segment, batch: &AnyBatch<'_>, last: i64) -> Result<(), String> {
-    let head = BatchHead::of(batch);
-    if head.base_offset <= last || head.last_offset < head.base_offset {
-        return Err(format!(
-            "a batch with the offsets {} to {} follows offset {last}",
-            head.base_offset, head.last_offset
-        ));
-    }
+/// A batch of this segment with a right checksum.
+fn check(segment: &Segment, batch: &AnyBatch<'_>, head: &BatchHead) -> Result<(), String> {
     if segment.relative(head.last_offset).is_none() {
         return Err(format!("offset {} does not belong to the segment", head.last_offset));
     }

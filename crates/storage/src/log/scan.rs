@@ -72,6 +72,13 @@ impl<'a> Heads<'a> {
         let at = (self.position - self.buffered_at) as usize;
         let bytes = self.buffer.get(at..).unwrap_or_default();
         let head = match BatchHead::parse(bytes) {
+            Ok(Some(head)) if head.last_offset < head.base_offset => {
+                // Passed over, it would hide its records from whoever looks for them.
+                let (first, last) = (head.base_offset, head.last_offset);
+                return Ok(Err(Broken::Corrupt(format!(
+                    "a batch of the offsets {first} to {last}"
+                ))));
+            }
             Ok(Some(head)) if head.size <= left => head,
             Ok(_) => return Ok(Err(Broken::Incomplete)),
             Err(error) => return Ok(Err(Broken::Corrupt(error.to_string()))),

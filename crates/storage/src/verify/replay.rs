@@ -38,6 +38,11 @@ impl Replay {
         self.complete = true;
     }
 
+    /// A cleaner has taken batches away.
+    pub fn is_compacted(&mut self) {
+        self.compacted = true;
+    }
+
     /// Part of the log could not be read.
     pub fn lost_track(&mut self) {
         self.complete = false;

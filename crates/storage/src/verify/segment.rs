@@ -222,7 +222,10 @@ impl LogWalk<'_> {
     fn tell(&mut self, path: &Path, at: &Indexed, contents: Contents) {
         self.totals.batches += 1;
         self.totals.records += contents.records;
-        self.was_compacted |= contents.was_compacted;
+        if contents.was_compacted {
+            self.was_compacted = true;
+            self.replay.is_compacted();
+        }
         let at = At::batch(at.position, at.base_offset);
         for (check, text) in contents.faults {
             self.findings.damage(check, path, at, text);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 pub mod keyed;
+pub mod look;
 
 use std::path::PathBuf;
 use std::sync::Arc;
