@@ -84,6 +84,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
     let rate = |key| configs::dynamic_rate(&update.after, node.static_config.node_id, key);
     node.neighbours.leader_throttle.set_rate(rate("leader.replication.throttled.rate"));
     node.neighbours.follower_throttle.set_rate(rate("follower.replication.throttled.rate"));
+    node.moves.throttle.set_rate(rate("replica.alter.log.dirs.io.max.bytes.per.second"));
     match configs::with_dynamic(&node.static_config, &update.after) {
         Ok(config) => {
             node.connections.set_limits(listeners::connections(&config));
@@ -92,6 +93,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
             node.config.store(Arc::new(config));
             info!("dynamic configuration of the broker changed");
             node.replicas.resize(node);
+            node.cordon();
             for partition in node.partitions.all() {
                 refresh(node, &update.after, &partition);
                 partition.with_log(|log| log.set_producer_config(producers));
@@ -215,6 +217,7 @@ fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option
             let (topic, neighbours) = (Arc::clone(&local.topic.name), Arc::clone(&node.neighbours));
             let partition = Arc::new(Partition::new(id, topic, log, settings, neighbours));
             node.partitions.insert(Arc::clone(&partition));
+            node.moves.resume(node, &partition);
             Some(partition)
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Configuration as the broker uses it: the image's overrides over the static file, for topics and for the node.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::NodeId;
@@ -52,6 +53,14 @@ pub fn topic(broker: &BrokerConfig, image: &Image, name: &str) -> TopicConfig {
         error!(topic = name, "the topic's configuration cannot be used, defaults hold: {e}");
         broker.topic_defaults.clone()
     })
+}
+
+/// The directories that get no new logs: `cordoned.log.dirs`, where `*` means all.
+pub fn cordoned(config: &BrokerConfig) -> impl Iterator<Item = PathBuf> {
+    let named = &config.node.cordoned_log_dirs;
+    let all = named.iter().any(|dir| dir == "*");
+    let dirs = if all { &config.log_dirs } else { named };
+    dirs.iter().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir)))
 }
 
 pub fn partition_settings(

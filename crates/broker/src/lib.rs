@@ -14,6 +14,7 @@ mod forward;
 mod handlers;
 mod leaders;
 pub mod lifecycle;
+mod moves;
 pub mod node;
 pub mod partitions;
 pub mod peers;

@@ -1,5 +1,5 @@
 //! One partition's replication as pure state: the leader's high watermark and in-sync replicas, the follower that cuts its
-//! log where the leader's parts from it, and the requests that wait.
+//! log where the leader's parts from it, a replica that moves to another directory, and the requests that wait.
 //!
 //! The contract is `step(now, event, &mut effects)`; what else a step needs to know (the cluster's brokers, the follower's log)
 //! is given as a view to read.
@@ -9,6 +9,7 @@
 mod follower;
 pub mod invariants;
 mod leader;
+mod mover;
 mod waiting;
 
 pub use follower::{
@@ -18,4 +19,5 @@ pub use leader::{
     Brokers, Effect, Event, FetchRefused, IsrAnswer, IsrProposal, Leader, LeaderConfig,
     ReplicaProgress,
 };
+pub use mover::{Mover, Next};
 pub use waiting::Waiting;

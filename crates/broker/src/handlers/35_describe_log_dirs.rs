@@ -3,19 +3,24 @@
 //! v3 adds a top-level error, v4 (KIP-827) the sizes of the volumes, v5 (KIP-1066) whether a directory is cordoned.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use base::TopicPartition;
 use protocol::ErrorCode;
 use protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
+use storage::log::Log;
 
 use crate::authorizer::{Operation, Resource};
 use crate::request::RequestContext;
 
 crate::handler!(DescribeLogDirs, DescribeLogDirsRequest<'_>, handle);
+
+/// The lag of a copy whose log is not there.
+const LAG_UNKNOWN: i64 = -1;
 
 type Topics = BTreeMap<Arc<str>, Vec<DescribeLogDirsPartition>>;
 
@@ -31,32 +36,36 @@ async fn handle(
         None => true,
         Some(topics) => topics.iter().any(|t| t.topic == topic && t.partitions.contains(&index)),
     };
-    let mut by_dir: BTreeMap<String, Topics> = BTreeMap::new();
-    for partition in context.node.partitions.all() {
-        let index = partition.id().partition.get();
-        if !asked(partition.topic(), index) {
+    let logs = &context.node.logs;
+    let mut by_dir: BTreeMap<PathBuf, Topics> = BTreeMap::new();
+    for (name, entry) in logs.all() {
+        if !asked(&name.topic, name.partition.get()) {
             continue;
         }
-        let (dir, size) = partition.with_log(|log| (parent(log.dir()), log.size()));
-        let topics = by_dir.entry(dir).or_default();
-        topics.entry(Arc::clone(partition.topic())).or_default().push(DescribeLogDirsPartition {
-            partition_index: index,
-            partition_size: size as i64,
-            offset_lag: partition.lag(),
-            is_future_key: false,
-            ..Default::default()
-        });
+        let Some((dir, _)) = logs.dir_of(&entry) else { continue };
+        let log = entry.log.read();
+        let lag = log.high_watermark().get() - log.end_offset().get();
+        add(by_dir.entry(dir.to_path_buf()).or_default(), &name, &log, lag.max(0), false);
     }
-    let config = context.node.config();
-    let results = context.node.logs.dirs().into_iter().map(|dir| {
+    for (name, entry) in logs.all_futures() {
+        if !asked(&name.topic, name.partition.get()) {
+            continue;
+        }
+        let Some((dir, _)) = logs.dir_of(&entry) else { continue };
+        let end = logs.get(&name).map(|current| current.log.read().end_offset().get());
+        let log = entry.log.read();
+        let lag = end.map_or(LAG_UNKNOWN, |end| end - log.end_offset().get());
+        add(by_dir.entry(dir.to_path_buf()).or_default(), &name, &log, lag, true);
+    }
+    let version = context.node.image().features.metadata_version;
+    let can_cordon = version.is_some_and(|version| version.supports_cordoned_log_dirs());
+    let results = logs.dirs().into_iter().map(|dir| {
         let path = dir.dir.to_string_lossy().into_owned();
-        let topics = by_dir.remove(&path).unwrap_or_default();
-        let is_cordoned = config.node.cordoned_log_dirs.contains(&path);
+        let topics = by_dir.remove(&dir.dir).unwrap_or_default();
         if dir.failure.is_some() {
             return DescribeLogDirsResult {
                 error_code: ErrorCode::KafkaStorageError.code(),
                 log_dir: path.into(),
-                is_cordoned,
                 ..Default::default()
             };
         }
@@ -66,15 +75,21 @@ async fn handle(
             topics: topics.into_iter().map(|(name, partitions)| topic(&name, partitions)).collect(),
             total_bytes,
             usable_bytes,
-            is_cordoned,
+            is_cordoned: can_cordon && logs.is_cordoned(&dir.dir),
             ..Default::default()
         }
     });
     DescribeLogDirsResponse { results: results.collect(), ..Default::default() }
 }
 
-fn parent(log_dir: &Path) -> String {
-    log_dir.parent().unwrap_or(log_dir).to_string_lossy().into_owned()
+fn add(topics: &mut Topics, name: &TopicPartition, log: &Log, lag: i64, is_future: bool) {
+    topics.entry(Arc::clone(&name.topic)).or_default().push(DescribeLogDirsPartition {
+        partition_index: name.partition.get(),
+        partition_size: i64::try_from(log.size()).unwrap_or(i64::MAX),
+        offset_lag: lag,
+        is_future_key: is_future,
+        ..Default::default()
+    });
 }
 
 fn topic(

@@ -18,6 +18,8 @@ mod alter_configs;
 mod alter_partition;
 #[path = "45_alter_partition_reassignments.rs"]
 mod alter_partition_reassignments;
+#[path = "34_alter_replica_log_dirs.rs"]
+mod alter_replica_log_dirs;
 #[path = "18_api_versions.rs"]
 pub mod api_versions;
 #[path = "73_assign_replicas_to_dirs.rs"]
@@ -152,6 +154,7 @@ static HANDLERS: &[Handler] = &[
     offset_for_leader_epoch::HANDLER,
     describe_configs::HANDLER,
     alter_configs::HANDLER,
+    alter_replica_log_dirs::HANDLER,
     describe_log_dirs::HANDLER,
     create_partitions::HANDLER,
     delete_groups::HANDLER,

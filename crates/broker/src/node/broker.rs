@@ -12,7 +12,7 @@ use tracing::warn;
 use super::cleaner::{self, Cleaner};
 use super::directories::Directories;
 use super::start::advertised;
-use super::{Node, StartError, logs, upkeep};
+use super::{Node, StartError, assign, logs, upkeep};
 use crate::apply::BrokerPublisher;
 use crate::lifecycle::{self, Lifecycle, LifecycleConfig};
 
@@ -24,6 +24,7 @@ pub struct Broker {
     lifecycle: Lifecycle,
     upkeep: JoinHandle<()>,
     cleaner: Option<Cleaner>,
+    assign: JoinHandle<()>,
 }
 
 impl Broker {
@@ -43,6 +44,11 @@ impl Broker {
         logs::load(node, &image).await?;
         let offline = node.logs.dirs().into_iter().filter(|dir| dir.failure.is_some());
         lifecycle.set_offline_dirs(offline.filter_map(|dir| dir.id).collect());
+        // Once: a broker starts once.
+        let _ = node.lifecycle.set(lifecycle.clone());
+        node.cordon();
+        let assign = tokio::spawn(assign::run(Arc::clone(node), lifecycle.clone()));
+        node.moves.start(node);
         let publisher = Box::new(BrokerPublisher::new(node));
         let published = node.quorum.add_publisher(publisher).await;
         published.map_err(|_| StartError::QuorumStopped(node.quorum.status().failure))?;
@@ -54,7 +60,7 @@ impl Broker {
         node.wait_for_own_unfencing().await;
         let upkeep = upkeep::start(node, &lifecycle);
         let cleaner = cleaner::start(node);
-        Ok(Self { lifecycle, upkeep, cleaner })
+        Ok(Self { lifecycle, upkeep, cleaner, assign })
     }
 
     /// The controller moves leaderships away and lets the broker go; its epoch, for the marker of a clean stop.
@@ -86,6 +92,8 @@ impl Broker {
         if let Some(cleaner) = self.cleaner {
             cleaner.stop().await;
         }
+        node.moves.stop();
+        self.assign.abort();
         self.upkeep.abort();
         if let Err(error) = self.upkeep.await
             && error.is_panic()

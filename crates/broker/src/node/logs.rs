@@ -44,7 +44,13 @@ pub async fn load(node: &Arc<Node>, image: &Arc<Image>) -> Result<(), StartError
             delete_delay_ms: u64::try_from(delay_ms).unwrap_or(0),
         };
         node.logs.look_at_space(config.reserve_bytes);
-        let report = node.logs.load(&options, node.clock.wall())?;
+        let assigned = |partition: &TopicPartition, id: Option<TopicId>| {
+            let topic = image.topics.by_name(&partition.topic)?;
+            let known = topic.partition(partition.partition)?;
+            let directory = known.directory(config.node_id)?;
+            id.is_none_or(|id| id == topic.id).then_some(directory)
+        };
+        let report = node.logs.load_assigned(&options, &assigned, node.clock.wall())?;
         info!(
             logs = report.logs,
             recovered_dirs = report.unclean_dirs,

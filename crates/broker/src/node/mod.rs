@@ -14,8 +14,8 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,7 +24,7 @@ use config::BrokerConfig;
 use metadata::{Image, VersionRange};
 use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
-use storage::dirs::{DirLock, LogManager};
+use storage::dirs::{DirLock, LogEntry, LogManager};
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -34,6 +34,8 @@ use crate::clock::{Clock, random_bytes};
 use crate::configs;
 use crate::coordinators::{GroupCoordinators, TransactionCoordinators};
 use crate::fetch::session::Sessions;
+use crate::lifecycle::Lifecycle;
+use crate::moves::Moves;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
@@ -74,6 +76,9 @@ pub struct Node {
     pub(crate) verifier: Verifier,
     pub(crate) markers: MarkerSender,
     pub(crate) assignments: assign::Assignments,
+    pub(crate) moves: Moves,
+    /// The broker's, once it has loaded its logs.
+    lifecycle: OnceLock<Lifecycle>,
     /// As given at the start.
     pub static_config: BrokerConfig,
     pub(crate) config: ArcSwap<BrokerConfig>,
@@ -156,6 +161,22 @@ impl Node {
 
     fn take_metadata_version_changed(&self) -> bool {
         self.metadata_version_changed.swap(false, Ordering::Relaxed)
+    }
+
+    /// The disk of a log failed: its directory goes offline, and upkeep looks at once.
+    pub(crate) fn fail_log(&self, log: &LogEntry, cause: &dyn std::fmt::Display) {
+        self.logs.fail_log(log, cause);
+        self.neighbours.failed.add_dir();
+    }
+
+    /// `cordoned.log.dirs` may have changed: where new logs go, and what the controller knows.
+    pub(crate) fn cordon(&self) {
+        let config = self.config();
+        let dirs = configs::cordoned(&config);
+        self.logs.set_cordoned(dirs.collect());
+        if let Some(lifecycle) = self.lifecycle.get() {
+            lifecycle.set_cordoned_dirs(self.logs.cordoned_ids());
+        }
     }
 
     /// The node cannot go on: it stops and exits with an error.

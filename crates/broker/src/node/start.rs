@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,7 @@ use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_uuid};
 use crate::coordinators::{GroupCoordinators, TransactionCoordinators};
 use crate::fetch::session::Sessions;
+use crate::moves::Moves;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
@@ -176,6 +177,8 @@ fn make_node(
         verifier: Verifier::new(),
         markers: MarkerSender::new(),
         assignments: Assignments::default(),
+        moves: Moves::new(),
+        lifecycle: OnceLock::new(),
         config: ArcSwap::from_pointee(config.clone()),
         static_config: config,
         features_since: AtomicI64::new(-1),

@@ -2,6 +2,7 @@
 //!
 //! One task looks at the clock; what blocks runs beside the runtime's threads.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use base::{MonoMs, TopicIdPartition, TopicPartition, WallMs};
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::{Node, assign};
+use super::Node;
 use crate::lifecycle::Lifecycle;
 
 /// An idle node wakes up once a second, unless retention is to be looked at more often.
@@ -63,7 +64,6 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
             if node.take_metadata_version_changed() {
                 lifecycle.register_again();
             }
-            assign::send(&node, lifecycle.broker_epoch()).await;
             let (worker, lifecycle) = (Arc::clone(&node), lifecycle.clone());
             let done = tokio::task::spawn_blocking(move || {
                 tick(&worker, &lifecycle, &mut schedule);
@@ -167,12 +167,29 @@ fn failures(node: &Node, lifecycle: &Lifecycle) {
             if let Some(partition) = node.partitions.get(topic.id, name.partition) {
                 node.replicas.forget(partition.id());
                 partition.resign(false);
+                // The controller knows of the move, but the log never got there.
+                node.moves.abort(node, &partition, failure.id);
+            }
+        }
+        for name in &failure.futures {
+            let image = node.image();
+            let topic = image.topics.by_name(&name.topic);
+            let partition = topic.and_then(|t| node.partitions.get(t.id, name.partition));
+            if let Some(partition) = partition {
+                let log = node.logs.get(name);
+                let stays = log.and_then(|log| node.logs.dir_of(&log).and_then(|(_, id)| id));
+                node.moves.abort(node, &partition, stays);
             }
         }
     }
     let offline = node.logs.dirs().into_iter().filter(|dir| dir.failure.is_some());
     lifecycle.set_offline_dirs(offline.filter_map(|dir| dir.id).collect());
-    if let Err(fault) = node.logs.check_any_online() {
+    let metadata = Path::new(&node.static_config.metadata_log_dir);
+    let metadata = std::path::absolute(metadata).unwrap_or_else(|_| metadata.to_path_buf());
+    if let Some(failure) = failed.iter().find(|failure| failure.dir == metadata) {
+        let (dir, cause) = (failure.dir.display(), &failure.cause);
+        node.fail(format!("the directory of the metadata log, {dir}, has failed: {cause}"));
+    } else if let Err(fault) = node.logs.check_any_online() {
         node.fail(fault.to_string());
     }
 }

@@ -13,7 +13,8 @@ use replication::Event;
 use storage::log::{AppendOrigin, Appender, Unverified, VerificationGuard, Verify};
 use tokio::sync::oneshot;
 
-use super::partition::{Partition, PartitionFailure, Written};
+use super::failure::PartitionFailure;
+use super::partition::{Partition, Written};
 
 /// What a producer is answered.
 #[derive(Debug)]

@@ -6,8 +6,9 @@ use replication::{Ask, Follower, FollowerEffect, FollowerEvent, FollowerLog, Pos
 use storage::log::{Log, LogError};
 use tracing::{debug, info, warn};
 
+use super::failure::PartitionFailure;
 use super::locked::Locked;
-use super::partition::{Partition, PartitionFailure};
+use super::partition::Partition;
 
 /// What the leader answered for one partition.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ pub enum Followed {
     Outdated,
 }
 
-struct View<'a>(&'a Log);
+pub(super) struct View<'a>(pub &'a Log);
 
 impl FollowerLog for View<'_> {
     fn start(&self) -> Offset {
@@ -94,7 +95,7 @@ impl Partition {
         }
         let (event, appended) = match part {
             FetchedPart::Records { bytes, high_watermark, log_start } => {
-                match state.append_fetched(bytes, at.leader_epoch, now.wall) {
+                match append(&mut state.log, bytes, at.leader_epoch, now.wall) {
                     Ok(appended) => {
                         (FollowerEvent::Appended { high_watermark, log_start }, appended)
                     }
@@ -131,35 +132,36 @@ impl Partition {
     }
 }
 
-impl Locked<'_> {
-    fn append_fetched(
-        &mut self,
-        bytes: &[u8],
-        epoch: LeaderEpoch,
-        now: WallMs,
-    ) -> Result<usize, LogError> {
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        let appended = match self.log.append_as_follower(bytes, epoch, now) {
-            // A log that begins within the leader's batch, because records before were deleted: it takes the batch whole.
-            Err(LogError::UnexpectedOffset { first, last, end, start, .. })
-                if end == start && first < end && last >= end =>
-            {
-                self.log.truncate_fully_and_start_at(first, None, now)?;
-                self.log.append_as_follower(bytes, epoch, now)?
-            }
-            other => other?,
-        };
-        if appended.bytes == 0 {
-            return Err(LogError::InvalidAppend {
-                log: self.log.name().to_string(),
-                reason: "the leader sent no whole batch of its epoch".into(),
-            });
-        }
-        Ok(appended.bytes)
+/// Takes what a log holds that is followed.
+pub(super) fn append(
+    log: &mut Log,
+    bytes: &[u8],
+    epoch: LeaderEpoch,
+    now: WallMs,
+) -> Result<usize, LogError> {
+    if bytes.is_empty() {
+        return Ok(0);
     }
+    let appended = match log.append_as_follower(bytes, epoch, now) {
+        // A log that begins within the leader's batch, because records before were deleted: it takes the batch whole.
+        Err(LogError::UnexpectedOffset { first, last, end, start, .. })
+            if end == start && first < end && last >= end =>
+        {
+            log.truncate_fully_and_start_at(first, None, now)?;
+            log.append_as_follower(bytes, epoch, now)?
+        }
+        other => other?,
+    };
+    if appended.bytes == 0 {
+        return Err(LogError::InvalidAppend {
+            log: log.name().to_string(),
+            reason: "the leader sent no whole batch of its epoch".into(),
+        });
+    }
+    Ok(appended.bytes)
+}
 
+impl Locked<'_> {
     fn append_failed(&mut self, error: &LogError) -> FollowerEvent {
         let log = self.log.name();
         if error.is_disk_failure() {

@@ -3,12 +3,13 @@
 use std::ops::{Deref, DerefMut};
 
 use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
-use parking_lot::{MutexGuard, RwLockWriteGuard};
+use parking_lot::{ArcRwLockWriteGuard, MutexGuard, RawRwLock};
 use replication::{Effect, Event};
 use storage::log::{Log, LogError};
 
+use super::failure::PartitionFailure;
 use super::neighbours::{Neighbours, Others};
-use super::partition::{PartitionFailure, State, Written};
+use super::partition::{State, Written};
 use crate::fetch::waiter::Waiters;
 
 /// Both locks of a partition.
@@ -16,7 +17,7 @@ pub(super) struct Locked<'a> {
     pub id: TopicIdPartition,
     pub neighbours: &'a Neighbours,
     pub state: MutexGuard<'a, State>,
-    pub log: RwLockWriteGuard<'a, Log>,
+    pub log: ArcRwLockWriteGuard<RawRwLock, Log>,
 }
 
 impl Deref for Locked<'_> {
@@ -71,11 +72,12 @@ impl Locked<'_> {
         }
     }
 
-    /// Where the logs of all replicas start.
+    /// Where the logs of all replicas start, and the copy of this one.
     pub fn low_watermark(&self) -> Offset {
         let start = self.log.start_offset();
         let leader = self.leader.as_ref();
-        leader.map_or(start, |leader| leader.low_watermark(start, self.neighbours))
+        let low = leader.map_or(start, |leader| leader.low_watermark(start, self.neighbours));
+        self.copy_start.map_or(low, |copy| copy.min(low))
     }
 
     /// Runs the leader's machine and what it asks for; consumers hear of what is committed by it.
@@ -117,14 +119,20 @@ impl Locked<'_> {
                 }
             }
         }
-        if !self.deletions.is_empty() {
-            let low = self.low_watermark();
-            for waiting in self.deletions.release(low) {
-                // It may be gone.
-                let _gone = waiting.send(low);
-            }
-        }
+        self.release_deletions();
         moved
+    }
+
+    /// Tells those who removed records and wait for all replicas.
+    pub fn release_deletions(&mut self) {
+        if self.deletions.is_empty() {
+            return;
+        }
+        let low = self.low_watermark();
+        for waiting in self.deletions.release(low) {
+            // It may be gone.
+            let _gone = waiting.send(low);
+        }
     }
 
     fn release_producers(&mut self, to: Offset, enough: bool) {

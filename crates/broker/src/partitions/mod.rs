@@ -1,8 +1,10 @@
 //! The partitions that this node hosts.
 
 mod append;
+mod failure;
 mod follow;
 mod locked;
+mod moving;
 mod neighbours;
 mod partition;
 mod preferred;
@@ -17,9 +19,11 @@ use base::{PartitionIndex, TopicId, TopicIdPartition};
 use parking_lot::RwLock;
 
 pub use append::{AppendFailure, Appended, TxnMarker};
+pub use failure::PartitionFailure;
 pub use follow::{FetchedPart, Followed};
+pub use moving::Moved;
 pub use neighbours::{Neighbours, Proposals};
-pub use partition::{Partition, PartitionFailure, Written};
+pub use partition::{Partition, Written};
 pub use preferred::{Client, RACK_AWARE};
 pub use read::{ReadRequest, ReadResult, Reader};
 pub use throttle::Throttle;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use base::{BrokerEpoch, NodeId, TopicIdPartition};
@@ -102,6 +103,8 @@ impl Proposals {
 #[derive(Default)]
 pub struct FailedLogs {
     waiting: Mutex<Vec<(TopicIdPartition, String)>>,
+    /// Directories went offline otherwise.
+    dirs: AtomicBool,
     come: Notify,
 }
 
@@ -114,11 +117,18 @@ impl FailedLogs {
         }
     }
 
-    /// Waits until there are any, and takes all, with what went wrong.
+    /// A directory has been taken offline: whoever waits here is to look.
+    pub fn add_dir(&self) {
+        self.dirs.store(true, Ordering::Relaxed);
+        self.come.notify_one();
+    }
+
+    /// Waits until there are any, and takes all, with what went wrong; none, when a directory went offline otherwise.
     pub async fn take(&self) -> Vec<(TopicIdPartition, String)> {
         loop {
+            let dirs = self.dirs.swap(false, Ordering::Relaxed);
             let taken = std::mem::take(&mut *self.waiting.lock());
-            if !taken.is_empty() {
+            if dirs || !taken.is_empty() {
                 return taken;
             }
             self.come.notified().await;

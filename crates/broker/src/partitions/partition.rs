@@ -1,20 +1,23 @@
 //! One hosted partition: its log, its part in replication, and the requests that wait at it.
 //!
 //! Two locks, always taken in this order: the state's, then the log's, which the log manager shares for upkeep. Nothing awaits
-//! while it holds them. What is to be sent leaves as file ranges.
+//! while it holds them. What is to be sent leaves as file ranges. A log that moves to another directory gives way to its copy under
+//! both locks: whoever holds them has the log that serves.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use protocol::ErrorCode;
 use replication::{Event, Follower, IsrAnswer, Leader, LeaderConfig, Waiting};
 use storage::dirs::SharedLog;
 use storage::log::{Log, LogError};
 use tokio::sync::oneshot;
 
+use super::failure::PartitionFailure;
 use super::locked::Locked;
+use super::moving::Moving;
 use super::neighbours::Neighbours;
 use super::settings::PartitionSettings;
 use crate::fetch::waiter::{FetchWaiter, Waiters};
@@ -24,7 +27,9 @@ pub struct Partition {
     topic: Arc<str>,
     settings: ArcSwap<PartitionSettings>,
     state: Mutex<State>,
-    log: SharedLog,
+    log: ArcSwap<RwLock<Log>>,
+    /// Its copy in another directory; locked before anything else.
+    pub(super) moving: Mutex<Option<Moving>>,
     neighbours: Arc<Neighbours>,
 }
 
@@ -63,6 +68,8 @@ pub(super) struct State {
     pub stable: Waiters,
     /// Followers, who wait for appends.
     pub replicas: Waiters,
+    /// Where the copy of the log in another directory starts, while it moves.
+    pub copy_start: Option<Offset>,
     pub deleted: bool,
 }
 
@@ -77,6 +84,7 @@ impl State {
             consumers: Waiters::default(),
             stable: Waiters::default(),
             replicas: Waiters::default(),
+            copy_start: None,
             deleted: false,
         }
     }
@@ -99,55 +107,6 @@ impl State {
     }
 }
 
-/// Why a partition does not serve; at the edge one of Kafka's codes.
-#[derive(Debug, thiserror::Error)]
-pub enum PartitionFailure {
-    #[error("this node does not lead the partition")]
-    NotLeader,
-    #[error("the partition was deleted")]
-    Deleted,
-    #[error("the log is offline: {0}")]
-    Offline(String),
-    #[error("the request's leader epoch is older than ours, {ours}")]
-    FencedLeaderEpoch { ours: LeaderEpoch },
-    #[error("the request's leader epoch is newer than ours, {ours}")]
-    UnknownLeaderEpoch { ours: LeaderEpoch },
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
-impl PartitionFailure {
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
-            Self::Deleted => ErrorCode::UnknownTopicOrPartition,
-            Self::Offline(_) => ErrorCode::KafkaStorageError,
-            Self::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
-            Self::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
-            Self::Log(error) => log_error_code(error),
-        }
-    }
-}
-
-/// Kafka's code for a failed operation of a log.
-pub fn log_error_code(error: &LogError) -> ErrorCode {
-    match error {
-        // The one error that every client takes for "later": nothing was written, and nothing is known to be broken.
-        _ if error.is_full() => ErrorCode::NotEnoughReplicas,
-        LogError::Io { .. } | LogError::Offline { .. } => ErrorCode::KafkaStorageError,
-        LogError::OffsetOutOfRange { .. } | LogError::StartBeyondHighWatermark { .. } => {
-            ErrorCode::OffsetOutOfRange
-        }
-        LogError::Corrupt { .. } | LogError::InvalidBatch { .. } => ErrorCode::CorruptMessage,
-        LogError::BatchLargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        LogError::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
-        LogError::InvalidProducerEpoch(_) => ErrorCode::InvalidProducerEpoch,
-        LogError::InvalidTxnState(_) => ErrorCode::InvalidTxnState,
-        LogError::TransactionCoordinatorFenced(_) => ErrorCode::TransactionCoordinatorFenced,
-        _ => ErrorCode::UnknownServerError,
-    }
-}
-
 impl Partition {
     pub fn new(
         id: TopicIdPartition,
@@ -156,13 +115,26 @@ impl Partition {
         settings: Arc<PartitionSettings>,
         neighbours: Arc<Neighbours>,
     ) -> Self {
-        let settings = ArcSwap::new(settings);
-        Self { id, topic, settings, state: Mutex::new(State::new()), log, neighbours }
+        Self {
+            id,
+            topic,
+            settings: ArcSwap::new(settings),
+            state: Mutex::new(State::new()),
+            log: ArcSwap::new(log),
+            moving: Mutex::new(None),
+            neighbours,
+        }
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
         let state = self.state.lock();
-        Locked { id: self.id, neighbours: &self.neighbours, state, log: self.log.write() }
+        let log = self.log.load_full().write_arc();
+        Locked { id: self.id, neighbours: &self.neighbours, state, log }
+    }
+
+    /// Another log serves from now on; under both locks.
+    pub(super) fn replace_log(&self, _locked: &Locked<'_>, log: SharedLog) {
+        self.log.store(log);
     }
 
     pub(super) fn neighbours(&self) -> &Neighbours {
@@ -174,7 +146,7 @@ impl Partition {
     }
 
     pub fn log_start_offset(&self) -> Offset {
-        self.log.read().start_offset()
+        self.log.load().read().start_offset()
     }
 
     pub fn topic(&self) -> &Arc<str> {
@@ -304,12 +276,12 @@ impl Partition {
 
     /// Runs `f` on the log, for maintenance and for answers that need no leader.
     pub fn with_log<T>(&self, f: impl FnOnce(&mut Log) -> T) -> T {
-        f(&mut self.log.write())
+        f(&mut self.log.load().write())
     }
 
     /// The log failed.
     pub fn is_offline(&self) -> bool {
-        self.log.read().failure().is_some()
+        self.log.load().read().failure().is_some()
     }
 
     pub fn is_leader(&self) -> bool {
@@ -327,7 +299,7 @@ impl Partition {
     }
 
     pub fn high_watermark(&self) -> Offset {
-        self.log.write().high_watermark()
+        self.log.load().read().high_watermark()
     }
 
     /// The log, for an answer that only the leader may give; `epoch` is the one the client believes in, or negative.

@@ -7,8 +7,9 @@ use metadata::Image;
 use replication::{Event, FetchRefused};
 use storage::log::{FetchData, Log, LogError};
 
+use super::failure::PartitionFailure;
 use super::locked::Locked;
-use super::partition::{Partition, PartitionFailure};
+use super::partition::Partition;
 use super::preferred::Client;
 use crate::fetch::waiter::FetchWaiter;
 
@@ -183,7 +184,7 @@ impl Locked<'_> {
 }
 
 /// KIP-595's check: the epoch that the reader has last must reach up to its offset in our log, too.
-fn diverging(
+pub(super) fn diverging(
     log: &Log,
     epoch: LeaderEpoch,
     offset: Offset,

@@ -43,7 +43,7 @@ rows! {
         "Static quorum: `ID@HOST:PORT` of every voter.";
     "controller.socket.timeout.ms" Int "30000" [any] Medium ReadOnly Acts
         "How long the active controller may take to answer one try of a broker.";
-    "cordoned.log.dirs" List "" [list empty null] Medium PerBroker Later
+    "cordoned.log.dirs" List "" [list empty null] Medium PerBroker Acts
         "Log directories that get no new partitions; `*` for all.";
     "initial.broker.registration.timeout.ms" Int "60000" [any] Medium ReadOnly Acts
         "A starting broker gives up when the controller has not taken its registration by then.";

@@ -23,7 +23,7 @@ rows! {
         "Replicas in sync without which writes with acks=all are refused.";
     "num.partitions" Int "1" [1 ..] Medium ReadOnly Acts
         "Partitions of a topic made without a count.";
-    "num.replica.alter.log.dirs.threads" Int null [any] High ReadOnly Later
+    "num.replica.alter.log.dirs.threads" Int null [any] High ReadOnly Acts
         "Threads that move replicas between directories.";
     "num.replica.fetchers" Int "1" [1 ..] High ClusterWide Acts
         "Connections to each leader that a follower fetches from.";

@@ -57,6 +57,8 @@ pub enum DirError {
     NoneOnline { dirs: String },
     #[error("Log directory {dir} is offline: {cause}", dir = dir.display())]
     Offline { dir: PathBuf, cause: String },
+    #[error("Log directory {dir} is cordoned", dir = dir.display())]
+    Cordoned { dir: PathBuf },
     #[error("Can not create log for {partition} because log directories {dirs} are offline")]
     MaybeOffline { partition: TopicPartition, dirs: String },
     #[error("Log directory {dir} is not one of the configured ones")]

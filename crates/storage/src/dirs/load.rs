@@ -1,10 +1,10 @@
 //! Loading all logs at start, many at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::{TopicId, TopicPartition, WallMs};
+use base::{DirectoryId, TopicId, TopicPartition, WallMs};
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{
@@ -34,6 +34,9 @@ pub struct LoadOptions<'a> {
     pub delete_delay_ms: u64,
 }
 
+/// The directory in which the metadata has a replica of this node, if it has one.
+pub type Assigned<'a> = dyn Fn(&TopicPartition, Option<TopicId>) -> Option<DirectoryId> + Sync + 'a;
+
 /// What loading found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LoadReport {
@@ -42,6 +45,15 @@ pub struct LoadReport {
     pub unclean_dirs: usize,
     pub stray: usize,
     pub marked_for_removal: usize,
+}
+
+/// What all threads that load share.
+struct Loading<'a> {
+    options: &'a LoadOptions<'a>,
+    assigned: &'a Assigned<'a>,
+    now: WallMs,
+    report: Mutex<LoadReport>,
+    fault: Mutex<Option<DirError>>,
 }
 
 /// One directory's share of the work.
@@ -62,6 +74,17 @@ impl LogManager {
     /// takes its directory offline; any other fault (a name that is no partition's, one partition in two places, a
     /// file that is not what it should be) is the answer, with the file's name.
     pub fn load(&self, options: &LoadOptions<'_>, now: WallMs) -> Result<LoadReport> {
+        self.load_assigned(options, &|_, _| None, now)
+    }
+
+    /// The same for one who knows where the logs are to lie: moves between directories that a crash interrupted are completed. Of
+    /// two logs of one partition the one in the assigned directory counts, the other is set aside.
+    pub fn load_assigned(
+        &self,
+        options: &LoadOptions<'_>,
+        assigned: &Assigned<'_>,
+        now: WallMs,
+    ) -> Result<LoadReport> {
         let mut jobs = Vec::new();
         for (index, dir) in self.dirs.iter().enumerate() {
             if !dir.is_online() {
@@ -73,23 +96,24 @@ impl LogManager {
                 Err(fault) => return Err(fault),
             }
         }
-        let fault: Mutex<Option<DirError>> = Mutex::new(None);
-        let report = Mutex::new(LoadReport::default());
+        let (fault, report) = (Mutex::new(None), Mutex::default());
+        let loading = Loading { options, assigned, now, report, fault };
         std::thread::scope(|scope| {
             for job in &jobs {
                 for _ in 0..options.threads_per_dir.clamp(1, job.logs.len().max(1)) {
-                    scope.spawn(|| self.run_job(job, options, now, &report, &fault));
+                    scope.spawn(|| self.run_job(job, &loading));
                 }
             }
         });
-        if let Some(fault) = fault.into_inner() {
+        if let Some(fault) = loading.fault.into_inner() {
             return Err(fault);
         }
-        let mut report = report.into_inner();
+        let mut report = loading.report.into_inner();
         for job in &jobs {
             report.unclean_dirs += usize::from(!job.clean && !job.logs.is_empty());
             job.dir.loaded.store(true, Ordering::Relaxed);
         }
+        self.promote_orphans(assigned)?;
         self.check_any_online()?;
         Ok(report)
     }
@@ -139,19 +163,11 @@ impl LogManager {
         })
     }
 
-    fn run_job(
-        &self,
-        job: &DirJob<'_>,
-        options: &LoadOptions<'_>,
-        now: WallMs,
-        report: &Mutex<LoadReport>,
-        fault: &Mutex<Option<DirError>>,
-    ) {
-        while job.dir.is_online() && fault.lock().is_none() {
+    fn run_job(&self, job: &DirJob<'_>, loading: &Loading<'_>) {
+        while job.dir.is_online() && loading.fault.lock().is_none() {
             let next = job.next.fetch_add(1, Ordering::Relaxed);
             let Some((path, partition, kind)) = job.logs.get(next) else { break };
-            let loaded = self.load_one(job, path, partition, *kind, options, now, report);
-            match loaded {
+            match self.load_one(job, path, partition, *kind, loading) {
                 Ok(()) => {}
                 Err(error) if error.is_disk_failure() => {
                     self.fail_dir(job.index, error.to_string());
@@ -161,7 +177,7 @@ impl LogManager {
                     tracing::error!(%partition, "the log is not loaded yet: {error}");
                 }
                 Err(error) => {
-                    fault.lock().get_or_insert(error);
+                    loading.fault.lock().get_or_insert(error);
                 }
             }
         }
@@ -170,17 +186,16 @@ impl LogManager {
     fn load_one(
         &self,
         job: &DirJob<'_>,
-        path: &PathBuf,
+        path: &Path,
         partition: &TopicPartition,
         kind: DirKind,
-        options: &LoadOptions<'_>,
-        now: WallMs,
-        report: &Mutex<LoadReport>,
+        loading: &Loading<'_>,
     ) -> Result<()> {
-        let disk = self.pool.disk().as_ref();
+        let Loading { options, now, report, .. } = loading;
+        let (disk, now) = (self.pool.disk().as_ref(), *now);
         match kind {
             DirKind::Delete => {
-                self.remove_later(Removal::dir(path.clone(), now, options.delete_delay_ms));
+                self.remove_later(Removal::dir(path.to_path_buf(), now, options.delete_delay_ms));
                 report.lock().marked_for_removal += 1;
                 return Ok(());
             }
@@ -193,14 +208,7 @@ impl LogManager {
         }
         let topic_id = partition_metadata::read_topic_id(disk, path)?;
         if (options.is_stray)(partition, topic_id) {
-            let target = marked_dir_name(partition, DirKind::Stray, (self.unique)());
-            let target = job.dir.path.join(target);
-            disk.rename(path, &target).map_err(DirError::io("rename", path))?;
-            small_file::sync_parent(disk, &target)?;
-            tracing::warn!(
-                from = %path.display(), to = %target.display(),
-                "a log that is not assigned to this node is set aside"
-            );
+            self.set_aside(job.dir, path, partition)?;
             report.lock().stray += 1;
             return Ok(());
         }
@@ -214,20 +222,61 @@ impl LogManager {
             space: Some(Arc::clone(&job.dir.space)),
             cleaned_upto: job.cleaned.get(partition).copied(),
         };
-        let mut log = Log::open(&self.pool, path.clone(), partition.clone(), open, now)?;
+        let mut log = Log::open(&self.pool, path.to_path_buf(), partition.clone(), open, now)?;
         log.set_high_watermark(offset(&job.high_watermarks));
         let log = Arc::new(RwLock::new(log));
         let entry = LogEntry { log, topic_id, dir: job.index };
-        let logs = if kind == DirKind::Future { &self.futures } else { &self.logs };
-        let other = logs.write().insert(partition.clone(), entry);
         report.lock().logs += 1;
-        match other {
-            None => Ok(()),
-            Some(other) => Err(DirError::DuplicateLog {
-                partition: partition.clone(),
-                first: other.log.read().dir().to_path_buf(),
-                second: path.clone(),
-            }),
+        if kind == DirKind::Future {
+            let other = self.futures.write().insert(partition.clone(), entry);
+            return other.map_or(Ok(()), |other| Err(duplicate(partition, &other, path)));
         }
+        let mut logs = self.logs.write();
+        let Some(other) = logs.get(partition).cloned() else {
+            logs.insert(partition.clone(), entry);
+            return Ok(());
+        };
+        let wanted = (loading.assigned)(partition, topic_id);
+        let is_wanted =
+            |dir: Option<&Dir>| wanted.is_some() && wanted == dir.and_then(|dir| dir.id);
+        let other_dir = self.dirs.get(other.dir);
+        let loser = match (is_wanted(other_dir), is_wanted(Some(job.dir))) {
+            (true, false) => entry,
+            (false, true) => {
+                logs.insert(partition.clone(), entry);
+                other
+            }
+            _ => return Err(duplicate(partition, &other, path)),
+        };
+        drop(logs);
+        report.lock().stray += 1;
+        let dir = self.dirs.get(loser.dir).ok_or_else(|| self.none_online())?;
+        let path = loser.log.read().dir().to_path_buf();
+        if let Err(fault) = self.set_aside(dir, &path, partition) {
+            self.fail_dir(loser.dir, fault.to_string());
+        }
+        Ok(())
+    }
+
+    /// Under a name that tells that nobody serves it; nothing is removed.
+    fn set_aside(&self, dir: &Dir, path: &Path, partition: &TopicPartition) -> Result<()> {
+        let disk = self.pool.disk().as_ref();
+        let target = marked_dir_name(partition, DirKind::Stray, (self.unique)());
+        let target = dir.path.join(target);
+        disk.rename(path, &target).map_err(DirError::io("rename", path))?;
+        small_file::sync_parent(disk, &target)?;
+        tracing::warn!(
+            from = %path.display(), to = %target.display(),
+            "a log that is not assigned to this node or directory is set aside"
+        );
+        Ok(())
+    }
+}
+
+fn duplicate(partition: &TopicPartition, first: &LogEntry, second: &Path) -> DirError {
+    DirError::DuplicateLog {
+        partition: partition.clone(),
+        first: first.log.read().dir().to_path_buf(),
+        second: second.to_path_buf(),
     }
 }

@@ -79,6 +79,8 @@ pub struct DirFailure {
     pub cause: String,
     /// The partitions that are gone with it.
     pub partitions: Vec<TopicPartition>,
+    /// Those whose copy was being made there.
+    pub futures: Vec<TopicPartition>,
 }
 
 /// What is known of one configured directory.
@@ -111,7 +113,11 @@ pub struct LogManager {
     /// Replicas that are being moved to another directory.
     pub(super) futures: RwLock<HashMap<TopicPartition, LogEntry>>,
     /// Creating and deleting happen one at a time.
-    changes: Mutex<()>,
+    pub(super) changes: Mutex<()>,
+    /// Directories that get no new logs.
+    pub(super) cordoned: RwLock<Vec<PathBuf>>,
+    /// Where logs are to lie that are not there yet.
+    pub(super) preferred: Mutex<HashMap<TopicPartition, usize>>,
     pub(super) removals: Mutex<VecDeque<Removal>>,
     /// Directories that were created and are not yet durable.
     pub(super) created: Mutex<Vec<PathBuf>>,
@@ -138,6 +144,8 @@ impl LogManager {
             logs: RwLock::default(),
             futures: RwLock::default(),
             changes: Mutex::default(),
+            cordoned: RwLock::default(),
+            preferred: Mutex::default(),
             removals: Mutex::default(),
             created: Mutex::default(),
             grabs: Mutex::default(),
@@ -150,6 +158,7 @@ impl LogManager {
                     id: dir.id,
                     cause,
                     partitions: Vec::new(),
+                    futures: Vec::new(),
                 });
             }
         }
@@ -223,13 +232,13 @@ impl LogManager {
             };
         }
         if !new.is_new && self.has_offline_dirs() {
-            let dirs = self.list_dirs(|dir| !dir.is_online());
-            return Err(DirError::MaybeOffline { partition: new.partition.clone(), dirs });
+            return Err(self.maybe_offline(new.partition));
         }
         let mut last_fault = None;
-        for index in self.candidates(new.target) {
+        for index in self.candidates(new) {
             match self.create_in(index, new, now) {
                 Ok(entry) => {
+                    self.preferred.lock().remove(new.partition);
                     self.logs.write().insert(new.partition.clone(), entry.clone());
                     return Ok(entry);
                 }
@@ -276,10 +285,17 @@ impl LogManager {
         Ok(LogEntry { log, topic_id: Some(new.topic_id), dir: index })
     }
 
-    /// Where a new log may go, the best place first: the target, else the directories with the fewest logs.
-    fn candidates(&self, target: Option<DirectoryId>) -> Vec<usize> {
-        let target = target.filter(|id| !id.is_reserved() && !id.is_zero());
+    /// Where a new log may go, the best place first: where somebody wants it, else the target, else the directories with the
+    /// fewest logs, cordoned ones only when there are no others.
+    fn candidates(&self, new: &NewLog<'_>) -> Vec<usize> {
         let online = |(index, dir): (usize, &Dir)| dir.is_online().then_some(index);
+        let preferred = self.preferred.lock().get(new.partition).copied();
+        if let Some(index) =
+            preferred.filter(|index| self.dirs.get(*index).is_some_and(Dir::is_online))
+        {
+            return vec![index];
+        }
+        let target = new.target.filter(|id| !id.is_reserved() && !id.is_zero());
         if let Some(id) = target
             && let Some(index) =
                 self.dirs.iter().enumerate().filter(|(_, dir)| dir.id == Some(id)).find_map(online)
@@ -294,6 +310,11 @@ impl LogManager {
                     *count += 1;
                 }
             }
+        }
+        let cordoned =
+            |index: usize| self.dirs.get(index).is_some_and(|d| self.is_cordoned(&d.path));
+        if counts.iter().any(|(_, index)| !cordoned(*index)) {
+            counts.retain(|(_, index)| !cordoned(*index));
         }
         counts.sort_unstable();
         counts.into_iter().map(|(_, index)| index).collect()
@@ -358,7 +379,7 @@ impl LogManager {
         missing
     }
 
-    fn rename_away(
+    pub(super) fn rename_away(
         &self,
         partition: &TopicPartition,
         entry: &LogEntry,
@@ -400,8 +421,7 @@ impl LogManager {
             *failure = Some(cause.clone());
         }
         tracing::error!(dir = %dir.path.display(), cause, "log directory is offline");
-        let mut partitions = Vec::new();
-        for logs in [&self.logs, &self.futures] {
+        let take = |logs: &RwLock<HashMap<TopicPartition, LogEntry>>| {
             let mut gone = Vec::new();
             logs.write().retain(|partition, entry| {
                 if entry.dir == index {
@@ -409,19 +429,26 @@ impl LogManager {
                 }
                 entry.dir != index
             });
-            for (partition, log) in gone {
+            let fail = |(partition, log): (TopicPartition, SharedLog)| {
                 log.write().fail(cause.clone());
-                partitions.push(partition);
-            }
-        }
+                partition
+            };
+            gone.into_iter().map(fail).collect()
+        };
+        let (partitions, futures) = (take(&self.logs), take(&self.futures));
         dir.lock.lock().take();
-        let failure = DirFailure { dir: dir.path.clone(), id: dir.id, cause, partitions };
+        let failure = DirFailure { dir: dir.path.clone(), id: dir.id, cause, partitions, futures };
         self.failures.lock().push(failure);
     }
 
     /// Fails when no directory is online any more: the broker cannot go on.
     pub fn check_any_online(&self) -> Result<()> {
         if self.dirs.iter().any(Dir::is_online) { Ok(()) } else { Err(self.none_online()) }
+    }
+
+    pub(super) fn maybe_offline(&self, partition: &TopicPartition) -> DirError {
+        let dirs = self.list_dirs(|dir| !dir.is_online());
+        DirError::MaybeOffline { partition: partition.clone(), dirs }
     }
 
     pub(super) fn none_online(&self) -> DirError {

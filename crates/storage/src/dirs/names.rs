@@ -70,3 +70,8 @@ pub fn marked_dir_name(partition: &TopicPartition, kind: DirKind, unique: u128) 
     }
     format!("{topic}{tail}")
 }
+
+/// Whether a partition can have a copy beside it: the name of that is not cut.
+pub fn fits_future(partition: &TopicPartition) -> bool {
+    marked_dir_name(partition, DirKind::Future, 0).len() <= MAX_NAME
+}

@@ -44,6 +44,16 @@ impl Removal {
         }
     }
 
+    /// A log's directory has a new name.
+    pub fn renamed(&mut self, from: &Path, to: &Path) {
+        let What::Files(work) = &mut self.what else { return };
+        for path in &mut work.paths {
+            if let Ok(inside) = path.strip_prefix(from) {
+                *path = to.join(inside);
+            }
+        }
+    }
+
     fn path(&self) -> Option<&Path> {
         match &self.what {
             What::Files(work) => work.paths.first().map(PathBuf::as_path),
@@ -171,6 +181,8 @@ impl LogManager {
     fn check_disk(&self, entry: &LogEntry, result: Result<(), LogError>) {
         match result {
             Ok(()) => {}
+            // Whatever made it so was told then; or it was deleted or moved meanwhile, and no disk failed.
+            Err(LogError::Offline { .. }) => {}
             Err(fault) if fault.is_disk_failure() => self.fail_log(entry, &fault),
             Err(fault) => tracing::error!(%fault, "upkeep of a log failed"),
         }
@@ -213,6 +225,11 @@ impl LogManager {
         self.checkpoint_cleaned(index);
     }
 
+    pub(super) fn checkpoint_high_watermarks_of(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
+    }
+
     fn try_checkpoint(
         &self,
         index: usize,
@@ -249,12 +266,15 @@ impl LogManager {
 
     /// What the logs of a directory say, those that say anything.
     pub(super) fn collect(&self, index: usize, offset: &dyn Fn(&Log) -> Option<Offset>) -> Offsets {
-        let logs: Vec<(TopicPartition, SharedLog)> = self
-            .logs
-            .read()
-            .iter()
-            .filter(|(_, entry)| entry.dir == index)
-            .map(|(partition, entry)| (partition.clone(), Arc::clone(&entry.log)))
+        // A partition's log and its copy never lie in one directory.
+        let logs: Vec<(TopicPartition, SharedLog)> = [&self.logs, &self.futures]
+            .into_iter()
+            .flat_map(|logs| {
+                let logs = logs.read();
+                let here = logs.iter().filter(|(_, entry)| entry.dir == index);
+                here.map(|(partition, entry)| (partition.clone(), Arc::clone(&entry.log)))
+                    .collect::<Vec<_>>()
+            })
             .collect();
         let told = |(partition, log): (TopicPartition, SharedLog)| {
             let offset = offset(&log.read())?;

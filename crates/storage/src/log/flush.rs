@@ -1,6 +1,7 @@
 //! Making the log durable, and the work that runs later without the lock.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Offset, WallMs};
@@ -52,6 +53,21 @@ pub struct RemoveWork {
     pub paths: Vec<PathBuf>,
     /// How long to wait first, for reads that are under way by name.
     pub delay_ms: u64,
+}
+
+impl LogWork {
+    /// The log's directory has a new name.
+    pub(super) fn renamed(&mut self, from: &Path, to: &Path) {
+        let paths = match self {
+            Self::Flush(work) => &mut work.dirs,
+            Self::Remove(work) => &mut work.paths,
+        };
+        for path in paths {
+            if let Ok(inside) = path.strip_prefix(from) {
+                *path = to.join(inside);
+            }
+        }
+    }
 }
 
 impl FlushWork {
@@ -129,14 +145,22 @@ impl Log {
 
     /// Takes note of a flush that ran without the lock.
     pub fn complete_flush(&mut self, done: FlushDone, now: WallMs) -> Result<()> {
-        self.change(|log| {
-            done.result?;
-            log.new_dir &= !done.with_parent;
-            if done.rewrites == log.rewrites {
-                log.flushed(done.upto, now);
-                log.producers.synced_snapshots(done.snapshots_upto);
+        self.change(|log| match done.result {
+            Ok(()) => {
+                log.new_dir &= !done.with_parent;
+                if done.rewrites == log.rewrites {
+                    log.flushed(done.upto, now);
+                    log.producers.synced_snapshots(done.snapshots_upto);
+                }
+                Ok(())
             }
-            Ok(())
+            // Its directory has another name by now: nothing is known, and nothing failed.
+            Err(LogError::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound && done.rewrites != log.rewrites =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
         })
     }
 
@@ -271,7 +295,7 @@ impl Log {
                     last = Some(offset);
                 }
                 // Somebody tidied up: the log rebuilds what was in it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(LogError::io("open", &path)(error)),
             }
         }

@@ -181,6 +181,12 @@ impl Log {
         self.producers.begin_verification(verify, now)
     }
 
+    /// Takes the place of a log with the same records: whoever waits for a coordinator's word there goes on here.
+    pub fn succeed(&mut self, other: &mut Self) {
+        self.producers.take_verifications(&mut other.producers);
+        self.set_high_watermark(other.high_watermark());
+    }
+
     /// Forgets producers that have been silent for `producer.id.expiration.ms`.
     pub fn expire_producers(&mut self, now: WallMs) {
         self.producers.expire(now);
@@ -278,6 +284,10 @@ impl Log {
 
     /// Takes over that the directory was renamed; open files stay open.
     pub fn moved_to(&mut self, dir: PathBuf) {
+        for work in &mut self.work {
+            work.renamed(self.files.dir(), &dir);
+        }
+        self.rewrites += 1;
         self.files.set_dir(dir);
     }
 }

@@ -34,8 +34,11 @@ impl Log {
         self.add_segment(base_offset, now)?;
         self.producers.set_end_offset(base_offset);
         self.producers.take_snapshot(&self.files)?;
-        let flush = self.flush_to(base_offset)?;
-        self.work.extend(flush.map(LogWork::Flush));
+        if let Some(flush) = self.flush_to(base_offset)? {
+            // It covers what waits already: a log that rolls faster than it is flushed keeps no more files open than it has.
+            self.work.retain(|work| !matches!(work, LogWork::Flush(_)));
+            self.work.push(LogWork::Flush(flush));
+        }
         tracing::debug!(log = %self.name, base_offset, "new segment");
         Ok(())
     }

@@ -169,6 +169,11 @@ impl ProducerState {
         }
     }
 
+    /// Those who wait for their coordinator's word at another log with the same records wait here.
+    pub fn take_verifications(&mut self, other: &mut Self) {
+        self.verifications = std::mem::take(&mut other.verifications);
+    }
+
     /// A transaction of this epoch has records here and no marker.
     fn is_ongoing(&self, producer_id: i64, epoch: i16) -> bool {
         let entry = self.producers.get(&producer_id);
