@@ -257,7 +257,7 @@ impl Log {
         }
     }
 
-    fn add_files(
+    pub(super) fn add_files(
         &self,
         base_offset: i64,
         active: bool,

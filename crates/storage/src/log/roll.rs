@@ -31,6 +31,9 @@ impl Log {
         let config = std::sync::Arc::clone(&self.config);
         let segment = self.segments.last_mut().expect("a log has an active segment");
         segment.finish(&self.files, &config)?;
+        if self.recovery_point >= base_offset {
+            self.sync_rolled()?;
+        }
         self.add_segment(base_offset, now)?;
         self.producers.set_end_offset(base_offset);
         self.producers.take_snapshot(&self.files)?;
@@ -41,6 +44,19 @@ impl Log {
         }
         tracing::debug!(log = %self.name, base_offset, "new segment");
         Ok(())
+    }
+
+    /// When all records are durable already, no flush covers the segment again, and recovery begins behind it: its
+    /// indexes are made durable before there is another.
+    fn sync_rolled(&self) -> Result<()> {
+        let mut files = Vec::new();
+        let rolled = self.active();
+        self.add_files(rolled.base_offset, false, rolled.txn_index.has_file(), &mut files)?;
+        for (path, file) in &files {
+            file.sync_data().map_err(LogError::io("sync", path))?;
+        }
+        let dir = self.files.dir();
+        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))
     }
 
     /// Creates the files of a segment; what lies there under their names is of no log any more.
