@@ -41,7 +41,7 @@ impl Claim {
         match self {
             Self::Records => 1,
             Self::Compaction => 2,
-            Self::Internal => 4,
+            Self::Internal => 16,
         }
     }
 }
@@ -249,8 +249,8 @@ mod tests {
                 seen.push((free_kib, refused(&gate)));
             }
         }
-        let down = [(4095, 1), (2047, 2), (1023, 3)];
-        let up = [(1280, 2), (2560, 1), (5120, 0)];
+        let down = [(4095, 1), (2047, 2), (255, 3)];
+        let up = [(320, 2), (2560, 1), (5120, 0)];
         assert_eq!(seen, [down, up].concat());
     }
 

@@ -326,7 +326,7 @@ fn the_reserve_is_given_out_in_steps() {
     append_marker(&mut records, transactional(TRANSACTIONAL, 0, 1).unwrap(), true, 1).unwrap();
     append(&mut internal, NOW.0, b"offset");
 
-    space.look(volume(reserve / 4 - 1), reserve as i64);
+    space.look(volume(reserve / 16 - 1), reserve as i64);
     assert!(append_batch(&mut internal, &[(NOW.0, b"offset")], None).unwrap_err().is_full());
     // Reading, cutting and flushing need nothing.
     assert_eq!(read_all(&records, 0).len(), 3);

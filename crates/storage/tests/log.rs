@@ -102,12 +102,14 @@ fn retention_removes_whole_segments_below_the_high_watermark() {
 }
 
 #[test]
-fn flush_messages_makes_appends_durable() {
+fn flush_messages_asks_for_a_flush() {
     let place = Place::new(LogConfig { flush_messages: 3, ..LogConfig::default() });
     let mut log = place.open();
     let points: Vec<i64> = (0..7)
         .map(|n| {
-            append(&mut log, NOW.0 + n, b"value");
+            if append(&mut log, NOW.0 + n, b"value").flush_due {
+                log.flush(NOW).unwrap();
+            }
             log.recovery_point().0
         })
         .collect();

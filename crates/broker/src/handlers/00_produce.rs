@@ -6,7 +6,7 @@
 //! Records of a transaction are appended once its coordinator knows of it (KIP-890): up to v11 the client has told it before, from v12 on
 //! this node does.
 //!
-//! The appends are the ordered part of the request; waiting for acks=all is not, the connection goes on meanwhile. The records
+//! The appends are the ordered part of the request; waiting for acks=all and for the disk (`flush.messages`) is not, the connection goes on meanwhile. The records
 //! stay in the frame: each partition's slice is validated, given its offsets and written in place.
 
 use std::borrow::Cow;
@@ -239,14 +239,7 @@ impl Appending<'_> {
         };
         let deadline = self.now.mono.plus_ms(self.timeout_ms);
         let (all, now) = (self.all, self.now);
-        let append = || partition.append(records, all, guard, now, deadline);
-        let appended = if partition.settings().flushes_by_count() {
-            // The append waits for the disk: other connections move to other threads meanwhile.
-            tokio::task::block_in_place(append)
-        } else {
-            append()
-        };
-        match appended {
+        match partition.append(records, all, guard, now, deadline) {
             Ok(appended) => self.appended(id, appended, place),
             Err(error) => {
                 let mut answer = self.refused(&shown, index, &error);

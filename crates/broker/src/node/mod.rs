@@ -39,7 +39,7 @@ use crate::moves::Moves;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
-use crate::quorum::ControllerHandle;
+use crate::quorum::{ControllerHandle, Patience};
 use crate::replicas::Replicas;
 use crate::road::ControllerRoad;
 use crate::transactions::{MarkerSender, Verifier};
@@ -60,6 +60,8 @@ pub struct Node {
     /// What this node can do, as ApiVersions and its registration tell.
     pub supported_features: BTreeMap<Arc<str>, VersionRange>,
     pub quorum: ControllerHandle,
+    /// With which the metadata log bears a full disk.
+    pub(crate) patience: Arc<Patience>,
     /// Connections to other nodes.
     pub peers: Peers,
     /// The way to the active controller.
@@ -263,6 +265,7 @@ impl RunningNode {
             registration.stop();
         }
         node.quorum.resign();
+        node.patience.end();
         server.shutdown(DRAIN_MAX).await;
         if let Some(broker) = broker {
             broker.stop(&node).await;

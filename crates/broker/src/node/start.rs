@@ -33,7 +33,7 @@ use crate::moves::Moves;
 use crate::partitions::{Neighbours, Partitions};
 use crate::peers::{Peers, PeersConfig};
 use crate::producer_ids::ProducerIds;
-use crate::quorum::{ControllerHandle, Machine, Network, NoController, QuorumConfig};
+use crate::quorum::{ControllerHandle, Machine, Network, NoController, Patience, QuorumConfig};
 use crate::replicas::Replicas;
 use crate::request::NodeService;
 use crate::road::ControllerRoad;
@@ -52,6 +52,8 @@ pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
 
     let opening = (Arc::clone(&disk), config.clone());
     let directories = blocking(move || directories::open(&*opening.0, &opening.1, &clock)).await?;
+    let patience = Patience::new(Arc::clone(&disk), &directories.metadata);
+    patience.set_aside(config.reserve_bytes);
     let incarnation = random_uuid();
     let settings = quorum::settings(&config, &directories, &addresses);
     let peers = Peers::new(PeersConfig::new(&config));
@@ -62,11 +64,13 @@ pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
         let make = move |image, kraft_version| {
             Controller::new(Settings { kraft_version, ..settings_of }, image)
         };
-        start_quorum(&disk, settings, clock, network, make).await?
+        start_quorum(patience.disk(), settings, clock, network, make).await?
     } else {
-        start_quorum(&disk, settings, clock, network, |_, _| NoController::default()).await?
+        start_quorum(patience.disk(), settings, clock, network, |_, _| NoController::default())
+            .await?
     };
-    let node = make_node(config, &directories, clock, quorum, server.quota(), &disk, peers)?;
+    let node =
+        make_node(config, &directories, clock, quorum, server.quota(), &disk, patience, peers)?;
     let roles = node.static_config.roles;
     let registration = roles.controller.then(|| {
         serve(&mut server, &node, Listener::Controller);
@@ -128,7 +132,7 @@ fn check_supported(config: &BrokerConfig) -> Result<(), StartError> {
 }
 
 async fn start_quorum<M>(
-    disk: &Arc<dyn Disk>,
+    disk: Arc<dyn Disk>,
     settings: QuorumConfig,
     clock: Clock,
     network: Network,
@@ -137,7 +141,6 @@ async fn start_quorum<M>(
 where
     M: Machine<Request = ControllerRequest, Reply = ControllerReply>,
 {
-    let disk = Arc::clone(disk);
     let started = blocking(move || {
         crate::quorum::start(disk, settings, clock, Some(network), make).map_err(StartError::from)
     })
@@ -152,6 +155,7 @@ fn make_node(
     quorum: ControllerHandle,
     connections: Arc<ConnectionQuota>,
     disk: &Arc<dyn Disk>,
+    patience: Arc<Patience>,
     peers: Peers,
 ) -> Result<Arc<Node>, StartError> {
     let logs = logs::open(disk, &config, directories)?;
@@ -165,9 +169,10 @@ fn make_node(
         controller: ControllerRoad::new(&config, quorum.clone(), peers.clone()),
         peers,
         partitions: Partitions::default(),
-        neighbours: Arc::new(Neighbours::new(config.node_id, quorum.image_pointer())),
+        neighbours: Arc::new(Neighbours::new(config.node_id, quorum.image_pointer(), clock)),
         replicas: Replicas::new(),
         quorum,
+        patience,
         connections,
         logs,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or(0))),

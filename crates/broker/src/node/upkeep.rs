@@ -16,11 +16,12 @@ use crate::lifecycle::Lifecycle;
 /// An idle node wakes up once a second, unless retention is to be looked at more often.
 const TICK_MS: u64 = 1000;
 const TICK_MIN_MS: u64 = 50;
+/// An interval as long as this is none: a hundred years.
+const NEVER_MS: u64 = 100 * 366 * 86_400_000;
 
 /// When each duty is due next.
 struct Schedule {
     retention: MonoMs,
-    flush: MonoMs,
     recovery_points: MonoMs,
     log_starts: MonoMs,
     high_watermarks: MonoMs,
@@ -34,7 +35,6 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         let now = node.clock.mono();
         let mut schedule = Schedule {
             retention: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
-            flush: now,
             recovery_points: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
             log_starts: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
             high_watermarks: now,
@@ -45,6 +45,9 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         let every = Duration::from_millis(retention_ms.clamp(TICK_MIN_MS, TICK_MS));
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Ends with this task.
+        let mut flushing = tokio::task::JoinSet::new();
+        flushing.spawn(flush(Arc::clone(&node)));
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -80,6 +83,25 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
     })
 }
 
+/// Flushes the logs whose `flush.ms` is over, as often as `log.flush.scheduler.interval.ms` says; it comes from the file alone.
+async fn flush(node: Arc<Node>) {
+    let interval_ms = ms(node.static_config.log.flush_scheduler_interval_ms).max(1);
+    if interval_ms >= NEVER_MS {
+        return;
+    }
+    let mut ticks = tokio::time::interval(Duration::from_millis(interval_ms));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let node = Arc::clone(&node);
+        let done = tokio::task::spawn_blocking(move || node.logs.flush_due(node.clock.wall()));
+        if let Err(panic) = done.await {
+            error!("the flushing of logs ended: {panic}");
+            return;
+        }
+    }
+}
+
 fn ms(value: impl TryInto<u64>) -> u64 {
     value.try_into().unwrap_or(u64::MAX >> 1)
 }
@@ -98,10 +120,8 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     let config = node.config();
     let log = &config.log;
     node.logs.look_at_space(config.reserve_bytes);
+    node.patience.set_aside(config.reserve_bytes);
     run_work(node, now.wall, schedule);
-    if due(&mut schedule.flush, now.mono, ms(log.flush_scheduler_interval_ms)) {
-        node.logs.flush_due(now.wall);
-    }
     if due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)) {
         node.logs.delete_old_segments(now.wall);
         schedule.removals = Some(now.wall);

@@ -10,7 +10,7 @@ use records::control::EndTxnMarker;
 use records::validate::{ValidationConfig, prepare};
 use records::{AppendFault, BuildError};
 use replication::Event;
-use storage::log::{AppendOrigin, Appender, Unverified, VerificationGuard, Verify};
+use storage::log::{AppendInfo, AppendOrigin, Appender, Unverified, VerificationGuard, Verify};
 use tokio::sync::oneshot;
 
 use super::failure::PartitionFailure;
@@ -24,7 +24,8 @@ pub struct Appended {
     pub log_append_time: Option<WallMs>,
     pub log_start_offset: Offset,
     pub leader_epoch: LeaderEpoch,
-    /// With acks=all: completes when the records are committed or the time is over, closes when another node leads.
+    /// With acks=all: completes when the records are committed or the time is over, closes when another node leads. With
+    /// `flush.messages` for any acks: when they are durable at least.
     pub committed: Option<oneshot::Receiver<Written>>,
 }
 
@@ -186,11 +187,22 @@ impl Partition {
                 return Err(PartitionFailure::Log(error).into());
             }
         };
-        let log_end = state.log.end_offset();
         let bytes = info.bytes as i64;
         if !info.duplicate {
             state.replicas.add_bytes(bytes);
         }
+        let required = info.last_offset.plus(1);
+        if info.flush_due {
+            self.flush_soon(&mut state);
+            // What has to be durable counts as appended when it is.
+            let committed = match all {
+                true if state.log.high_watermark() >= required => None,
+                true => Some(state.wait_for_commit(required, deadline)),
+                false => Some(state.wait_for_flush(required, deadline)),
+            };
+            return Ok(answer(&info, leader_epoch, committed));
+        }
+        let log_end = state.log.end_offset();
         match state.run(now.mono, Event::Appended { log_end }) {
             // What was appended is committed, nothing else: its size is known.
             Some((from, to)) if from == info.first_offset && to == log_end => {
@@ -200,18 +212,22 @@ impl Partition {
             None => {}
         }
         let after = state.log.high_watermark();
-        let required = info.last_offset.plus(1);
-        let committed = (all && after < required).then(|| {
-            let (committed, waiting) = oneshot::channel();
-            state.producers.park(required, deadline, committed);
-            waiting
-        });
-        Ok(Appended {
-            first_offset: info.first_offset,
-            log_append_time: info.log_append_time,
-            log_start_offset: info.log_start_offset,
-            leader_epoch,
-            committed,
-        })
+        let committed =
+            (all && after < required).then(|| state.wait_for_commit(required, deadline));
+        Ok(answer(&info, leader_epoch, committed))
+    }
+}
+
+fn answer(
+    info: &AppendInfo,
+    leader_epoch: LeaderEpoch,
+    committed: Option<oneshot::Receiver<Written>>,
+) -> Appended {
+    Appended {
+        first_offset: info.first_offset,
+        log_append_time: info.log_append_time,
+        log_start_offset: info.log_start_offset,
+        leader_epoch,
+        committed,
     }
 }

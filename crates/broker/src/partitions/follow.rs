@@ -21,8 +21,9 @@ pub enum FetchedPart<'a> {
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Followed {
-    /// So many bytes were appended; `behind`: the leader has more that is committed.
-    Appended { bytes: usize, behind: bool },
+    /// So many bytes were appended; `behind`: the leader has more that is committed; `flush`: what was appended must be durable before
+    /// the leader is told that it is here.
+    Appended { bytes: usize, behind: bool, flush: bool },
     /// The answer is to a question of another time.
     Outdated,
 }
@@ -93,10 +94,12 @@ impl Partition {
         if !state.follower.as_ref().is_some_and(|f| f.is_fetching() && f.position(&view) == at) {
             return Followed::Outdated;
         }
+        let mut flush = false;
         let (event, appended) = match part {
             FetchedPart::Records { bytes, high_watermark, log_start } => {
                 match append(&mut state.log, bytes, at.leader_epoch, now.wall) {
                     Ok(appended) => {
+                        flush = appended > 0 && state.log.is_flush_due_by_count();
                         (FollowerEvent::Appended { high_watermark, log_start }, appended)
                     }
                     Err(error) => (state.append_failed(&error), 0),
@@ -113,7 +116,7 @@ impl Partition {
         if self.is_throttled() {
             self.neighbours().follower_throttle.record(appended as u64, now.mono);
         }
-        Followed::Appended { bytes: appended, behind }
+        Followed::Appended { bytes: appended, behind, flush }
     }
 
     /// Whether this replica's traffic is limited.

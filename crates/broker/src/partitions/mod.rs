@@ -1,7 +1,9 @@
 //! The partitions that this node hosts.
 
 mod append;
+mod durable;
 mod failure;
+mod flusher;
 mod follow;
 mod locked;
 mod moving;

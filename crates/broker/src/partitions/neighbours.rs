@@ -12,7 +12,9 @@ use replication::{Brokers, IsrProposal};
 use storage::log::LogError;
 use tokio::sync::Notify;
 
+use super::flusher::Flusher;
 use super::throttle::Throttle;
+use crate::clock::Clock;
 
 /// Shared by all partitions of a node.
 pub struct Neighbours {
@@ -22,17 +24,19 @@ pub struct Neighbours {
     /// What this node gives to followers, and takes from leaders.
     pub leader_throttle: Throttle,
     pub follower_throttle: Throttle,
+    pub flusher: Flusher,
     pub own: NodeId,
 }
 
 impl Neighbours {
-    pub fn new(own: NodeId, image: Arc<ArcSwap<Image>>) -> Self {
+    pub fn new(own: NodeId, image: Arc<ArcSwap<Image>>, clock: Clock) -> Self {
         Self {
             image,
             proposals: Proposals::default(),
             failed: FailedLogs::default(),
             leader_throttle: Throttle::default(),
             follower_throttle: Throttle::default(),
+            flusher: Flusher::new(clock),
             own,
         }
     }

@@ -61,6 +61,10 @@ pub(super) struct State {
     pub leader_epoch: LeaderEpoch,
     /// Producers that wait for the high watermark.
     pub producers: Waiting<oneshot::Sender<Written>>,
+    /// Producers that wait for no replica but for the disk.
+    pub flushes: Waiting<oneshot::Sender<Written>>,
+    /// A flush is under way or about to be.
+    pub flushing: bool,
     /// Those who removed records and wait for the low watermark.
     pub deletions: Waiting<oneshot::Sender<Offset>>,
     pub consumers: Waiters,
@@ -80,6 +84,8 @@ impl State {
             follower: None,
             leader_epoch: LeaderEpoch::NONE,
             producers: Waiting::default(),
+            flushes: Waiting::default(),
+            flushing: false,
             deletions: Waiting::default(),
             consumers: Waiters::default(),
             stable: Waiters::default(),
@@ -92,6 +98,7 @@ impl State {
     /// Whoever waits is to look again, or elsewhere.
     pub fn turn_all_away(&mut self) {
         self.producers.drain();
+        self.flushes.drain();
         self.deletions.drain();
         self.wake_readers();
     }
@@ -177,6 +184,12 @@ impl Partition {
         state.leader_epoch = config.leader_epoch;
         state.follower = None;
         if known.is_some() {
+            let log_end = state.log.end_offset();
+            if is_new && state.leader.as_ref().is_some_and(|leader| leader.log_end() < log_end) {
+                // The epoch begins behind what is not durable yet: whoever waits for that asks again.
+                state.turn_all_away();
+                state.step(now, Event::Appended { log_end });
+            }
             state.step(
                 now,
                 Event::Metadata {
@@ -226,8 +239,12 @@ impl Partition {
     pub fn tick(&self, now: MonoMs, lag_time_max_ms: u64) {
         {
             let mut state = self.state.lock();
-            if !state.producers.is_empty() {
-                for late in state.producers.expire(now) {
+            let state = &mut *state;
+            for waiting in [&mut state.producers, &mut state.flushes] {
+                if waiting.is_empty() {
+                    continue;
+                }
+                for late in waiting.expire(now) {
                     // It may be gone.
                     let _gone = late.send(Written::TimedOut);
                 }
@@ -242,19 +259,6 @@ impl Partition {
         let mut state = self.lock();
         state.step(now, Event::LagTime { max_ms: lag_time_max_ms });
         state.step(now, Event::Tick);
-    }
-
-    /// Completes when everything below `offset` is committed; at once if it is.
-    pub fn committed(&self, offset: Offset) -> Option<oneshot::Receiver<Written>> {
-        let mut state = self.lock();
-        if state.log.high_watermark() >= offset {
-            return None;
-        }
-        let (written, waiting) = oneshot::channel();
-        if state.leader.is_some() {
-            state.producers.park(offset, MonoMs::NEVER, written);
-        }
-        Some(waiting)
     }
 
     /// Completes when the logs of all replicas start at `offset` or later; at once (with where they start) if they do.

@@ -69,11 +69,6 @@ impl PartitionSettings {
         }
     }
 
-    /// `flush.messages` is set: appends may wait for the disk.
-    pub fn flushes_by_count(&self) -> bool {
-        self.log.flush_messages < i64::MAX
-    }
-
     /// DeleteRecords is refused where compaction alone removes records.
     pub fn lets_records_be_deleted(&self) -> bool {
         self.log.delete || !self.log.compact

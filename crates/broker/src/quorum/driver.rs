@@ -395,7 +395,6 @@ impl<M: Machine> Driver<M> {
         self.publishing.finish();
         self.pending.release(self.next_commit);
         self.snapshots.wait();
-        let now = self.clock.now();
-        self.log.close(now)
+        self.log.close(self.clock.now())
     }
 }

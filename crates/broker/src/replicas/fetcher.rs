@@ -9,7 +9,7 @@ use protocol::ErrorCode;
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use replication::{Ask, FollowerEvent, Position};
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::offsets::{self, Question};
 use super::request::{self, Asker};
@@ -26,6 +26,8 @@ const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// A replica whose limit is exceeded looks again after this.
 const THROTTLED_MS: u64 = 100;
+/// Partitions that are made durable at the same time.
+const FLUSHES_MAX: usize = 16;
 /// After so many bytes other tasks get their turn.
 const YIELD_AFTER_BYTES: usize = 1 << 20;
 
@@ -259,6 +261,7 @@ impl Fetcher {
             return self.pause(Some(ms(node.config().replication.fetch_backoff_ms))).await;
         }
         let (mut appended, mut since_yield) = (false, 0);
+        let mut flushes = Vec::new();
         for topic in &response.responses {
             for data in &topic.partitions {
                 let id = TopicIdPartition::new(topic.topic_id, data.partition_index);
@@ -270,7 +273,10 @@ impl Fetcher {
                 }
                 let followed = partition.fetched(at, request::part(data), node.clock.now());
                 self.touched.insert(id);
-                if let Followed::Appended { bytes, behind } = followed {
+                if let Followed::Appended { bytes, behind, flush } = followed {
+                    if flush {
+                        flushes.push(Arc::clone(partition));
+                    }
                     appended |= bytes > 0;
                     since_yield += bytes;
                     if behind {
@@ -288,6 +294,27 @@ impl Fetcher {
         self.session.answered(response.session_id);
         if appended {
             node.note_appended();
+        }
+        flush_all(node, flushes).await;
+    }
+}
+
+/// Makes them durable before the leader is told how far they are (`flush.messages`).
+async fn flush_all(node: &Node, mut partitions: Vec<Arc<Partition>>) {
+    let clock = node.clock;
+    let share = partitions.len().div_ceil(FLUSHES_MAX).max(1);
+    let mut running = Vec::new();
+    while !partitions.is_empty() {
+        let mine = partitions.split_off(partitions.len().saturating_sub(share));
+        running.push(tokio::task::spawn_blocking(move || {
+            for partition in mine {
+                partition.flush(clock);
+            }
+        }));
+    }
+    for flushes in running {
+        if let Err(panic) = flushes.await {
+            error!("a flush ended: {panic}");
         }
     }
 }

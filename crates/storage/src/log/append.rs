@@ -25,6 +25,9 @@ pub struct AppendInfo {
     pub bytes: usize,
     /// The batch was appended before; the offsets are those of that append.
     pub duplicate: bool,
+    /// `flush.messages` or more records are not durable: whoever appended is answered after a flush. It is left to the caller, so
+    /// that one flush serves many ([`Log::prepare_flush`]).
+    pub flush_due: bool,
 }
 
 /// What one walk over the batches of an append tells.
@@ -169,6 +172,7 @@ impl Log {
                     log_start_offset: log.start_offset(),
                     bytes: 0,
                     duplicate: false,
+                    flush_due: false,
                 });
             };
             if origin != AppendOrigin::Replication
@@ -189,6 +193,7 @@ impl Log {
                     log_start_offset: log.start_offset(),
                     bytes: 0,
                     duplicate: true,
+                    flush_due: log.is_flush_due_by_count(),
                 });
             }
             log.check_space(origin)?;
@@ -333,9 +338,6 @@ impl Log {
             self.producers.complete(completed);
         }
         self.producers.set_end_offset(self.end_offset);
-        if self.end_offset.saturating_sub(self.recovery_point) >= self.config.flush_messages {
-            self.flush_now(self.end_offset, now)?;
-        }
         Ok(AppendInfo {
             first_offset: Offset(summary.first.base_offset),
             last_offset: Offset(summary.last_offset),
@@ -344,6 +346,7 @@ impl Log {
             log_start_offset: self.start_offset(),
             bytes: bytes.len(),
             duplicate: false,
+            flush_due: self.is_flush_due_by_count(),
         })
     }
 }

@@ -9,7 +9,7 @@ pub struct LogConfig {
     pub segment_jitter_ms: i64,
     pub segment_index_bytes: u32,
     pub index_interval_bytes: u32,
-    /// Records after which an append flushes before it returns.
+    /// So many records may wait for a flush; an append that makes it more is answered after one.
     pub flush_messages: i64,
     pub flush_ms: i64,
     /// −1 keeps everything.

@@ -119,6 +119,11 @@ impl Log {
         self.end_offset.saturating_sub(self.recovery_point)
     }
 
+    /// `flush.messages` or more records are not durable.
+    pub fn is_flush_due_by_count(&self) -> bool {
+        self.unflushed_records() >= self.config.flush_messages
+    }
+
     /// Closing it would have to write and sync something.
     pub fn has_unsynced(&self) -> bool {
         self.unflushed_records() > 0
