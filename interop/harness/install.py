@@ -74,14 +74,14 @@ def java_classes():
 
 
 def bench_classes():
-    """Compiles the bench's consumer."""
-    source, target = PROJECT / "bench" / "Consume.java", WORK / "java" / "bench"
+    """Compiles the bench's consumer and producer."""
+    sources, target = [PROJECT / "bench" / name for name in ("Consume.java", "Fill.java")], WORK / "java" / "bench"
     javac = need("javac", "a JDK, version 17 or later (Debian: openjdk-17-jdk-headless)")
 
     def compile_():
         target.mkdir(parents=True, exist_ok=True)
-        run("compile-java-bench", [javac, "-nowarn", "-d", target, "-cp", f"{TOOLS_JARS}/*", source], 120)
-    once("java-bench", [source], compile_)
+        run("compile-java-bench", [javac, "-nowarn", "-d", target, "-cp", f"{TOOLS_JARS}/*", *sources], 120)
+    once("java-bench", sources, compile_)
 
 
 def python_clients():
