@@ -7,13 +7,13 @@ offsets of groups that stay what they were. Run by ../run, with AGAINST and MONE
 """
 
 import pathlib
-import struct
 import sys
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from log import AGAINST, BROKER_RESOURCE, FETCH, KEEP, PRODUCE, TOPIC_RESOURCE, VALUE, Log, fetch_request, raw
+from records import records
 from harness.check import Checks, eventually, same
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS, DELETE_GROUPS = 8, 9, 10, 19, 42
@@ -24,41 +24,6 @@ COMPACT = {"cleanup.policy": "compact", **KEEP}
 NOW_RATIO = "0.01"
 # Long enough for several looks of the cleaner.
 LOOKS_S = 1.5
-
-
-def varint(data, at):
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), at
-
-
-def records(data):
-    """(offset, key, value is there) of all records in whole, uncompressed batches."""
-    at, found = 0, []
-    while at + 61 <= len(data):
-        base, length = struct.unpack_from(">qi", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            break
-        (count,) = struct.unpack_from(">i", data, at + 57)
-        inside = at + 61
-        for _ in range(count):
-            size, inside = varint(data, inside)
-            next_record = inside + size
-            _, p = varint(data, inside + 1)
-            delta, p = varint(data, p)
-            n, p = varint(data, p)
-            key = None if n < 0 else data[p:p + n]
-            n, p = varint(data, p + max(n, 0))
-            found.append((base + delta, key, n >= 0))
-            inside = next_record
-        at = end
-    return found
 
 
 def read(log, name):

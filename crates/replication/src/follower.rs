@@ -45,6 +45,15 @@ pub struct Position {
     pub log_start: Offset,
 }
 
+impl Position {
+    /// An answer to the one is good for the other: retention may have moved the log's start meanwhile. (The leader tells of a
+    /// change once; an answer that is thrown away is never repeated.)
+    pub fn is_answered_by(&self, asked: &Self) -> bool {
+        let moved = Self { log_start: asked.log_start, ..*self };
+        moved == *asked
+    }
+}
+
 /// Why the leader gave nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {

@@ -91,7 +91,8 @@ impl Partition {
     pub fn fetched(&self, at: Position, part: FetchedPart<'_>, now: Now) -> Followed {
         let mut state = self.lock();
         let view = View(&state.log);
-        if !state.follower.as_ref().is_some_and(|f| f.is_fetching() && f.position(&view) == at) {
+        let good = |f: &Follower| f.is_fetching() && f.position(&view).is_answered_by(&at);
+        if !state.follower.as_ref().is_some_and(good) {
             return Followed::Outdated;
         }
         let mut flush = false;
