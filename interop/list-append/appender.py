@@ -57,11 +57,19 @@ class Appender:
                                      "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50})
         patiently(self.producer.init_transactions)
         parts = [ck.TopicPartition(TOPIC, p) for p in range(PARTITIONS)]
-        found = patiently(lambda limit_s: self.consumer.committed(parts, limit_s))
-        self.at = {tp.partition: max(tp.offset, 0) for tp in found}
+        self.at = {tp.partition: max(tp.offset, 0) for tp in self.committed(parts)}
         self.run_id, self.number = f"{NAME}.{time.time_ns()}", 0
         self.assign()
         log("ready")
+
+    def committed(self, parts):
+        """librdkafka gives up after some answers of a coordinator that has moved, and does not call that retriable."""
+        while True:
+            try:
+                return self.consumer.committed(parts, LIMIT_S)
+            except ck.KafkaException as failure:
+                log("again", why=str(failure.args[0]))
+                time.sleep(0.2)
 
     def assign(self):
         self.consumer.assign([ck.TopicPartition(TOPIC, p, o) for p, o in self.at.items()])
