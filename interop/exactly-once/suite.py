@@ -3,7 +3,7 @@
     ../run --only exactly-once -- [--seconds N] [--seed N] [--nodes 1|3] [--networks] [--proxy MONEDULA-FAULTS [--late]]
                                   [--clients java librdkafka franz-go] [--acts NAME...] [--mode exactly-once|uncommitted|plain]
 
---copier PATH adds the project's own client (cargo build -p monedula-client --example copier).
+--copier PATH adds the project's own client (cargo build -p monedula-client --example copier); alone with --clients none.
 
 See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own server, or a cluster of three.
 """
@@ -235,12 +235,13 @@ def arguments(words=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--clients", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
+    parser.add_argument("--clients", nargs="+", choices=[*COMMANDS, "none"], default=list(COMMANDS))
     parser.add_argument("--acts", nargs="+", choices=[*COPIER_ACTS, *world.ACTS])
     parser.add_argument("--mode", choices=["exactly-once", "uncommitted", "plain"], default="exactly-once")
     parser.add_argument("--copier", type=pathlib.Path)
     world.add_arguments(parser)
     args = parser.parse_args(words)
+    args.clients = [client for client in args.clients if client != "none"]
     if args.copier:
         COMMANDS["monedula"] = [args.copier.resolve()]
         args.clients = [*args.clients, "monedula"]

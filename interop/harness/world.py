@@ -19,9 +19,10 @@ import time
 
 from .cluster import Cluster
 from .network import Network, missing
-from .paths import WORK
+from .paths import TOOLS_JARS, WORK
 from .proxy import Proxy
-from .step import Failed
+from .server import java
+from .step import Failed, run
 
 SESSION_S = 3
 CONFIG = {
@@ -39,6 +40,7 @@ def add_arguments(parser):
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1)
     parser.add_argument("--networks", action="store_true", help="a network for each of three nodes, which can be cut (root)")
     parser.add_argument("--proxy", metavar="MONEDULA-FAULTS", help="the fault proxy between clients and nodes, and between nodes")
+    parser.add_argument("--transaction-version", type=int, choices=(0, 1), help="the first generation of transactions, for all clients")
     parser.add_argument("--late", action="store_true", help="requests are repeated seconds later, too")
 
 
@@ -71,6 +73,9 @@ class World:
 
     def start(self):
         self.cluster.start()
+        if self.args.transaction_version is not None:
+            words = ["--bootstrap-server", self.cluster.bootstrap, "downgrade", "--feature", f"transaction.version={self.args.transaction_version}"]
+            run(f"{self.cluster.name}-features", java(["-Xmx128M"], TOOLS_JARS, "org.apache.kafka.tools.FeatureCommand", *words), 60)
         if self.frames:
             self.frames.start()
 

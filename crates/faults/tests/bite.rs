@@ -323,6 +323,29 @@ fn a_request_comes_again_much_later() {
 }
 
 #[test]
+fn requests_of_transactions_are_known_by_name() {
+    let apis = [
+        ("InitProducerId", 22),
+        ("AddPartitionsToTxn", 24),
+        ("AddOffsetsToTxn", 25),
+        ("EndTxn", 26),
+        ("WriteTxnMarkers", 27),
+        ("TxnOffsetCommit", 28),
+    ];
+    for (name, key) in apis {
+        let world = World::new();
+        let mut client = world.client();
+        world.fault(&format!("* repeat api={name} ms=100 count=1"));
+        client.ask(key, 10);
+        client.ask(key, 10);
+        let want = [(key, 1), (key, 2), (key, 1)];
+        assert_eq!(world.got.await_requests(3), want, "{name}");
+        client.hears_nothing();
+        assert_eq!(world.tell("end f"), "ok 1");
+    }
+}
+
+#[test]
 fn lost_requests_never_come_and_lost_answers_neither() {
     let world = World::new();
     let mut client = world.client();

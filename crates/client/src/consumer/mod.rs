@@ -24,6 +24,9 @@ use crate::error::{Error, Result};
 use decode::FetchedRecords;
 use fetcher::Event;
 
+/// Batches are handed out together while they hold fewer records than this, `max.poll.records` in Apache Kafka's client.
+const POLL_RECORDS: usize = 500;
+
 /// A record as it is stored. Key and value share the memory of the answer that they came with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRecord {
@@ -76,6 +79,8 @@ pub struct Consumer {
     partitions: HashMap<TopicPartition, Partition>,
     /// Partitions with buffered records, in the order in which they arrived.
     order: std::collections::VecDeque<TopicPartition>,
+    /// What went wrong while there were records to be handed out first.
+    untold: Option<Error>,
     fetching: HashMap<base::NodeId, u64>,
     /// Counts up with each assignment: answers to requests of an older one are thrown away.
     generation: u64,
@@ -95,6 +100,7 @@ impl Consumer {
             options: Arc::new(options),
             partitions: HashMap::new(),
             order: std::collections::VecDeque::new(),
+            untold: None,
             fetching: HashMap::new(),
             generation: 0,
             refreshing: false,
@@ -176,7 +182,7 @@ impl Consumer {
         }
     }
 
-    /// The next records of one partition, in order; empty when none arrive within `wait`.
+    /// The next records, those of each partition in order; empty when none arrive within `wait`.
     ///
     /// Dropping the future loses nothing. An error of one partition is told once; the next call goes on with the
     /// others, and with that one where it makes sense.
@@ -186,7 +192,11 @@ impl Consumer {
             while let Ok(event) = self.incoming.try_recv() {
                 self.handle(event)?;
             }
-            if let Some(records) = self.take_buffered()? {
+            if let Some(error) = self.untold.take() {
+                return Err(error);
+            }
+            if let Some(mut records) = self.take_buffered()? {
+                self.take_more(&mut records);
                 // The next request is under way while the user works on these.
                 self.fetch();
                 return Ok(records);
@@ -207,6 +217,20 @@ impl Consumer {
                     return Ok(Vec::new());
                 }
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Small batches that are here already come together.
+    fn take_more(&mut self, records: &mut Vec<ConsumerRecord>) {
+        while records.len() < POLL_RECORDS {
+            match self.take_buffered() {
+                Ok(Some(more)) => records.extend(more),
+                Ok(None) => return,
+                Err(error) => {
+                    self.untold = Some(error);
+                    return;
+                }
             }
         }
     }
