@@ -152,7 +152,7 @@ try:
     Appender().run()
 except ck.KafkaException as failure:
     error = failure.args[0]
-    fenced = error.fatal() or error.code() == ck.KafkaError._FENCED
+    fenced = error.fatal() or error.code() in (ck.KafkaError._FENCED, ck.KafkaError._FATAL)
     log("fenced" if fenced else "ended", why=str(error))
     # Not with what Python does at its end, which waits for the client.
     os._exit(FENCED if fenced else 1)
