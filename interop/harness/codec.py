@@ -8,7 +8,7 @@ import struct
 import uuid
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "crates" / "protocol" / "schemas"
-FILES = ("cluster.txt", "groups.txt", "produce_fetch.txt", "topics_admin.txt", "headers_and_data.txt")
+FILES = ("cluster.txt", "groups.txt", "produce_fetch.txt", "topics_admin.txt", "transactions.txt", "headers_and_data.txt")
 INTS = {"int8": ">b", "int16": ">h", "int32": ">i", "int64": ">q", "uint16": ">H", "uint32": ">I", "float64": ">d"}
 FOREVER = 1 << 15
 

@@ -16,9 +16,9 @@ from log import AGAINST, BROKER_RESOURCE, FETCH, KEEP, PRODUCE, TOPIC_RESOURCE, 
 from records import records
 from harness.check import Checks, eventually, same
 
-OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS, DELETE_GROUPS = 8, 9, 10, 19, 42
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, CREATE_TOPICS, INIT_PRODUCER_ID, DELETE_GROUPS = 8, 9, 10, 19, 22, 42
 # Nothing is cleaned before a topic says so.
-CONFIG = {"log.cleaner.backoff.ms": "200", "log.cleaner.min.cleanable.ratio": "1", "offsets.topic.num.partitions": "1",
+CONFIG = {"log.cleaner.backoff.ms": "200", "log.cleaner.min.cleanable.ratio": "1", "offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1",
           "offsets.topic.segment.bytes": "1048576", "offset.metadata.max.bytes": "4096", "log.segment.delete.delay.ms": "200"}
 COMPACT = {"cleanup.policy": "compact", **KEEP}
 NOW_RATIO = "0.01"
@@ -219,6 +219,31 @@ def group_offsets(log):
     print(f"__consumer_offsets: {before} bytes, then {left}", file=sys.stderr)
 
 
+def transaction_state(log):
+    """__transaction_state the same: of each id the newest state is known after compaction and a restart."""
+    ids, name = [f"txn-{n}" for n in range(5)], "__transaction_state"
+    def init(id_):
+        asked = {"TransactionalId": id_, "TransactionTimeoutMs": 60_000, "ProducerId": -1, "ProducerEpoch": -1}
+        answer = log.wire.call(INIT_PRODUCER_ID, 4, asked)
+        same(0, answer["ErrorCode"])
+        return answer["ProducerId"], answer["ProducerEpoch"]
+    eventually(20, lambda: same(0, log.wire.call(FIND_COORDINATOR, 3, {"Key": ids[0], "KeyType": 1})["ErrorCode"]))
+    begin = {id_: eventually(20, lambda id_=id_: init(id_)) for id_ in ids}
+    log.alter(TOPIC_RESOURCE, name, internal_segment_bytes="4000", min_cleanable_dirty_ratio=NOW_RATIO)
+    last = {}
+    for _ in range(60):
+        last = {id_: init(id_) for id_ in ids}
+    active = log.segments(name)[-1]
+    assert active > 200, log.segments(name)
+    eventually(20, lambda: checkpoint(log).get((name, "0"), 0) >= active)
+    left = len([r for base in log.segments(name)[:-1] for r in records((log.server.data / f"{name}-0" / f"{base:020}.log").read_bytes())])
+    assert left <= 2 * len(ids), f"{left} records are left in sealed segments"
+    log.restart(lambda: None)
+    for id_ in ids:
+        producer, epoch = eventually(20, lambda id_=id_: init(id_))
+        same((begin[id_][0], last[id_][1] + 1), (producer, epoch))
+
+
 def after_restart(log):
     """What was cleaned is known; entries that cannot be right are begun anew."""
     eventually(10, lambda: same(18 + 10, checkpoint(log).get(("latest", "0"))))
@@ -238,7 +263,8 @@ def main():
     try:
         log.start()
         for name, call in [("latest-of-keys", latest_of_keys), ("tombstones", tombstones), ("lags", lags), ("compact-and-delete", both_policies),
-                           ("damaged", damaged), ("throttle", throttle), ("group-offsets", group_offsets), ("after-restart", after_restart)]:
+                           ("damaged", damaged), ("throttle", throttle), ("group-offsets", group_offsets),
+                           ("transaction-state", transaction_state), ("after-restart", after_restart)]:
             checks.check(name, call, log)
         checks.check("stop", log.server.stop)
     finally:
