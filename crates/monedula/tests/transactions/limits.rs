@@ -7,11 +7,10 @@ use protocol::messages::describe_producers_request::{DescribeProducersRequest, T
 use protocol::messages::describe_producers_response::DescribeProducersResponse;
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
-use protocol::messages::produce_response::ProduceResponse;
-use protocol::{ApiKey, encode_to_vec};
 
-use crate::common::{Node, Peer, Place, Reaction, decoded, frame, produce_request, request_bytes};
+use crate::common::{Node, Peer, Place, decoded};
 use crate::damaged::{self, Known};
+use crate::many::write_many;
 use crate::producer::{Producer, checked, decides, patiently};
 use crate::single::{MINUTE_MS, SETTINGS, started, with_topic};
 use crate::strangers::{Said, write};
@@ -149,7 +148,7 @@ fn after_the_last_epoch_comes_another_producer_id() {
 
 const MANY: i32 = 20_000;
 
-fn active(node: &Node) -> usize {
+pub fn active(node: &Node) -> usize {
     let topic = TopicRequest { name: "t".into(), partition_indexes: vec![0], ..Default::default() };
     let request = DescribeProducersRequest { topics: vec![topic], ..Default::default() };
     let body = node.ask(&request, 0);
@@ -157,29 +156,10 @@ fn active(node: &Node) -> usize {
     response.topics[0].partitions[0].active_producers.len()
 }
 
-/// Each of many producers writes one batch of this time; the most memory after the first.
-fn write_many(node: &Node, time: i64) -> u64 {
-    const AT_ONCE: i32 = 100;
-    let mut peer = node.connect();
-    let answered = |peer: &mut Peer| {
-        let Reaction::Answer(answer) = peer.reaction() else { panic!("no answer") };
-        let response: ProduceResponse<'_> = decoded(&answer[5..], 12);
-        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
-    };
+/// The most memory after the first batches.
+fn write_to(node: &Node, time: i64) -> u64 {
     let mut before = 0;
-    for first in (0..MANY).step_by(AT_ONCE as usize) {
-        for id in first..first + AT_ONCE {
-            let id = i64::from(id);
-            let said = Said { id, epoch: 0, sequence: 0, transactional: false, control: false };
-            let batch = said.batch_at(time, &["x"]);
-            let body = encode_to_vec(&produce_request("t", 0, &batch), 12).unwrap();
-            peer.send(&frame(&request_bytes(ApiKey::Produce.code(), 12, &body)));
-        }
-        (0..AT_ONCE).for_each(|_| answered(&mut peer));
-        if first == 0 {
-            before = node.peak_bytes();
-        }
-    }
+    write_many(&node.address, MANY, time, || before = node.peak_bytes());
     before
 }
 
@@ -189,7 +169,7 @@ fn many_producers_take_little_memory_and_are_forgotten() {
     let mut node = with_topic(&place);
     let many = usize::try_from(MANY).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let before = write_many(&node, i64::try_from(now).unwrap());
+    let before = write_to(&node, i64::try_from(now).unwrap());
     assert_eq!(active(&node), many);
     let grown = node.peak_bytes().saturating_sub(before);
     assert!(grown < 40 << 20, "{grown} bytes for {MANY} producers");
@@ -207,7 +187,7 @@ fn many_producers_take_little_memory_and_are_forgotten() {
     let mut node = Node::start_with(&place.data, &[&SETTINGS[..], &short].concat());
     assert_eq!(node.create_topic("t", 1, &[]), 0);
     decides(&node.address, "t", 0, &[]);
-    let written = write_many(&node, 1_700_000_000_000);
+    let written = write_to(&node, 1_700_000_000_000);
     assert!(written > 0);
     let began = Instant::now();
     while active(&node) > 0 {

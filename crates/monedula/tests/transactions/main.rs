@@ -5,6 +5,7 @@
 mod common;
 mod damaged;
 mod limits;
+mod many;
 mod nodes;
 mod producer;
 mod single;

@@ -338,7 +338,7 @@ impl LogWalk<'_> {
         match read() {
             Ok(bytes) => {
                 self.totals.bytes += bytes.len() as u64;
-                Some(producers::decode_snapshot(&bytes))
+                Some(producers::decode_snapshot(&bytes).map(Iterator::collect))
             }
             Err(error) => {
                 self.unreadable(&path, &error);

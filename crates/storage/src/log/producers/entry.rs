@@ -35,7 +35,7 @@ impl ProducerBatch {
     }
 }
 
-/// The state of one producer id.
+/// The state of one producer id. There may be a million of them in a log: it is kept small.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProducerEntry {
     pub epoch: i16,
@@ -43,8 +43,8 @@ pub struct ProducerEntry {
     pub coordinator_epoch: i32,
     pub last_timestamp: i64,
     pub txn_first_offset: Option<i64>,
-    batches: [ProducerBatch; BATCHES_KEPT],
-    count: u8,
+    /// At most [`BATCHES_KEPT`], oldest first.
+    batches: Box<[ProducerBatch]>,
 }
 
 impl Default for ProducerEntry {
@@ -54,8 +54,7 @@ impl Default for ProducerEntry {
             coordinator_epoch: NO_COORDINATOR_EPOCH,
             last_timestamp: NO_TIMESTAMP,
             txn_first_offset: None,
-            batches: Default::default(),
-            count: 0,
+            batches: Box::default(),
         }
     }
 }
@@ -63,11 +62,11 @@ impl Default for ProducerEntry {
 impl ProducerEntry {
     /// The batches of the current epoch, oldest first.
     pub fn batches(&self) -> &[ProducerBatch] {
-        self.batches.get(..usize::from(self.count)).unwrap_or_default()
+        &self.batches
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.batches.is_empty()
     }
 
     pub fn last_batch(&self) -> Option<&ProducerBatch> {
@@ -93,12 +92,13 @@ impl ProducerEntry {
 
     /// Everything but the batches: the start of an update.
     pub(crate) fn without_batches(&self) -> Self {
-        Self { batches: Default::default(), count: 0, ..self.clone() }
+        let Self { epoch, coordinator_epoch, last_timestamp, txn_first_offset, batches: _ } = *self;
+        Self { epoch, coordinator_epoch, last_timestamp, txn_first_offset, batches: Box::default() }
     }
 
     pub(crate) fn set_epoch(&mut self, epoch: i16) {
         if self.epoch != epoch {
-            self.count = 0;
+            self.batches = Box::default();
             self.epoch = epoch;
         }
     }
@@ -110,13 +110,14 @@ impl ProducerEntry {
     }
 
     pub(crate) fn keep(&mut self, batch: ProducerBatch) {
-        if usize::from(self.count) == BATCHES_KEPT {
-            self.batches.rotate_left(1);
-            self.count -= 1;
+        if self.batches.len() < BATCHES_KEPT {
+            let known = self.batches.iter().copied();
+            self.batches = known.chain([batch]).collect();
+            return;
         }
-        if let Some(slot) = self.batches.get_mut(usize::from(self.count)) {
-            *slot = batch;
-            self.count += 1;
+        self.batches.rotate_left(1);
+        if let Some(last) = self.batches.last_mut() {
+            *last = batch;
         }
     }
 

@@ -7,7 +7,7 @@ mod snapshot;
 mod update;
 mod verification;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Offset, ProducerEpoch, ProducerId, TopicPartition, WallMs};
 use records::AnyBatch;
@@ -54,7 +54,8 @@ pub struct ActiveProducer {
 pub(crate) struct ProducerState {
     name: TopicPartition,
     config: ProducerConfig,
-    producers: HashMap<i64, ProducerEntry>,
+    /// Sorted: nothing is moved about when there is one more.
+    producers: BTreeMap<i64, ProducerEntry>,
     /// Open transactions by their first offset.
     ongoing: BTreeMap<i64, Txn>,
     /// Decided transactions whose marker is not below the high watermark, by their first offset.
@@ -80,7 +81,7 @@ impl ProducerState {
         Self {
             name,
             config,
-            producers: HashMap::new(),
+            producers: BTreeMap::new(),
             ongoing: BTreeMap::new(),
             unreplicated: BTreeMap::new(),
             verifications: Verifications::default(),
@@ -287,9 +288,6 @@ impl ProducerState {
         let limit = self.config.id_expiration_ms;
         self.producers.retain(|_, entry| !is_expired(entry, now, limit));
         self.verifications.expire(now, limit);
-        if self.producers.is_empty() {
-            self.producers = HashMap::new();
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The producers' state on disk: snapshots taken, chosen and read, and what is left when the log is cut.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use base::WallMs;
@@ -51,9 +51,7 @@ impl ProducerState {
             return Ok(None);
         }
         let path = files.dir().join(names::snapshot_file(self.end_offset));
-        let mut entries: Vec<_> = self.producers.iter().map(|(id, entry)| (*id, entry)).collect();
-        entries.sort_unstable_by_key(|(producer_id, _)| *producer_id);
-        let bytes = snapshot::encode(entries.into_iter());
+        let bytes = snapshot::encode(self.producers.iter().map(|(id, entry)| (*id, entry)));
         let written = write_file(files.disk().as_ref(), &path, &bytes);
         if let Err(error) = &written
             && error.is_full()
@@ -133,11 +131,9 @@ impl ProducerState {
         now: WallMs,
     ) -> Result<()> {
         while let Some(offset) = self.latest_snapshot() {
-            match self.read_snapshot(files, offset)? {
-                Ok(entries) => {
-                    for (producer_id, entry) in entries {
-                        self.load_entry(producer_id, entry, now);
-                    }
+            let bytes = read_snapshot(files, offset)?;
+            match bytes.and_then(|bytes| self.load_snapshot(&bytes, now)) {
+                Ok(()) => {
                     self.last_snapshot = offset;
                     self.end_offset = offset;
                     return Ok(());
@@ -153,6 +149,13 @@ impl ProducerState {
         Ok(())
     }
 
+    fn load_snapshot(&mut self, bytes: &[u8], now: WallMs) -> Result<(), String> {
+        for (producer_id, entry) in snapshot::decode(bytes)? {
+            self.load_entry(producer_id, entry, now);
+        }
+        Ok(())
+    }
+
     pub fn load_entry(&mut self, producer_id: i64, entry: ProducerEntry, now: WallMs) {
         if is_expired(&entry, now, self.config.id_expiration_ms) {
             return;
@@ -163,30 +166,8 @@ impl ProducerState {
         self.producers.insert(producer_id, entry);
     }
 
-    fn read_snapshot(
-        &self,
-        files: &LogFiles,
-        offset: i64,
-    ) -> Result<Result<Vec<(i64, ProducerEntry)>, String>> {
-        let path = files.dir().join(names::snapshot_file(offset));
-        let file = match files.disk().open(&path, OpenMode::ReadOnly) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Err("it is gone".into()));
-            }
-            Err(error) => return Err(LogError::io("open", &path)(error)),
-        };
-        let len = file.len().map_err(LogError::io("look at", &path))?;
-        if len > MAX_SNAPSHOT_LEN {
-            return Ok(Err(format!("{len} bytes are too many")));
-        }
-        let mut bytes = vec![0; len as usize];
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
-        Ok(snapshot::decode(bytes.get(..read).unwrap_or_default()))
-    }
-
     fn clear(&mut self) {
-        self.producers = HashMap::new();
+        self.producers = BTreeMap::new();
         self.ongoing = BTreeMap::new();
         self.unreplicated = BTreeMap::new();
     }
@@ -212,4 +193,24 @@ fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
         file.set_len(bytes.len() as u64).map_err(LogError::io("truncate", path))?;
     }
     Ok(())
+}
+
+/// The bytes of a snapshot, or why there are none.
+fn read_snapshot(files: &LogFiles, offset: i64) -> Result<Result<Vec<u8>, String>> {
+    let path = files.dir().join(names::snapshot_file(offset));
+    let file = match files.disk().open(&path, OpenMode::ReadOnly) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Err("it is gone".into()));
+        }
+        Err(error) => return Err(LogError::io("open", &path)(error)),
+    };
+    let len = file.len().map_err(LogError::io("look at", &path))?;
+    if len > MAX_SNAPSHOT_LEN {
+        return Ok(Err(format!("{len} bytes are too many")));
+    }
+    let mut bytes = vec![0; len as usize];
+    let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
+    bytes.truncate(read);
+    Ok(Ok(bytes))
 }

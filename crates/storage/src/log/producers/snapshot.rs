@@ -33,7 +33,7 @@ pub fn encode<'a>(entries: impl ExactSizeIterator<Item = (i64, &'a ProducerEntry
 }
 
 /// The producers of a snapshot, or what is wrong with it.
-pub fn decode(bytes: &[u8]) -> Result<Vec<(i64, ProducerEntry)>, String> {
+pub fn decode(bytes: &[u8]) -> Result<impl Iterator<Item = (i64, ProducerEntry)>, String> {
     let Some(head) = bytes.first_chunk::<HEADER_LEN>() else {
         return Err(format!("{} bytes are too few", bytes.len()));
     };
@@ -52,7 +52,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<(i64, ProducerEntry)>, String> {
     if usize::try_from(count) != Ok(entries.len()) || !rest.is_empty() {
         return Err(format!("{count} entries are announced in {} bytes", bytes.len()));
     }
-    Ok(entries.iter().map(decode_entry).collect())
+    Ok(entries.iter().map(decode_entry))
 }
 
 fn decode_entry(bytes: &[u8; ENTRY_LEN]) -> (i64, ProducerEntry) {
