@@ -1,6 +1,7 @@
 //! Records in `__transaction_state` that no coordinator wrote, as administrators can write them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use base::PartitionIndex;
 use protocol::ErrorCode;
@@ -12,10 +13,10 @@ use protocol::messages::request_header::RequestHeader;
 use protocol::{ApiKey, encode_to_vec};
 use records::{BatchBuilder, Compression};
 
-use crate::common::{Peer, Place, Reaction, decoded, frame, produce_request};
+use crate::common::{Node, Peer, Place, Reaction, decoded, frame, produce_request};
 use crate::limits::init;
 use crate::producer::{Producer, checked, decides, leader, patiently, state};
-use crate::single::{MINUTE_MS, started, with_topic};
+use crate::single::{MINUTE_MS, SETTINGS, started, with_topic};
 
 const TOPIC: &str = "__transaction_state";
 const PARTITIONS: i32 = 3;
@@ -60,10 +61,14 @@ impl Known {
 
 /// Where a transactional id has its records.
 pub fn partition_of(name: &str) -> i32 {
+    partition_of_many(name, PARTITIONS)
+}
+
+fn partition_of_many(name: &str, partitions: i32) -> i32 {
     let hash = name
         .encode_utf16()
         .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    PartitionIndex((hash & i32::MAX) % PARTITIONS).get()
+    PartitionIndex((hash & i32::MAX) % partitions).get()
 }
 
 /// Appends a record to a partition of the coordinators' log, as Kafka allows it to administrators.
@@ -184,4 +189,132 @@ fn a_log_that_cannot_be_read_is_not_served_and_said_once() {
         assert!(log.contains(partition), "{line}");
     }
     node.assert_alive("records that cannot be read");
+}
+
+/// Of the coordinators' log, in the tests of damaged files.
+const FILES: i32 = 12;
+/// Of these the files stay as they are.
+const INTACT: std::ops::Range<i32> = 9..FILES;
+
+fn started_with_many(place: &Place) -> Node {
+    let count = FILES.to_string();
+    let mut settings = SETTINGS;
+    for setting in &mut settings {
+        if setting.0 == "transaction.state.log.num.partitions" {
+            setting.1 = &count;
+        }
+    }
+    Node::start_with(&place.data, &settings)
+}
+
+/// In each partition of the coordinators' log an open transaction.
+fn open_everywhere(node: &Node) -> BTreeMap<i32, Producer> {
+    assert_eq!(node.create_topic("t", 1, &[]), 0);
+    let mut producers = BTreeMap::new();
+    for name in (0..1_000).map(|n| format!("id-{n}")) {
+        let at = partition_of_many(&name, FILES);
+        if let Entry::Vacant(vacant) = producers.entry(at) {
+            let mut producer = Producer::new(&node.address, &name, MINUTE_MS);
+            producer.send("t", 0, &[&name]).unwrap();
+            vacant.insert(producer);
+        }
+    }
+    assert_eq!(producers.len(), 12);
+    producers
+}
+
+fn damage(place: &Place, partition: i32, damage: impl FnOnce(&mut Vec<u8>)) {
+    let directory = place.data.join(format!("{TOPIC}-{partition}"));
+    let path = directory.join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    damage(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// The node serves what was not damaged, and has an answer for the rest: the ids that have no coordinator.
+fn serves_the_rest(node: &mut Node, producers: BTreeMap<i32, Producer>) -> Vec<i32> {
+    let mut without = Vec::new();
+    for (at, mut producer) in producers {
+        producer.moved_to(&node.address);
+        if INTACT.contains(&at) {
+            assert_eq!(state(&node.address, &producer.name), "Ongoing", "partition {at}");
+            producer.end(true).unwrap();
+        } else if init(&node.address, &producer.name, (-1, -1)) == Err(ErrorCode::NotCoordinator) {
+            without.push(at);
+        }
+    }
+    node.assert_alive("damaged files of the coordinators' log");
+    let log = node.log();
+    for partition in 0..FILES {
+        let name = format!("{TOPIC}-{partition}");
+        let is_said = |line: &str| line.contains("cannot be loaded") && line.ends_with(&name);
+        let said = log.lines().filter(|line| is_said(line)).count();
+        assert_eq!(said, usize::from(without.contains(&partition)), "{partition}\n{log}");
+    }
+    without
+}
+
+/// After a crash recovery keeps what is whole, and the coordinators go on from there.
+#[test]
+fn files_of_the_coordinators_log_that_a_crash_has_damaged() {
+    let place = Place::new();
+    let node = started_with_many(&place);
+    let producers = open_everywhere(&node);
+    node.kill();
+    let damages: [fn(&mut Vec<u8>); 9] = [
+        |bytes| bytes[0] ^= 1,
+        |bytes| bytes[30] ^= 1,
+        |bytes| *bytes.iter_mut().nth_back(0).unwrap() ^= 1,
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.truncate(bytes.len() - 1),
+        Vec::clear,
+        |bytes| bytes.fill(0),
+        |bytes| bytes.fill(0xff),
+        |bytes| bytes.extend([7; 100]),
+    ];
+    for (partition, how) in (0..).zip(damages) {
+        damage(&place, partition, how);
+    }
+    let mut node = started_with_many(&place);
+    assert_eq!(serves_the_rest(&mut node, producers), []);
+    assert_eq!(node.stop(), Some(0));
+}
+
+/// The records of the last batch say something else, under a checksum that is right; in one file the first batch has a wrong one.
+#[test]
+fn files_of_the_coordinators_log_that_say_something_else() {
+    let place = Place::new();
+    let node = started_with_many(&place);
+    let producers = open_everywhere(&node);
+    assert_eq!(node.stop(), Some(0));
+    for partition in 0..8 {
+        damage(&place, partition, |bytes| {
+            let last = last_batch(bytes);
+            let records = last.len() - HEADER_LEN;
+            last[HEADER_LEN + records * usize::try_from(partition).unwrap() / 8] ^= 0xff;
+            let crc = records::crc::crc32c(&last[CRC_FROM..]);
+            last[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        });
+    }
+    damage(&place, 8, |bytes| bytes[HEADER_LEN + 5] ^= 1);
+    let mut node = started_with_many(&place);
+    let without = serves_the_rest(&mut node, producers);
+    assert!(without.contains(&8) && without.len() > 2, "{without:?}");
+    assert_eq!(node.stop(), Some(0));
+}
+
+const CRC_AT: usize = 17;
+const CRC_FROM: usize = 21;
+const HEADER_LEN: usize = 61;
+
+fn last_batch(bytes: &mut [u8]) -> &mut [u8] {
+    let mut at = 0;
+    loop {
+        let length = u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+        let next = at + 12 + usize::try_from(length).unwrap();
+        if next == bytes.len() {
+            return &mut bytes[at..];
+        }
+        at = next;
+    }
 }
