@@ -3,9 +3,11 @@
 //!
 //! Must not know: brokers. Partitions are a model, the coordinator is the product.
 
+mod chaos;
 mod checks;
 mod client;
 mod coordinator;
+mod markers;
 mod partition;
 mod serve;
 mod tamper;

@@ -23,8 +23,6 @@ pub const REQUEST_MS: u64 = 2_000;
 const TRACE_LINES: usize = 60;
 pub const NODES: usize = 2;
 const PARTITIONS: usize = 4;
-/// How far clocks jump.
-const JUMP_MS: u64 = 600_000;
 /// After the chaos: long enough for every timeout.
 const CALM_MS: u64 = 60_000;
 
@@ -290,18 +288,6 @@ impl World {
         Checks::at_rest(self)
     }
 
-    fn calm(&mut self) {
-        self.chaos = false;
-        self.network = Network::CALM;
-        self.note("calm");
-        // Some leave in the middle of a transaction.
-        for at in 0..self.clients.len() {
-            if self.rng.chance(50) {
-                self.leave(at);
-            }
-        }
-    }
-
     fn happen(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Asked { node, from, ask } => self.asked(node, from, ask),
@@ -347,65 +333,6 @@ impl World {
             }
             Event::Chaos => self.chaos(),
         }
-    }
-
-    fn chaos(&mut self) -> Result<(), String> {
-        if !self.chaos {
-            return Ok(());
-        }
-        let ms = self.rng.range(200, 4_000);
-        self.after(ms, Event::Chaos);
-        match self.rng.below(7) {
-            0 => {
-                let to = (self.leader + 1) % NODES;
-                let (node, epoch) = (self.leader, self.epoch);
-                let ms = self.until_heard();
-                self.after(ms, Event::Deposed { node, epoch });
-                self.checks.stats.moves += 1;
-                self.lead(to)
-            }
-            1 => {
-                self.checks.stats.crashes += 1;
-                let node = self.leader;
-                self.crash(node);
-                self.lead(node)
-            }
-            2 => {
-                let at = usize::try_from(self.rng.below(4)).unwrap_or(0);
-                if let Some(partition) = self.partitions.get_mut(at) {
-                    partition.restart();
-                }
-                Ok(())
-            }
-            // Somebody takes an id that may be in use.
-            3 | 4 => {
-                if let Some(id) = self.rng.pick(&self.ids).cloned() {
-                    self.add_client(&id);
-                }
-                Ok(())
-            }
-            5 => {
-                let ms = i64::try_from(self.rng.below(JUMP_MS)).unwrap_or(0);
-                let ms = if self.rng.chance(50) { ms } else { -ms };
-                let node = usize::try_from(self.rng.below(NODES as u64)).unwrap_or(0);
-                if let Some(clock) = self.clocks.get_mut(node) {
-                    *clock += ms;
-                }
-                self.checks.stats.jumps += 1;
-                self.note(&format!("the clock of {node} jumps by {ms} ms"));
-                Ok(())
-            }
-            _ => {
-                self.pause_somebody();
-                Ok(())
-            }
-        }
-    }
-
-    /// How long news of another coordinator take.
-    pub fn until_heard(&mut self) -> u64 {
-        let most_ms = if self.rng.chance(30) { 15_000 } else { 100 };
-        1 + self.rng.below(most_ms)
     }
 
     /// Which node leads, as one may believe.
