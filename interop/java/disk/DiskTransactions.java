@@ -22,12 +22,14 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsOptions;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TransactionDescription;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -52,6 +54,7 @@ public final class DiskTransactions {
     private static final String TOPIC = "disk-transactions";
     /** The partitions of the digest; what times out is in the one behind them. */
     private static final int PARTITIONS = 3;
+    private static final String FEATURE = "transaction.version";
     private static final String MANY = "disk-transactions-many";
     private static final int IDS = 32;
     /** Each of the many writes to so many partitions: markers take a while. */
@@ -88,6 +91,7 @@ public final class DiskTransactions {
 
     private static void round(int round, String states, boolean last) throws Exception {
         if (round == 1) {
+            become(Short.parseShort(System.getenv("LEVEL")));
             for (var t : Map.of(TOPIC, PARTITIONS + 1, MANY, IDS).entrySet()) {
                 admin.createTopics(Set.of(new NewTopic(t.getKey(), t.getValue(), (short) 1))).all().get();
             }
@@ -103,6 +107,20 @@ public final class DiskTransactions {
             REPORT.println("== written");
             digest();
         }
+    }
+
+    /** Of transaction.version; with 0 and 1 the producers are those of the first generation. */
+    private static void become(short level) throws Exception {
+        if (level() != level) {
+            admin.updateFeatures(Map.of(FEATURE, new FeatureUpdate(level, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE)), new UpdateFeaturesOptions())
+                .all().get();
+        }
+        eventually(FEATURE + " is not " + level, () -> level() == level);
+    }
+
+    private static short level() throws Exception {
+        var got = admin.describeFeatures().featureMetadata().get().finalizedFeatures().get(FEATURE);
+        return got == null ? 0 : got.maxVersionLevel();
     }
 
     // ---- write ----------------------------------------------------------------------------------------------------------
@@ -286,6 +304,7 @@ public final class DiskTransactions {
     }
 
     private static void digest() throws Exception {
+        REPORT.println(FEATURE + " " + level());
         List<String> ids = admin.listTransactions().all().get().stream().filter(t -> still(t.transactionalId()))
             .map(t -> t.transactionalId() + " " + t.producerId() + " " + t.state()).sorted().toList();
         for (String line : ids) {
