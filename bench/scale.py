@@ -16,7 +16,8 @@ LED_LIMIT_S = 600
 STOP_LIMIT_S = 300
 GOALS = {"idle_cpu_percent": 0.2, "waiting_cpu_percent": 0.2, "restart_ms": 0.05}
 FIGURES = ("create_s", "create_cpu_s", "kib_per_partition", "descriptors", "idle_cpu_percent", "waiting_cpu_percent", "rss_mib", "stop_s", "restart_ms",
-           "restart_cpu_s")
+           "restart_cpu_s", "describe_ms", "produce_s", "produce_cpu_s", "kib_per_written_partition", "written_descriptors", "recover_ms",
+           "recover_cpu_s", "delete_s", "delete_cpu_s")
 
 
 def cpu_s(pid):
@@ -58,6 +59,30 @@ def create(s, partitions):
     return time.monotonic() - begin, cpu_s(s.pid) - before
 
 
+def written(s, partitions, empty_mib, figures):
+    """A description of everything, then a record in every partition."""
+    client, begin = wire.Client(s.port), time.monotonic()
+    for name, count in topics(partitions):
+        while client.led_partitions(name) < count:
+            time.sleep(0.02)
+    figures["describe_ms"] = (time.monotonic() - begin) * 1000
+    before, begin, records = cpu_s(s.pid), time.monotonic(), wire.batch(b"jackdaw")
+    for name, count in topics(partitions):
+        client.produce_to_all(name, count, records)
+    figures["produce_s"], figures["produce_cpu_s"] = time.monotonic() - begin, cpu_s(s.pid) - before
+    figures["kib_per_written_partition"] = (s.rss_mib() - empty_mib) * 1024 / partitions
+    figures["written_descriptors"] = len(list(pathlib.Path(f"/proc/{s.pid}/fd").iterdir()))
+
+
+def delete(s, partitions):
+    """Until nobody is told of them any more; their files go later (`file.delete.delay.ms`)."""
+    client, before, begin = wire.Client(s.port), cpu_s(s.pid), time.monotonic()
+    client.delete_topics([name for name, _ in topics(partitions)])
+    while any(client.led_partitions(name) for name, _ in topics(partitions)):
+        time.sleep(0.02)
+    return time.monotonic() - begin, cpu_s(s.pid) - before
+
+
 def stop(s):
     """Seconds of a clean stop; Kafka may take longer than the suites allow."""
     begin = time.monotonic()
@@ -93,6 +118,11 @@ def measure(kind, binary, n, partitions, idle_s):
         figures["stop_s"] = stop(s)
         s.start()
         figures["restart_ms"], figures["restart_cpu_s"] = s.ready_ms, cpu_s(s.pid)
+        written(s, partitions, rss, figures)
+        s.kill()
+        s.start()
+        figures["recover_ms"], figures["recover_cpu_s"] = s.ready_ms, cpu_s(s.pid)
+        figures.update(zip(("delete_s", "delete_cpu_s"), delete(s, partitions)))
         stop(s)
     finally:
         s.kill()

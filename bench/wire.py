@@ -5,7 +5,25 @@ import socket
 import struct
 import time
 
-CREATE_TOPICS, FETCH, METADATA = (19, 4), (1, 11), (3, 5)
+CREATE_TOPICS, DELETE_TOPICS, FETCH, METADATA, PRODUCE = (19, 4), (20, 3), (1, 11), (3, 5), (0, 7)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def batch(value):
+    """A batch of one short record without a key."""
+    now = int(time.time() * 1000)
+    record = bytes([0, 0, 0, 1, len(value) * 2]) + value + b"\0"
+    record = bytes([len(record) * 2]) + record
+    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
+    return struct.pack(">qiibI", 0, len(body) + 9, -1, 2, crc32c(body)) + body
 
 
 def string(text):
@@ -42,6 +60,27 @@ class Client:
         code = struct.unpack_from(">h", answer, at)[0]
         if code != 0:
             raise RuntimeError(f"creating {name}: error {code}")
+
+    def delete_topics(self, names):
+        body = struct.pack(">i", len(names)) + b"".join(map(string, names)) + struct.pack(">i", 300_000)
+        answer, at = self.ask(DELETE_TOPICS, body), 8
+        for _ in names:
+            at += 2 + struct.unpack_from(">h", answer, at)[0]
+            code, at = struct.unpack_from(">h", answer, at)[0], at + 2
+            if code != 0:
+                raise RuntimeError(f"deleting topics: error {code}")
+
+    def produce_to_all(self, name, partitions, records):
+        """The same batch to every partition of a topic, in one request; acks=1."""
+        body = struct.pack(">hhii", -1, 1, 60_000, 1) + string(name) + struct.pack(">i", partitions)
+        body += b"".join(struct.pack(">ii", p, len(records)) + records for p in range(partitions))
+        answer = self.ask(PRODUCE, body)
+        at = 4 + 2 + len(name) + 4
+        for _ in range(partitions):
+            partition, code = struct.unpack_from(">ih", answer, at)
+            if code != 0:
+                raise RuntimeError(f"producing to {name}-{partition}: error {code}")
+            at += 4 + 2 + 8 + 8 + 8
 
     def led_partitions(self, name):
         """How many partitions of a topic have a leader."""
