@@ -1,8 +1,8 @@
-//! How long a follower leaves a leader alone that refuses.
+//! How long a follower leaves a leader alone that refuses, and which answers it takes.
 #![allow(clippy::unwrap_used)]
 
 use base::{LeaderEpoch, MonoMs, NodeId, Offset};
-use replication::{Ask, Follower, FollowerEvent, FollowerLog, Refusal};
+use replication::{Ask, Follower, FollowerEvent, FollowerLog, Position, Refusal};
 
 /// Ten records of one epoch, all committed.
 struct Ten;
@@ -70,4 +70,18 @@ fn who_is_behind_itself_or_hears_nothing_waits_for_the_whole_pause() {
             Follower::new(NodeId(2), LeaderEpoch(4), BACKOFF_MS, &Ten, &mut Vec::new());
         assert_eq!(told(&mut follower, MonoMs(7), event), MonoMs(7 + BACKOFF_MS));
     }
+}
+
+#[test]
+fn an_answer_is_good_although_the_log_start_has_moved_since() {
+    let asked = Position {
+        leader_epoch: LeaderEpoch(3),
+        offset: Offset(10),
+        last_fetched_epoch: LeaderEpoch(2),
+        log_start: Offset::ZERO,
+    };
+    assert!(Position { log_start: Offset(4), ..asked }.is_answered_by(&asked));
+    assert!(!Position { offset: Offset(11), ..asked }.is_answered_by(&asked));
+    assert!(!Position { leader_epoch: LeaderEpoch(4), ..asked }.is_answered_by(&asked));
+    assert!(!Position { last_fetched_epoch: LeaderEpoch(3), ..asked }.is_answered_by(&asked));
 }
