@@ -29,6 +29,7 @@ mod retention;
 mod roll;
 mod scan;
 mod segment;
+mod tidying;
 mod truncate;
 mod txn_index;
 
