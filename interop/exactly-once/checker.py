@@ -12,16 +12,15 @@ def by_partition(records):
 
 
 def copied_once(source, copies):
-    """Each value of the source, {partition: [value]}, was copied to its partition exactly once and in order."""
+    """Each value of the source, {partition: [value]}, was copied to its partition exactly once and in order; what is there twice, twice."""
     wrong = []
     for partition in sorted(set(source) | set(copies)):
         want, got = source.get(partition, []), copies.get(partition, [])
-        counts = collections.Counter(got)
+        counts, wanted = collections.Counter(got), collections.Counter(want)
         place = f"partition {partition}"
-        known = set(want)
-        wrong += [f"{place}: {value} was copied {n} times" for value, n in counts.items() if n > 1 and value in known]
-        wrong += [f"{place}: {value} is missing" for value in want if value not in counts]
-        wrong += [f"{place}: {value} is no record of the source" for value in counts if value not in known]
+        wrong += [f"{place}: {value} was copied {n} times" for value, n in counts.items() if n > wanted[value] > 0]
+        wrong += [f"{place}: {value} is missing" for value, n in wanted.items() if counts[value] < n]
+        wrong += [f"{place}: {value} is no record of the source" for value in counts if value not in wanted]
         rank = {value: i for i, value in enumerate(want)}
         ranks = [rank[value] for value in dict.fromkeys(got) if value in rank]
         back = next((i for i in range(1, len(ranks)) if ranks[i] < ranks[i - 1]), None)

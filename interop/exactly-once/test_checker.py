@@ -26,6 +26,10 @@ def copies():
     ]
     for got, want in table:
         same(want, checker.copied_once(SOURCE, got))
+    twice = {0: ["a", "b", "b"]}
+    same([], checker.copied_once(twice, {0: ["a", "b", "b"]}))
+    same(["partition 0: b is missing"], checker.copied_once(twice, {0: ["a", "b"]}))
+    same(["partition 0: b was copied 3 times"], checker.copied_once(twice, {0: ["a", "b", "b", "b"]}))
 
 
 def transfers():

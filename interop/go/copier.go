@@ -120,6 +120,8 @@ func failedWith(err error) int {
 	return 1
 }
 
+// isFenced says whether it has lost its place: to another one with its id, or to the coordinator's clock, which has aborted what it
+// would commit.
 func isFenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidProducerIDMapping)
+	return errors.Is(err, kerr.InvalidTxnState) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidProducerIDMapping)
 }

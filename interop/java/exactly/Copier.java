@@ -13,6 +13,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.InvalidTxnStateException;
 import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.WakeupException;
@@ -58,6 +59,14 @@ public class Copier {
         p.put("retry.backoff.ms", "50");
         p.put("reconnect.backoff.max.ms", "300");
         return p;
+    }
+
+    /** To another one with its id, or to the coordinator's clock, which has aborted what it would commit. */
+    static boolean lostItsPlace(Throwable error) {
+        for (Throwable e = error; e != null; e = e.getCause()) {
+            if (e instanceof ProducerFencedException || e instanceof InvalidTxnStateException) return true;
+        }
+        return false;
     }
 
     public static void main(String[] words) throws Exception {
@@ -110,7 +119,7 @@ public class Copier {
             log("fenced", why(error));
             Runtime.getRuntime().halt(FENCED);
         } catch (Throwable error) {
-            if (error.getCause() instanceof ProducerFencedException) {
+            if (lostItsPlace(error)) {
                 log("fenced", why(error));
                 Runtime.getRuntime().halt(FENCED);
             }
