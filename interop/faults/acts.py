@@ -245,6 +245,38 @@ class Acts:
         time.sleep(self.random.uniform(1, 4))
         return self.replaced(node)
 
+    def filled(self):
+        """Others fill the disk of some partitions of a broker to the last block. The node: it stays, with all that it has."""
+        node = self.random.choice([node for node in self.cluster.brokers() if self.leads_on_disk(node)] or self.cluster.brokers())
+        self.step(f"fill the disk of {len(self.on_disk(node))} partitions")
+        self.disks.fill(node.disk)
+        return node
+
+    def freed(self, node):
+        """There is space again: it goes on by itself."""
+        assert node.alive(), f"{node.name} ended with its full disk\n{tail(node.err)}"
+        lost = [p for p in self.on_disk(node) if node.id not in self.cluster.partitions(self.topic)[p]["ReplicaNodes"]]
+        assert not lost, f"{node.name} holds {lost} no more"
+        self.disks.free(node.disk)
+        self.step("freed")
+        return [node.id]
+
+    def full_disk(self):
+        node = self.filled()
+        time.sleep(self.random.uniform(4, 8))
+        return self.freed(node)
+
+    def full_disk_restart(self):
+        """It is killed and starts again without a free block."""
+        node = self.filled()
+        time.sleep(self.random.uniform(1, 3))
+        self.kill(node)
+        node.start(formatted=True)
+        self.step("started on it")
+        self.ill.discard(node.id)
+        time.sleep(self.random.uniform(2, 5))
+        return self.freed(node)
+
     def voters(self):
         """A voter, or the leader, is put out of the quorum, stays as an observer, and comes in again."""
         node = self.random.choice([self.controller(), self.random.choice(self.cluster.controllers())])

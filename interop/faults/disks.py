@@ -1,5 +1,5 @@
-"""A disk of its own for each broker, beside its first one, that can be broken: a small file system in a file, and the switch that file
-systems have for their tests, after which everything on it is an input/output error.
+"""A disk of its own for each broker, beside its first one, that can be broken or filled: a small file system in a file, and the switch that
+file systems have for their tests, after which everything on it is an input/output error.
 
 Needs root, a kernel with loop devices and ext4, and mkfs.ext4.
 """
@@ -16,6 +16,7 @@ import tempfile
 # <linux/fs.h>: _IOR('X', 125, __u32); 2 is "without flushing the journal".
 SHUTDOWN, AT_ONCE = 0x8004587D, struct.pack("I", 2)
 IMAGE_BYTES = 256 << 20
+FILLER = "filler"
 
 
 def command(*words):
@@ -79,6 +80,19 @@ class Disks:
             fcntl.ioctl(found, SHUTDOWN, AT_ONCE)
         finally:
             os.close(found)
+
+    def fill(self, path):
+        """Not a block is left."""
+        with open(path / FILLER, "wb", buffering=0) as file:
+            for size in (1 << 20, 4096, 512):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
+            with contextlib.suppress(OSError):
+                os.fsync(file.fileno())
+
+    def free(self, path):
+        (path / FILLER).unlink()
 
     def take_away(self, path):
         if path in self.mounted:

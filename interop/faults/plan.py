@@ -44,6 +44,8 @@ KINDS = {kind.name: kind for kind in (
     Kind("lost-node", 2, LOSS_MS + FAILOVER_MS),
     Kind("broken-disk", 2, LOSS_MS, needs=DISKS),
     Kind("broken-disk-restart", 2, LOSS_MS + FAILOVER_MS, needs=DISKS),
+    Kind("full-disk", 2, needs=DISKS),
+    Kind("full-disk-restart", 2, needs=DISKS),
     Kind("voters", 2, LOSS_MS, FAILOVER_MS, needs=VOTERS),
     Kind("storm", 2),
     Kind("rolling", 2, 1000),
