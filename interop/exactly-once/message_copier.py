@@ -134,7 +134,7 @@ class Run:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--records", type=int, default=4000, help="in each partition of the input")
+    parser.add_argument("--records", type=int, default=2500, help="in each partition of the input")
     parser.add_argument("--seed", type=int, default=1)
     world.add_arguments(parser)
     checks = Checks()
