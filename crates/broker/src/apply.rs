@@ -2,7 +2,7 @@
 //!
 //! Runs on the publishers' thread, in the order of the log, before handlers see the new image.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -136,9 +136,7 @@ fn refresh(node: &Node, image: &Image, partition: &Partition) {
 fn apply_partitions(node: &Arc<Node>, update: &Update) {
     let id = node.config().node_id;
     let LocalReplicaChanges { deletes, leaders, followers, .. } = update.local_changes(id);
-    for gone in deletes {
-        delete(node, &gone);
-    }
+    delete(node, &deletes);
     for local in leaders {
         if let Some(partition) = host(node, update, &local) {
             lead(node, &partition, &local);
@@ -172,19 +170,27 @@ fn follow(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'
     }
 }
 
-fn delete(node: &Node, gone: &LocalPartition<'_>) {
-    let id = TopicIdPartition { topic_id: gone.topic.id, partition: gone.index };
-    let name = TopicPartition { topic: Arc::clone(&gone.topic.name), partition: gone.index };
-    let mut settings = None;
-    if let Some(partition) = node.partitions.remove(id) {
-        node.replicas.forget(id);
-        partition.resign(true);
-        coordinators::resign(node, &partition);
-        settings = Some(partition.settings());
+/// Takes partitions away, all at once: what is written to a log directory for it is written once.
+fn delete(node: &Node, gone: &[LocalPartition<'_>]) {
+    let mut by_delay: BTreeMap<u64, Vec<TopicPartition>> = BTreeMap::new();
+    for gone in gone {
+        let id = TopicIdPartition { topic_id: gone.topic.id, partition: gone.index };
+        let name = TopicPartition { topic: Arc::clone(&gone.topic.name), partition: gone.index };
+        let mut settings = None;
+        if let Some(partition) = node.partitions.remove(id) {
+            node.replicas.forget(id);
+            partition.resign(true);
+            coordinators::resign(node, &partition);
+            settings = Some(partition.settings());
+        }
+        let delay_ms =
+            settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
+        by_delay.entry(delay_ms).or_default().push(name);
     }
-    let delay_ms = settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
-    node.logs.delete([name], delay_ms, node.clock.wall());
-    node.note_deleted();
+    for (delay_ms, names) in by_delay {
+        node.logs.delete(names, delay_ms, node.clock.wall());
+        node.note_deleted();
+    }
 }
 
 /// The hosted partition; its log is made where there is none yet.

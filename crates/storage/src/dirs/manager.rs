@@ -373,12 +373,23 @@ impl LogManager {
                 }
             }
         }
+        // Once for all of them: a directory of 10,000 logs must not be written 10,000 times.
         for (index, _) in touched.into_iter().enumerate().filter(|(_, touched)| *touched) {
+            self.sync_names(index);
             self.checkpoint_dir(index);
         }
         missing
     }
 
+    /// Makes the names in a directory durable; one that cannot be synced goes offline.
+    pub(super) fn sync_names(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        if let Err(error) = self.pool.disk().sync_dir(&dir.path) {
+            self.fail_dir(index, DirError::io("sync", &dir.path)(error).to_string());
+        }
+    }
+
+    /// The new name is durable after [`Self::sync_names`] only.
     pub(super) fn rename_away(
         &self,
         partition: &TopicPartition,
@@ -400,8 +411,6 @@ impl LogManager {
         log.moved_to(target.clone());
         log.fail("it was deleted".into());
         tracing::info!(%partition, to = %target.display(), "log renamed");
-        drop(log);
-        small_file::sync_parent(disk.as_ref(), &target)?;
         Ok(target)
     }
 

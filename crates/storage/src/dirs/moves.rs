@@ -139,6 +139,7 @@ impl LogManager {
         match self.rename_away(partition, &entry, DirKind::Delete) {
             Ok(path) => {
                 self.remove_later(Removal::dir(path, now, delay_ms));
+                self.sync_names(entry.dir);
                 self.checkpoint_dir(entry.dir);
             }
             Err(fault) => self.fail_dir(entry.dir, fault.to_string()),

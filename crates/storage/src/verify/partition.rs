@@ -224,7 +224,8 @@ impl LogWalk<'_> {
         match partition_metadata::read_topic_id(self.disk, self.dir) {
             Ok(Some(id)) => Some(id),
             Ok(None) => {
-                let text = "there is no topic id: the next start takes the log for a stray one";
+                let text =
+                    "there is no topic id: Apache Kafka would set the log aside as a stray one";
                 self.findings.damage(Check::PartitionMetadata, &path, At::FILE, text);
                 None
             }
