@@ -181,6 +181,14 @@ impl Partition {
         if end.is_none_or(|end| copied < end) {
             return Moved::Copied(bytes);
         }
+        let mut log = copy.log.write();
+        if log.is_flush_due_by_count()
+            && let Err(error) = log.flush(now.wall)
+        {
+            // It must not take the place of what is durable.
+            return Moved::failed(&error);
+        }
+        drop(log);
         match mover.caught_up() {
             Next::Tell => Moved::Tell,
             Next::Wait => Moved::Told,
