@@ -31,7 +31,7 @@ fn every_rule_fires_when_something_is_broken() {
         let broken = |seed| run(Plan { tamper: Some(tamper), ..Plan::new(seed) });
         // What shows in one world of a hundred is looked for close to where it is found.
         let first = match tamper {
-            Tamper::TrustMarkers | Tamper::TrustOldCoordinators => 85,
+            Tamper::TrustMarkers => 85,
             _ => 1,
         };
         let found = seeds::noticed(&tamper, first..first + 150, broken);

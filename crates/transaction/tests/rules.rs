@@ -262,6 +262,37 @@ fn a_new_id_needs_a_producer_id_and_changes_nothing_without() {
     assert_eq!(init(&mut test), Producer { id: ProducerId(7), epoch: ProducerEpoch(0) });
 }
 
+/// Whoever was replaced and does not know it can append, but nobody commits that.
+#[test]
+fn what_is_done_already_is_answered_when_the_log_confirms_it() {
+    let mut test = context(2);
+    let producer = init(&mut test);
+    let added = Added::Partitions { version: 3 };
+    assert_eq!(add(&mut test, producer, added), ErrorCode::None);
+    test.hold_commits = true;
+    let partitions = vec![TopicPartition::new("p", 1)];
+    let ask = AddPartitions { transactional_id: Arc::from("t"), producer, partitions, added };
+    let waiting = test.request(Request::AddPartitions(ask));
+    test.event(Event::Drained);
+    assert_eq!(test.replies.get(&waiting), None);
+    test.commit();
+    assert_eq!(test.replies[&waiting], Ok(Reply::AddPartitions(ErrorCode::None)));
+    test.hold_commits = false;
+    end(&mut test, producer, 4).unwrap();
+    let Some(Duty::Markers(markers)) = test.duties.pop() else { panic!("no markers") };
+    let done = MarkerOutcome::Answer(ErrorCode::None);
+    assert_eq!(tell(&mut test, &markers, &[(0, done), (1, done)]), Verdict::Done);
+    test.hold_commits = true;
+    let transactional_id = Arc::from("t");
+    let ask = EndTxn { version: 4, transactional_id, producer, commit: true, fresh: None };
+    let waiting = test.request(Request::EndTxn(ask));
+    test.event(Event::Drained);
+    assert_eq!(test.replies.get(&waiting), None);
+    test.commit();
+    assert!(matches!(test.replies[&waiting], Ok(Reply::EndTxn(Ok(_)))));
+    assert_eq!(state(&test), State::CompleteCommit);
+}
+
 #[test]
 fn a_transaction_times_out_whatever_becomes_of_the_wall_clock() {
     let mut test = context(2);

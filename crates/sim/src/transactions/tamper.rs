@@ -19,7 +19,7 @@ pub enum Tamper {
     LoseRecords,
     /// Transactions never take too long.
     StopTimers,
-    /// Partitions believe a coordinator although they have a marker of its successor.
+    /// Coordinators answer out of memory, and partitions believe one although they have a marker of its successor.
     TrustOldCoordinators,
 }
 

@@ -1,4 +1,7 @@
 //! AddPartitionsToTxn and AddOffsetsToTxn: a transaction begins, or grows.
+//!
+//! What is in it already is written once more, as it is: a coordinator that was replaced and does not know it would say so of a
+//! transaction that is over, and the next one's records would be lost in it. An answer that waits for the log is true.
 
 use base::time::Now;
 use protocol::ErrorCode;
@@ -20,19 +23,14 @@ impl TransactionShard {
     ) -> (Vec<TransactionRecord>, Reply) {
         match self.next_for_add(now, ask) {
             Ok(next) => {
-                let record = next.map(|next| written(&ask.transactional_id, next, view));
-                (record.into_iter().collect(), Reply::AddPartitions(ErrorCode::None))
+                let record = written(&ask.transactional_id, next, view);
+                (vec![record], Reply::AddPartitions(ErrorCode::None))
             }
             Err(error) => (Vec::new(), Reply::AddPartitions(errors::for_add(ask.added, error))),
         }
     }
 
-    /// `None` when the partitions are in the transaction already.
-    fn next_for_add(
-        &self,
-        now: Now,
-        ask: &AddPartitions,
-    ) -> Result<Option<Transaction>, ErrorCode> {
+    fn next_for_add(&self, now: Now, ask: &AddPartitions) -> Result<Transaction, ErrorCode> {
         if ask.transactional_id.is_empty() {
             return Err(ErrorCode::InvalidRequest);
         }
@@ -53,9 +51,9 @@ impl TransactionShard {
         }
         let has_all = ask.partitions.iter().all(|one| transaction.partitions.contains(one));
         if transaction.state == State::Ongoing && has_all {
-            return Ok(None);
+            return Ok(transaction.clone());
         }
         let client_version = errors::version_of_add(ask.added);
-        Ok(Some(transaction.with_partitions(&ask.partitions, client_version, now.wall.0)))
+        Ok(transaction.with_partitions(&ask.partitions, client_version, now.wall.0))
     }
 }

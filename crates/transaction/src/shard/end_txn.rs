@@ -45,8 +45,8 @@ impl TransactionShard {
     ) -> (Vec<TransactionRecord>, Reply) {
         match self.next_for_end(now, ask) {
             Ok((next, reply)) => {
-                let records = next.map(|next| decided(&ask.transactional_id, next, now, view));
-                (records.unwrap_or_default(), Reply::EndTxn(Ok(reply)))
+                let records = decided(&ask.transactional_id, next, now, view);
+                (records, Reply::EndTxn(Ok(reply)))
             }
             Err(Refusal::NeedsProducerId) => (Vec::new(), Reply::NeedsProducerId),
             Err(Refusal::Error(error)) => {
@@ -55,11 +55,7 @@ impl TransactionShard {
         }
     }
 
-    fn next_for_end(
-        &self,
-        now: Now,
-        ask: &EndTxn,
-    ) -> Result<(Option<Transaction>, Producer), Refusal> {
+    fn next_for_end(&self, now: Now, ask: &EndTxn) -> Result<(Transaction, Producer), Refusal> {
         if ask.transactional_id.is_empty() {
             return Err(ErrorCode::InvalidRequest.into());
         }
@@ -71,12 +67,13 @@ impl TransactionShard {
         let told = |producer| if bumps { producer } else { NO_PRODUCER };
         match rule {
             Rule::Refuse(error) => Err(error.into()),
-            Rule::Repeated => Ok((None, told(transaction.producer))),
+            // Written once more, as it is: see `add_partitions`.
+            Rule::Repeated => Ok((transaction.clone(), told(transaction.producer))),
             Rule::Decide => {
                 let next_id = next_id(transaction, client_version, ask.fresh)?;
                 let next = transaction.decided(ask.commit, client_version, next_id, now.wall.0)?;
                 let producer = told(next.producer_after());
-                Ok((Some(next), producer))
+                Ok((next, producer))
             }
         }
     }

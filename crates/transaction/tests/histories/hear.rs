@@ -130,8 +130,9 @@ impl World {
             }
             let is_complete =
                 matches!(transaction.state, State::CompleteCommit | State::CompleteAbort);
-            if is_complete && at >= self.log_checked {
-                let decision = decided[id];
+            // What is written once more, for an answer, has none.
+            let decision = is_complete.then(|| decided.remove(id)).flatten();
+            if let Some(decision) = decision.filter(|_| at >= self.log_checked) {
                 let key = (Arc::clone(id), decision.producer.id, decision.producer.epoch);
                 // In the first generation the next transaction has the same epoch, and needs markers of its own.
                 let marked = self.marked.remove(&key).unwrap_or_default();
