@@ -28,4 +28,4 @@ mod topics;
 mod transactions;
 
 pub use handlers::served_apis;
-pub use node::{RunningNode, StartError, start};
+pub use node::{RunningNode, StartError, start, start_on};

@@ -47,7 +47,7 @@ use crate::transactions::{MarkerSender, Verifier};
 use broker::Broker;
 pub use error::StartError;
 use registration::Registration;
-pub use start::start;
+pub use start::{start, start_on};
 
 /// How long owed responses may take at the end.
 const DRAIN_MAX: Duration = Duration::from_secs(5);

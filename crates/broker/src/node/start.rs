@@ -44,11 +44,18 @@ const REGISTRATION_MAX: Duration = Duration::from_secs(5);
 
 /// Starts a node; when it returns, every listener answers, and the broker is unfenced where there is one.
 pub async fn start(config: BrokerConfig) -> Result<RunningNode, StartError> {
+    start_on(config, Arc::new(RealDisk)).await
+}
+
+/// The same on another disk than that of this machine.
+pub async fn start_on(
+    config: BrokerConfig,
+    disk: Arc<dyn Disk>,
+) -> Result<RunningNode, StartError> {
     check_supported(&config)?;
     let clock = Clock::new();
     let mut server = Server::bind(&listeners::to_bind(&config), listeners::limits(&config))?;
     let addresses = server.addresses();
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
 
     let opening = (Arc::clone(&disk), config.clone());
     let directories = blocking(move || directories::open(&*opening.0, &opening.1, &clock)).await?;

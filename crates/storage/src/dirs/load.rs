@@ -13,6 +13,7 @@ use super::checkpoint::{
 use super::error::{DirError, Result};
 use super::manager::{Dir, LogEntry, LogManager};
 use super::names::{DirKind, marked_dir_name, parse_dir_name};
+use super::progress::Progress;
 use super::upkeep::Removal;
 use super::{clean_shutdown, partition_metadata, small_file};
 use crate::log::{Log, LogConfig, OpenOptions};
@@ -67,6 +68,7 @@ struct DirJob<'a> {
     cleaned: Offsets,
     logs: Vec<(PathBuf, TopicPartition, DirKind)>,
     next: AtomicUsize,
+    progress: Progress,
 }
 
 impl LogManager {
@@ -150,6 +152,7 @@ impl LogManager {
         dir.cleaned.lock().clone_from(&cleaned);
         let (dir_path, count) = (dir.path.display(), logs.len());
         tracing::info!(dir = %dir_path, logs = count, clean, "loading logs");
+        let progress = Progress::new(&dir.path, count);
         Ok(DirJob {
             index,
             dir,
@@ -160,6 +163,7 @@ impl LogManager {
             cleaned,
             logs,
             next: AtomicUsize::new(0),
+            progress,
         })
     }
 
@@ -168,7 +172,7 @@ impl LogManager {
             let next = job.next.fetch_add(1, Ordering::Relaxed);
             let Some((path, partition, kind)) = job.logs.get(next) else { break };
             match self.load_one(job, path, partition, *kind, loading) {
-                Ok(()) => {}
+                Ok(()) => job.progress.one_more(),
                 Err(error) if error.is_disk_failure() => {
                     self.fail_dir(job.index, error.to_string());
                 }

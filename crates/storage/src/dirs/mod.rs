@@ -14,6 +14,7 @@ pub mod meta;
 mod moves;
 pub mod names;
 pub mod partition_metadata;
+mod progress;
 mod properties;
 mod small_file;
 mod space;

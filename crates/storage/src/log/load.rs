@@ -17,7 +17,7 @@ use super::recovery::{OnFault, Recovered, Recovery, rebuild_producers};
 use super::scan::Broken;
 use super::segment::{FileLengths, Segment};
 use super::tidying::tidy_up;
-use super::{Log, names};
+use super::{Log, names, recovery};
 use crate::pool::{FileKind, FilePool};
 use crate::space::DirSpace;
 
@@ -250,7 +250,9 @@ impl Log {
             if self.segments.len() == 1 && self.active().is_untouched() {
                 break;
             }
+            let segments = self.segments.len();
             let Some(mut segment) = self.take_segment(slot) else { break };
+            recovery::tell(&self.name, &segment, segments.saturating_sub(slot + 1));
             let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
             self.segments.insert(slot, segment);
             let recovered = recovered?;

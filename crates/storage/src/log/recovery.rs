@@ -14,6 +14,17 @@ use super::scan::{Broken, Placed, Whole};
 use super::segment::Segment;
 use super::txn_index::AbortedTxn;
 
+/// The recovery of a segment of this size takes a while and is told.
+const TOLD_BYTES: u64 = 64 << 20;
+
+/// Says which segment comes now, when it is a large one.
+pub(super) fn tell(name: &TopicPartition, segment: &Segment, remaining: usize) {
+    if segment.size >= TOLD_BYTES {
+        let (base_offset, bytes) = (segment.base_offset, segment.size);
+        tracing::info!(log = %name, base_offset, bytes, remaining, "recovering a segment");
+    }
+}
+
 /// What to do about bytes that are no valid batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum OnFault {

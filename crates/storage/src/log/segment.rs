@@ -110,7 +110,7 @@ impl Segment {
             jitter_ms: config.jitter_ms(base_offset as u64 ^ now.0 as u64),
             offset_index: OffsetIndex::new(base_offset, lengths.offset_index.unwrap_or(0)),
             time_index: TimeIndex::new(base_offset, lengths.time_index.unwrap_or(0)),
-            txn_index: TxnIndex::new(base_offset, lengths.txn_index.unwrap_or(0)),
+            txn_index: TxnIndex::new(base_offset, lengths.txn_index),
             first_timestamp: OnceLock::new(),
             max_timestamp: OnceLock::new(),
             bytes_since_entry: 0,

@@ -52,23 +52,28 @@ pub(crate) struct TxnIndex {
     base_offset: i64,
     /// Entries in the file.
     count: u32,
+    /// There is a file.
+    exists: bool,
     /// Those after them, for which the disk had no space.
     pending: Vec<AbortedTxn>,
 }
 
 impl TxnIndex {
-    pub fn new(base_offset: i64, file_len: u64) -> Self {
-        let count = u32::try_from(file_len / ENTRY_LEN as u64).unwrap_or(u32::MAX);
-        Self { base_offset, count, pending: Vec::new() }
+    /// `file_len` is that of the file, if there is one.
+    pub fn new(base_offset: i64, file_len: Option<u64>) -> Self {
+        let entries = file_len.unwrap_or(0) / ENTRY_LEN as u64;
+        let count = u32::try_from(entries).unwrap_or(u32::MAX);
+        Self { base_offset, count, exists: file_len.is_some(), pending: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
         self.count == 0 && self.pending.is_empty()
     }
 
-    /// There is a file: it was made for the first entry that was written.
+    /// There is a file: it was made for the first entry that was written. One that was cut to nothing is to be synced,
+    /// too, or else the entries of truncated transactions come back.
     pub fn has_file(&self) -> bool {
-        self.count > 0
+        self.exists
     }
 
     /// Entries are in memory alone.
@@ -97,6 +102,7 @@ impl TxnIndex {
         }
         let position = u64::from(self.count) * ENTRY_LEN as u64;
         let bytes: Vec<u8> = self.pending.iter().flat_map(AbortedTxn::encode).collect();
+        self.exists = true;
         files.write(self.base_offset, FileKind::TxnIndex, &bytes, position)?;
         self.count = self.count.saturating_add(u32::try_from(self.pending.len()).unwrap_or(0));
         self.pending = Vec::new();

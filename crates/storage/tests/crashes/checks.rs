@@ -134,7 +134,7 @@ pub fn transaction_index_agrees(after: &After<'_>) -> Verdict {
         .collect();
     for txn in &found {
         ensure(whole.contains(txn) || left.contains(txn), || {
-            format!("{txn:?} is in the index and was not aborted")
+            format!("{txn:?} is in the index and was not aborted: {whole:?}, {left:?}")
         })?;
         ensure(found.iter().filter(|other| *other == txn).count() == 1, || {
             format!("{txn:?} is twice in the index")

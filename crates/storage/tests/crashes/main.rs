@@ -1,7 +1,8 @@
 //! Lives of a partition, a crash after every operation of the disk, with any loss: what was promised is there.
 //!
 //! The usual form takes a few seconds. `MONEDULA_CRASH_LIVES=50 cargo test --release -p monedula-storage --test crashes --
-//! --nocapture` looks at so many lives of 200 steps with every kind of loss and a second crash in every recovery.
+//! --nocapture` looks at so many lives of 200 steps with every kind of loss and many second crashes in recoveries;
+//! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_OPERATION` looks at one operation alone.
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod checks;
@@ -46,7 +47,11 @@ fn look(
     choose: impl Fn(usize) -> (Vec<Loss>, Depth),
 ) -> Result<Looked, String> {
     let mut looked = Looked { crashes: 0, starts: 0 };
+    let only = std::env::var("MONEDULA_CRASH_OPERATION").ok().map(|n| n.parse::<u64>().unwrap());
     for (n, photo) in photos.iter().enumerate() {
+        if only.is_some_and(|only| only != photo.operation) {
+            continue;
+        }
         let (at, step, told) = record.at(photo.operation);
         let (losses, depth) = choose(n);
         for loss in losses {
