@@ -1,7 +1,7 @@
 //! A node that ends itself, as `kill -9` does, at a named change of its disk: for tests of crashes.
 //!
-//! `killed_node SERVER_PROPERTIES ACTION:PATTERN:COUNT:MOMENT [KEY=VALUE]...`, for example `rename:*.swap:2:before`; see
-//! `simdisk::kill`. The point `never` is none. Otherwise it behaves as `monedula start`.
+//! `DIE_AT=ACTION:PATTERN:COUNT:MOMENT killed_node start SERVER_PROPERTIES [--set KEY=VALUE]...`, for example
+//! `DIE_AT=rename:*.swap:2:before`; see `simdisk::kill`. Without it, it lives as `monedula start` does.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -14,18 +14,22 @@ use simdisk::kill::Point;
 use storage::{Disk, RealDisk};
 use tokio::signal::unix::{SignalKind, signal};
 
+const USAGE: &str = "usage: killed_node start SERVER_PROPERTIES [--set KEY=VALUE]...";
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "usage: killed_node SERVER_PROPERTIES POINT [KEY=VALUE]...";
-    let (file, point) = arguments.next().zip(arguments.next()).ok_or(usage)?;
-    let set: Option<Vec<(String, String)>> = arguments
-        .map(|pair| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect();
-    let properties = Properties::from_bytes(&std::fs::read(&file)?)?;
-    let config = BrokerConfig::load(Some(&properties), &set.ok_or(usage)?)?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [start, file, rest @ ..] = words.as_slice() else { return Err(USAGE.into()) };
+    let mut set = Vec::new();
+    for pair in rest.chunks(2) {
+        let ("start", [flag, pair]) = (start.as_str(), pair) else { return Err(USAGE.into()) };
+        let (key, value) = pair.split_once('=').filter(|_| flag == "--set").ok_or(USAGE)?;
+        set.push((key.to_owned(), value.to_owned()));
+    }
+    let properties = Properties::from_bytes(&std::fs::read(file)?)?;
+    let config = BrokerConfig::load(Some(&properties), &set)?;
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    if point != "never" {
+    if let Ok(point) = std::env::var("DIE_AT") {
         disk = Arc::new(KillDisk::new(disk, Point::parse(&point)?, KillDisk::kill_process));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

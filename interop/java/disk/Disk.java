@@ -183,8 +183,9 @@ public final class Disk {
                 sha.update((r.offset() + " " + r.timestamp() + " " + r.timestampType() + " " + Arrays.toString(r.key()) + " " + Arrays.toString(r.value())
                     + " " + r.headers()).getBytes());
                 count++;
-                next = r.offset() + 1;
             }
+            // Beyond markers and what compaction has taken, too.
+            next = consumer.position(tp);
         }
         List<Long> byTime = new ArrayList<>();
         for (int i = 0; i < 9000; i += 777) {
