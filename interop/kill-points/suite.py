@@ -39,8 +39,7 @@ SEGMENTS = {"segment.ms": "700", "retention.ms": "-1"}
 TOPICS = {PLAIN: (PARTITIONS, SEGMENTS), TRANSACTIONAL: (PARTITIONS, SEGMENTS),
           COMPACTED: (1, {**SEGMENTS, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"})}
 SHORT = ["write:*/crash-plain-0/*.log:150:half", "rename:*/crash-compact-0/*.log:1:before", "create:*/crash-plain-1/*.snapshot:2:after",
-         "rename:*/crash-txn-0/leader-epoch-checkpoint:1:before", "rename:*/recovery-point-offset-checkpoint:2:after",
-         "write:*/__cluster_metadata-0/*.log:20:half", "write:*/crash-plain-2/*.log:100:half"]
+         "rename:*/crash-txn-0/leader-epoch-checkpoint:1:before", "write:*/crash-plain-2/*.log:100:half"]
 FILES = ["*/crash-plain-?/*.log", "*/crash-txn-?/*.log", "*/crash-*/*.index", "*/crash-*/*.timeindex", "*/crash-txn-?/*.txnindex",
          "*/crash-*/*.snapshot", "*/crash-*/leader-epoch-checkpoint*", "*/recovery-point-offset-checkpoint*",
          "*/replication-offset-checkpoint*", "*/crash-compact-0/*.cleaned", "*/crash-compact-0/*.swap", "*/crash-compact-0/*.log",
