@@ -33,7 +33,12 @@ impl Log {
             log.rewrites += 1;
             let keep = log.segments.partition_point(|segment| segment.base_offset <= offset);
             let gone = log.segments.split_off(keep);
-            log.remove_segments(gone)?;
+            if !gone.is_empty() {
+                log.remove_segments(gone)?;
+                // Or else a crash could bring them back behind a segment that is cut.
+                let dir = log.files.dir();
+                log.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+            }
             let segment = log.segments.last_mut().expect("the segment of the offset is kept");
             segment.truncate_to(&log.files, offset, now)?;
             log.end_offset = offset;

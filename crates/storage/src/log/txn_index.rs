@@ -102,8 +102,8 @@ impl TxnIndex {
         }
         let position = u64::from(self.count) * ENTRY_LEN as u64;
         let bytes: Vec<u8> = self.pending.iter().flat_map(AbortedTxn::encode).collect();
-        self.exists = true;
         files.write(self.base_offset, FileKind::TxnIndex, &bytes, position)?;
+        self.exists = true;
         self.count = self.count.saturating_add(u32::try_from(self.pending.len()).unwrap_or(0));
         self.pending = Vec::new();
         Ok(())

@@ -213,7 +213,10 @@ impl Life {
                 (told.promised, told.start_least, told.start_most) = (0, 0, i64::MAX);
             }
             Step::DeleteRecords(_) | Step::DeleteSegments => told.start_most = i64::MAX,
-            Step::Recreate => *told = Told { start_most: i64::MAX, ..Told::default() },
+            Step::Recreate => {
+                (told.exists, told.promised) = (false, 0);
+                (told.start_least, told.start_most) = (0, i64::MAX);
+            }
             _ => {}
         }
     }
@@ -265,6 +268,7 @@ impl Life {
             Step::Recreate => {
                 assert!(self.manager.delete([partition()], 0, now).is_empty());
                 self.entry = create(&self.manager);
+                self.told.history.clear();
             }
         }
         assert!(self.manager.take_failures().is_empty(), "{step:?}");
