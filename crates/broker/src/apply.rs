@@ -214,15 +214,15 @@ fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option
     match node.logs.get_or_create(&new, node.clock.wall()) {
         Ok(entry) => {
             let found = node.logs.dir_of(&entry).and_then(|(_, id)| id);
-            if let Some(found) = found.filter(|found| directory.is_some_and(|told| told != *found))
-            {
-                node.assignments.add(id, found);
-            }
             let log = entry.log;
             log.write().set_config(Arc::clone(&settings.log));
             let (topic, neighbours) = (Arc::clone(&local.topic.name), Arc::clone(&node.neighbours));
             let partition = Arc::new(Partition::new(id, topic, log, settings, neighbours));
             node.partitions.insert(Arc::clone(&partition));
+            if let Some(found) = found.filter(|found| directory.is_some_and(|told| told != *found))
+            {
+                node.assignments.add(id, found);
+            }
             node.moves.resume(node, &partition);
             Some(partition)
         }

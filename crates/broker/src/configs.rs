@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::NodeId;
-use config::alter::{self, AlterKind, Op, Preflight, Refusal};
+use config::alter::{self, AlterKind, Op, OpKind, Preflight, Refusal};
 use config::{BrokerConfig, ConfigError, TopicConfig};
 use metadata::{ConfigResource, ConfigResourceType, Image};
 use protocol::{ErrorCode, Listener};
@@ -18,6 +18,8 @@ use crate::topics::is_internal;
 
 /// The name of the resource that holds for all brokers.
 pub const CLUSTER_DEFAULT: &str = "";
+
+const CORDONED: &str = "cordoned.log.dirs";
 
 /// What the metadata log says of one resource.
 pub fn overrides(image: &Image, kind: ConfigResourceType, name: &str) -> BTreeMap<String, String> {
@@ -112,7 +114,7 @@ fn preflight_one(
     let resource = ConfigResourceType::from_code(change.kind);
     if context.side == Listener::Controller && resource != ConfigResourceType::BrokerLogger {
         // A broker looked at it already; to the controller the settings of every broker are alike.
-        return Ok(true);
+        return check_cordoned(context, change).map(|()| true);
     }
     let node = &context.node;
     let image = node.image();
@@ -129,6 +131,33 @@ fn preflight_one(
         return Ok(false);
     }
     Ok(true)
+}
+
+/// Only a broker knows which directories it has: who asks the controller itself can but take some off the list.
+fn check_cordoned(
+    context: &RequestContext,
+    change: &Change<'_>,
+) -> Result<(), (ErrorCode, String)> {
+    let is_broker = ConfigResourceType::from_code(change.kind) == ConfigResourceType::Broker;
+    if context.forwarded || !is_broker {
+        return Ok(());
+    }
+    let set = overrides(&context.node.image(), ConfigResourceType::Broker, change.name);
+    let known = set.get(CORDONED).map_or("", String::as_str);
+    let known: Vec<&str> = known.split(',').map(str::trim).collect();
+    let adds = |op: &Op<'_>| {
+        let value = op.value.map(str::trim).filter(|value| !value.is_empty());
+        op.name == CORDONED
+            && matches!(op.kind, OpKind::Set | OpKind::Append)
+            && value.is_some_and(|value| !value.split(',').all(|dir| known.contains(&dir.trim())))
+    };
+    if change.ops.iter().any(adds) {
+        // Kafka's words, with its two spaces.
+        let message = "When updating cordoned.log.dirs via controllers,  the new value must be a subset of the current \
+                       configuration value.";
+        return Err((ErrorCode::InvalidConfig, message.to_owned()));
+    }
+    Ok(())
 }
 
 /// Why the asker may not change the settings of a resource.

@@ -53,6 +53,8 @@ struct Wishes {
     stop: bool,
     register_again: bool,
     offline: Vec<DirectoryId>,
+    /// Of these the controller has heard.
+    told: Vec<DirectoryId>,
     cordoned: Vec<DirectoryId>,
 }
 
@@ -105,6 +107,12 @@ impl Lifecycle {
     /// Log directories that have failed so far.
     pub fn set_offline_dirs(&self, dirs: Vec<DirectoryId>) {
         self.wish(|wishes| wishes.offline = dirs);
+    }
+
+    /// A failed log directory of which the controller has not heard.
+    pub fn untold_dir(&self) -> Option<DirectoryId> {
+        let wishes = self.wishes.lock();
+        wishes.offline.iter().find(|dir| !wishes.told.contains(dir)).copied()
     }
 
     /// Log directories that take no new partitions.
@@ -188,8 +196,12 @@ async fn run(
                 steps.on_registration(answer.ok().as_ref())
             }
             Some(Say::Heartbeat(request)) => {
+                let offline = request.offline_log_dirs.clone();
                 let answer = channel.heartbeat(request).await;
                 log("heartbeat", answer.as_ref().map(|answer| answer.error_code));
+                if answer.as_ref().is_ok_and(|answer| answer.error_code == 0) {
+                    lifecycle.wishes.lock().told = offline;
+                }
                 if answer.is_ok() {
                     hear.send_modify(|answers| *answers += 1);
                 }

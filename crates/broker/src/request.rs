@@ -28,6 +28,8 @@ pub struct RequestContext {
     pub connection: Arc<Connection>,
     /// Whether it came to a broker's or a controller's listener.
     pub side: Listener,
+    /// A broker looked at it and passed it on.
+    pub forwarded: bool,
     pub api: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
@@ -123,6 +125,7 @@ impl RequestContext {
             node: Arc::clone(node),
             connection: Arc::clone(connection),
             side,
+            forwarded: false,
             api,
             version,
             correlation_id: header.correlation_id,

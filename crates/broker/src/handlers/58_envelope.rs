@@ -63,7 +63,7 @@ fn open(
         local: context.connection.local,
         state: OnceLock::new(),
     };
-    let inside = RequestContext::read(
+    let mut inside = RequestContext::read(
         &context.node,
         &Arc::new(connection),
         context.side,
@@ -71,6 +71,7 @@ fn open(
         &request.request_data,
     )
     .map_err(|reason| (ErrorCode::UnsupportedVersion, reason))?;
+    inside.forwarded = true;
     if !inside.api.forwarded_to_controller() {
         let reason = format!("{} is not forwarded", inside.api.name());
         return Err((ErrorCode::InvalidRequest, reason));

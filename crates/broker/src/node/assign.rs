@@ -74,16 +74,14 @@ impl Assignments {
         }
     }
 
-    /// Some that are worth asking for: the replica is still this node's.
+    /// Some that are worth asking for: the replica is still here.
     fn take(&self, node: &Node) -> Waiting {
-        let (image, own) = (node.image(), node.static_config.node_id);
         let mut waiting = self.waiting.lock();
         let mut taken = Waiting::new();
         while taken.len() < REPLICAS_MAX
             && let Some((id, assignment)) = waiting.pop_first()
         {
-            let known = image.topics.partition(id.topic_id, id.partition);
-            if known.is_some_and(|known| known.replicas.contains(&own)) {
+            if node.partitions.get(id.topic_id, id.partition).is_some() {
                 taken.insert(id, assignment);
             }
         }

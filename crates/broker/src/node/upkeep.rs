@@ -27,6 +27,8 @@ struct Schedule {
     high_watermarks: MonoMs,
     producers: MonoMs,
     removals: Option<WallMs>,
+    /// Since when the controller has not heard of a failed directory.
+    untold: Option<MonoMs>,
 }
 
 pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
@@ -40,6 +42,7 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
             high_watermarks: now,
             producers: now,
             removals: Some(node.clock.wall()),
+            untold: None,
         };
         let retention_ms = ms(node.config().log.retention_check_interval_ms);
         let every = Duration::from_millis(retention_ms.clamp(TICK_MIN_MS, TICK_MS));
@@ -119,6 +122,7 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     let now = node.clock.now();
     let config = node.config();
     let log = &config.log;
+    node.logs.look_at_dirs();
     node.logs.look_at_space(config.reserve_bytes);
     node.patience.set_aside(config.reserve_bytes);
     run_work(node, now.wall, schedule);
@@ -145,6 +149,20 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
         node.logs.expire_producers(now.wall);
     }
     failures(node, lifecycle);
+    tell_or_stop(node, lifecycle, &mut schedule.untold);
+}
+
+/// A broker that cannot tell the controller of a failed directory stops: the controller takes what was there for served.
+fn tell_or_stop(node: &Node, lifecycle: &Lifecycle, untold: &mut Option<MonoMs>) {
+    let Some(dir) = lifecycle.untold_dir() else {
+        *untold = None;
+        return;
+    };
+    let (now, limit_ms) = (node.clock.mono(), node.config().node.log_dir_failure_timeout_ms);
+    let since = *untold.get_or_insert(now);
+    if now.since(since) >= ms(limit_ms) {
+        node.fail(format!("the controllers cannot be told of the failed log directory {dir}"));
+    }
 }
 
 /// What appends have left to do, and removals whose time has come.

@@ -35,7 +35,7 @@ rows! {
         "What happens to old records: `delete`, `compact`, both, or nothing.";
     "log.dir" List "/tmp/kafka-logs" [list] High ReadOnly Acts
         "Directory of the logs, when `log.dirs` is not set.";
-    "log.dir.failure.timeout.ms" Long "30000" [1 ..] Low ReadOnly Later
+    "log.dir.failure.timeout.ms" Long "30000" [1 ..] Low ReadOnly Acts
         "A broker that cannot report a failed directory to the controller for so long stops.";
     "log.dirs" List null [list null] High ReadOnly Acts
         "Directories of the logs.";

@@ -5,6 +5,7 @@
 //! closes any descriptor of the file: a refused second attempt in one process leaves the first with `flock` alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -19,7 +20,7 @@ pub const FILE_NAME: &str = ".lock";
 #[derive(Debug)]
 pub struct DirLock {
     dir: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -43,11 +44,20 @@ impl DirLock {
             }
             Err(errno) => return Err(DirError::io("lock", &path)(errno.into())),
         }
-        Ok(Self { dir: dir.to_path_buf(), _file: file })
+        Ok(Self { dir: dir.to_path_buf(), file })
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether the path still leads to what was locked: it does not when the disk was unmounted, or the directory replaced.
+    pub fn is_in_place(&self) -> bool {
+        let there = std::fs::metadata(self.dir.join(FILE_NAME));
+        match (self.file.metadata(), there) {
+            (Ok(locked), Ok(there)) => (locked.dev(), locked.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
     }
 }
 

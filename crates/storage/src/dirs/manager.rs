@@ -234,6 +234,7 @@ impl LogManager {
         if !new.is_new && self.has_offline_dirs() {
             return Err(self.maybe_offline(new.partition));
         }
+        self.look_at_dirs();
         let mut last_fault = None;
         for index in self.candidates(new) {
             match self.create_in(index, new, now) {

@@ -93,6 +93,7 @@ impl LogManager {
     pub fn create_future(&self, new: &NewFuture<'_>, now: WallMs) -> Result<LogEntry> {
         let _changes = self.changes();
         let index = self.index_of(new.dir)?;
+        self.look_at_dirs();
         if self.has_offline_dirs() {
             return Err(self.maybe_offline(new.partition));
         }

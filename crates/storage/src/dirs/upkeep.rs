@@ -100,6 +100,25 @@ impl LogManager {
         self.removals.lock().iter().map(|removal| removal.due).min()
     }
 
+    /// Takes directories offline that are not there any more: nothing may be made in what has taken their place.
+    pub fn look_at_dirs(&self) {
+        for (index, dir) in self.dirs.iter().enumerate() {
+            if dir.is_online() {
+                self.check_in_place(index, dir);
+            }
+        }
+    }
+
+    pub(super) fn check_in_place(&self, index: usize, dir: &Dir) {
+        let gone = dir.lock.lock().as_ref().is_some_and(|lock| !lock.is_in_place());
+        if gone {
+            self.fail_dir(
+                index,
+                "it is not the directory any more that was locked at the start".into(),
+            );
+        }
+    }
+
     fn dir_above(&self, path: &Path) -> Option<usize> {
         self.dirs.iter().position(|dir| path.starts_with(&dir.path))
     }
