@@ -1,7 +1,11 @@
-//! Several log directories: replicas that move between them under load, and through crashes; cordoned ones; those that fail.
+//! Several log directories: replicas that move between them under load, and through crashes; cordoned ones.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod moves;
 mod place;
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "../transactions/producer.rs"]
+mod producer;
+mod transactions;

@@ -46,6 +46,8 @@ fn a_replica_moves_while_it_is_written_and_read() {
                 let (error, _) = node.produce("t", &batch(&[number.as_bytes(), &VALUE]));
                 assert_eq!(error, 0, "{}", node.log());
                 written += 1;
+                // No more than can be read in good time.
+                std::thread::sleep(std::time::Duration::from_millis(4));
             }
             written
         });
