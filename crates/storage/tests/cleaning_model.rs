@@ -145,7 +145,8 @@ impl World {
         for (key, has_value) in keys {
             self.values += 1;
             let value = has_value.then(|| format!("{}", self.values).into_bytes());
-            records.push((Some(vec![b'k', *key]), value));
+            // Keys as those of markers: they must not meet.
+            records.push((Some(vec![0, 0, 0, *key]), value));
         }
         let writer = self.writers.entry(who).or_default();
         let (id, epoch, sequence) = (i64::from(who), writer.epoch, writer.sequence);
