@@ -33,7 +33,7 @@ CONFIG = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "
           "transaction.state.log.num.partitions": "2", "log.flush.offset.checkpoint.interval.ms": "300", "auto.create.topics.enable": "false",
           "replica.high.watermark.checkpoint.interval.ms": "300", "log.retention.check.interval.ms": "500", "file.delete.delay.ms": "100",
           "log.cleaner.backoff.ms": "100"}
-# Nothing is cleaned or removed while two servers are compared.
+# Little is cleaned and nothing removed while two servers are compared.
 CALM = {**CONFIG, "log.cleaner.backoff.ms": "600000", "log.retention.check.interval.ms": "600000"}
 SEGMENTS = {"segment.ms": "700", "retention.ms": "-1"}
 TOPICS = {PLAIN: (PARTITIONS, SEGMENTS), TRANSACTIONAL: (PARTITIONS, SEGMENTS),
@@ -148,7 +148,9 @@ class Copy:
     def facts(self):
         """What a client sees of every partition, and where each epoch ends."""
         text = step.run(f"kill-points-{AGAINST}-{self.name}-digest", [*JAVA, "digest"], 120, env={"BOOTSTRAP": self.server.bootstrap})[1]
-        lines = [line for line in text.splitlines() if re.match(f"partition ({PLAIN}|{COMPACTED})-", line)]
+        lines = [line for line in text.splitlines() if re.match(f"partition {PLAIN}-", line)]
+        # The cleaner's first pass comes at a start: which records it has taken by now is not the crash's doing.
+        lines += [re.sub(r" count=.* producers=", " producers=", line) for line in text.splitlines() if line.startswith(f"partition {COMPACTED}-")]
         for topic, (partitions, _) in TOPICS.items():
             for epoch in range(6) if topic != TRANSACTIONAL else ():
                 asked = [{"Partition": n, "CurrentLeaderEpoch": -1, "LeaderEpoch": epoch} for n in range(partitions)]
