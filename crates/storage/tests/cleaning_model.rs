@@ -237,8 +237,6 @@ impl World {
         }
         let options = options(Some(&log), clean);
         drop(log);
-        // Only the life that made the log's directory makes its name durable.
-        self.disk.sync_dir(dir().parent().unwrap()).unwrap();
         self.open(self.disk.clone(), &options);
     }
 

@@ -145,6 +145,11 @@ impl Node {
         self.appended.swap(false, Ordering::Relaxed)
     }
 
+    /// Writes recovery points down again where logs were cut. It blocks.
+    pub(crate) fn settle_truncations(&self) {
+        self.neighbours.truncations.settle(|| self.logs.checkpoint_recovery_points());
+    }
+
     pub(crate) fn note_deleted(&self) {
         self.deleted.store(true, Ordering::Relaxed);
     }

@@ -126,6 +126,7 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     node.logs.look_at_space(config.reserve_bytes);
     node.patience.set_aside(config.reserve_bytes);
     run_work(node, now.wall, schedule);
+    node.settle_truncations();
     if due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)) {
         node.logs.delete_old_segments(now.wall);
         schedule.removals = Some(now.wall);

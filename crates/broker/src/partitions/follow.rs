@@ -205,12 +205,14 @@ impl Locked<'_> {
                         info!(partition = %name, %end, %before, "truncating to the leader's log");
                     }
                     self.log.truncate_to(end, now)?;
+                    self.neighbours.truncations.add();
                     self.wake_consumers();
                 }
                 FollowerEffect::StartOver { start } => {
                     let name = self.log.name().clone();
                     warn!(partition = %name, %start, "the leader's log begins later: starting over");
                     self.log.truncate_fully_and_start_at(start, None, now)?;
+                    self.neighbours.truncations.add();
                     self.wake_consumers();
                 }
                 FollowerEffect::HighWatermark(offset) => {

@@ -13,6 +13,7 @@ mod preferred;
 mod read;
 pub mod settings;
 mod throttle;
+mod truncations;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use partition::{Partition, Written};
 pub use preferred::{Client, RACK_AWARE};
 pub use read::{ReadRequest, ReadResult, Reader};
 pub use throttle::Throttle;
+pub use truncations::Truncations;
 
 /// All hosted partitions by topic id. The image says which there should be; [`crate::apply`] makes it so.
 #[derive(Default)]

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::flusher::Flusher;
 use super::throttle::Throttle;
+use super::truncations::Truncations;
 use crate::clock::Clock;
 
 /// Shared by all partitions of a node.
@@ -25,6 +26,7 @@ pub struct Neighbours {
     pub leader_throttle: Throttle,
     pub follower_throttle: Throttle,
     pub flusher: Flusher,
+    pub truncations: Truncations,
     pub own: NodeId,
 }
 
@@ -37,6 +39,7 @@ impl Neighbours {
             leader_throttle: Throttle::default(),
             follower_throttle: Throttle::default(),
             flusher: Flusher::new(clock),
+            truncations: Truncations::default(),
             own,
         }
     }

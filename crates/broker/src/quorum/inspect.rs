@@ -4,6 +4,7 @@ use std::path::Path;
 
 use storage::disk::Disk;
 
+use super::patient::BALLAST_FILE;
 use super::snapshot::Reader;
 use super::state_file;
 
@@ -14,6 +15,8 @@ pub fn inspect(disk: &dyn Disk, path: &Path) -> Option<Result<(), String>> {
         state_file::read(disk, path).map(|_| ())
     } else if name.ends_with(".checkpoint") {
         Reader::open(disk, path).and_then(|mut records| records.try_for_each(|r| r.map(|_| ())))
+    } else if name == BALLAST_FILE {
+        Ok(())
     } else {
         return None;
     };

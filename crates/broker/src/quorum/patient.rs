@@ -13,7 +13,8 @@ use std::time::Duration;
 use storage::disk::{Disk, DiskFile, FileInfo, OpenMode, is_full};
 use storage::space::{Claim, Gate, Reserve, Volume};
 
-const BALLAST_FILE: &str = ".ballast";
+/// Space set aside, in the metadata log's directory.
+pub(super) const BALLAST_FILE: &str = ".ballast";
 const BALLAST_BYTES_MAX: u64 = 4 << 20;
 /// Its part of the reserve.
 const BALLAST_DIVISOR: u64 = 16;

@@ -260,6 +260,7 @@ impl Fetcher {
             self.session.restart();
             return self.pause(Some(ms(node.config().replication.fetch_backoff_ms))).await;
         }
+        settle_truncations(node).await;
         let (mut appended, mut since_yield) = (false, 0);
         let mut flushes = Vec::new();
         for topic in &response.responses {
@@ -296,6 +297,18 @@ impl Fetcher {
             node.note_appended();
         }
         flush_all(node, flushes).await;
+    }
+}
+
+/// A log that was cut grows again only when its recovery point is written down: a start after a crash would not look at what lies
+/// below the old one.
+async fn settle_truncations(node: &Arc<Node>) {
+    if !node.neighbours.truncations.is_due() {
+        return;
+    }
+    let settling = Arc::clone(node);
+    if let Err(panic) = tokio::task::spawn_blocking(move || settling.settle_truncations()).await {
+        error!("recovery points were not written: {panic}");
     }
 }
 

@@ -67,6 +67,9 @@ impl Log {
         if new_dir {
             disk.create_dir(&dir).map_err(LogError::io("create", &dir))?;
         }
+        // Before its first flush nobody has made the directory's name durable: not a process that was killed, nor one that had nothing
+        // to flush.
+        let new_dir = new_dir || options.recovery_point.0 <= 0;
         let files = LogFiles::new(Arc::clone(pool), dir);
         tidy_up(&files)?;
         let listed = list(&files)?;
