@@ -243,12 +243,15 @@ impl Life {
                 self.log(|log| log.truncate_to(Offset(offset), now)).unwrap();
                 self.told.history.retain(|batch| batch.base < offset);
                 self.leader_epoch += 1;
+                // Before the log grows again, as a broker's fetchers do.
+                self.manager.checkpoint_recovery_points();
             }
             Step::StartOver => {
                 let offset = self.log(|log| log.end_offset().0) + 5;
                 self.log(|log| log.truncate_fully_and_start_at(Offset(offset), None, now)).unwrap();
                 self.told.history.clear();
                 self.leader_epoch += 1;
+                self.manager.checkpoint_recovery_points();
             }
             Step::DeleteRecords(keep) => {
                 let history = &self.told.history;
