@@ -273,3 +273,14 @@ fn retention_of_compacted_logs_is_their_cleaners() {
     assert_eq!(starts(&compact), [Offset(2), Offset(3), Offset(4)]);
     assert_eq!(starts(&both), [Offset(5)]);
 }
+
+#[test]
+fn a_log_waits_until_its_directory_has_room_for_a_copy() {
+    let world = World::new(compacted());
+    let manager = world.start();
+    world.fill(&manager, "all", 3);
+    manager.look_at_space(i64::MAX);
+    assert!(manager.grab_filthiest(NOW).is_none());
+    manager.look_at_space(0);
+    assert_eq!(topic(&manager.grab_filthiest(NOW)), Some("all"));
+}

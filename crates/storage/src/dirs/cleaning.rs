@@ -33,11 +33,23 @@ impl LogManager {
         let mut filthiest: Option<Grabbed> = None;
         for (partition, entry) in self.compacted() {
             let Some(dirt) = self.due_dirt(&entry, now) else { continue };
+            if !self.has_space_to_clean(&entry) {
+                continue;
+            }
             if filthiest.as_ref().is_none_or(|most| most.dirt.ratio() < dirt.ratio()) {
                 filthiest = Some(Grabbed { partition, entry, dirt });
             }
         }
         filthiest.filter(|found| found.entry.log.write().begin_cleaning())
+    }
+
+    /// Whether the largest segment that a pass may write finds room beside what it replaces.
+    fn has_space_to_clean(&self, entry: &LogEntry) -> bool {
+        let bytes = {
+            let log = entry.log.read();
+            log.size().min(log.config().segment_bytes.into())
+        };
+        self.may_compact(entry, bytes)
     }
 
     /// The current logs that are compacted; replicas on their way to another directory wait until they are there.
