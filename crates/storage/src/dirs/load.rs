@@ -116,6 +116,10 @@ impl LogManager {
             job.dir.loaded.store(true, Ordering::Relaxed);
         }
         self.promote_orphans(assigned)?;
+        for job in jobs.iter().filter(|job| !job.clean && !job.logs.is_empty()) {
+            // A log that ends before its old recovery point must not grow over it unnoticed.
+            self.checkpoint_recovery_points_of(job.index);
+        }
         self.check_any_online()?;
         Ok(report)
     }

@@ -256,6 +256,11 @@ impl LogManager {
         self.checkpoint_cleaned(index);
     }
 
+    pub(super) fn checkpoint_recovery_points_of(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        self.try_checkpoint(index, dir, RECOVERY_POINTS, &|log| Some(log.recovery_point()));
+    }
+
     pub(super) fn checkpoint_high_watermarks_of(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
         self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));

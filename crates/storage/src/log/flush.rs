@@ -129,6 +129,7 @@ impl Log {
         self.unflushed_records() > 0
             || self.epochs.needs_store(self.end_offset())
             || self.producers.has_unsynced_snapshot()
+            || self.cut_unsynced
     }
 
     /// `flush.ms` have passed since the last flush and there is something to flush.
@@ -323,6 +324,22 @@ impl Log {
         Ok(())
     }
 
+    /// What was cut off must not come back at a start that recovers nothing.
+    fn sync_cut(&mut self) -> Result<()> {
+        if !self.cut_unsynced {
+            return Ok(());
+        }
+        let (base_offset, mut files) = (self.active().base_offset, Vec::new());
+        self.add_files(base_offset, false, self.active().txn_index.has_file(), &mut files)?;
+        for (path, file) in files {
+            file.sync_data().map_err(LogError::io("sync", &path))?;
+        }
+        let dir = self.files.dir();
+        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        self.cut_unsynced = false;
+        Ok(())
+    }
+
     /// The clean end: indexes complete, a snapshot of the producers at the log's end, everything durable. The log
     /// cannot be used afterwards. Recovery is not needed if the recovery point is kept.
     pub fn close(&mut self, now: WallMs) -> Result<()> {
@@ -352,6 +369,7 @@ impl Log {
             if sync {
                 log.flush_now(end, now)?;
                 log.sync_snapshots()?;
+                log.sync_cut()?;
             } else {
                 log.flushed(end, now);
             }

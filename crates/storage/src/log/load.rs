@@ -92,6 +92,7 @@ impl Log {
             last_flush: now,
             rewrites: 0,
             new_dir,
+            cut_unsynced: false,
             space: options.space,
             work: Vec::new(),
             cleaning: CleaningState::new(options.cleaned_upto),

@@ -77,6 +77,8 @@ pub struct Log {
     rewrites: u64,
     /// The directory was created and its parent not synced since.
     new_dir: bool,
+    /// The end was cut, and perhaps not durably: a clean stop has to see to it.
+    cut_unsynced: bool,
     /// What the directory's volume has left; `None` for a log that may use all of it.
     space: Option<Arc<DirSpace>>,
     work: Vec<LogWork>,

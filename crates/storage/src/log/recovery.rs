@@ -86,6 +86,11 @@ impl Recovery<'_> {
                     doubtful = order.doubtful_before(&placed.head);
                     return Ok(Err(reason));
                 }
+                if let Some(next) = next.filter(|next| placed.head.last_offset >= *next) {
+                    // Cut off once, and back because the cut was not durable: the log went on without it.
+                    let last = placed.head.last_offset;
+                    return Ok(Err(format!("offset {last} belongs to the segment {next}")));
+                }
                 order.take(&placed);
                 self.take(segment, batch, placed).map(Ok)
             })?;

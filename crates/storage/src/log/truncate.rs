@@ -32,8 +32,10 @@ impl Log {
             }
             log.rewrites += 1;
             let keep = log.segments.partition_point(|segment| segment.base_offset <= offset);
-            let gone = log.segments.split_off(keep);
+            let mut gone = log.segments.split_off(keep);
             if !gone.is_empty() {
+                // The last one first: whenever it ends, what is left is a log without a hole.
+                gone.reverse();
                 log.remove_segments(gone)?;
                 // Or else a crash could bring them back behind a segment that is cut.
                 let dir = log.files.dir();
@@ -42,6 +44,7 @@ impl Log {
             let segment = log.segments.last_mut().expect("the segment of the offset is kept");
             segment.truncate_to(&log.files, offset, now)?;
             log.end_offset = offset;
+            log.cut_unsynced = true;
             log.cleaning.cut(log.active().base_offset);
             log.epochs.truncate_from_end(Offset(offset));
             log.store_epochs()?;
@@ -75,8 +78,10 @@ impl Log {
 
     fn start_over(&mut self, offset: i64, start: i64, now: WallMs) -> Result<()> {
         self.rewrites += 1;
-        let gone = std::mem::take(&mut self.segments);
+        let mut gone = std::mem::take(&mut self.segments);
+        gone.reverse();
         self.remove_segments(gone)?;
+        self.cut_unsynced = true;
         self.add_segment(offset, now)?;
         self.end_offset = offset;
         self.cleaning.cut(offset);

@@ -2,7 +2,8 @@
 //!
 //! The usual form takes a few seconds. `MONEDULA_CRASH_LIVES=50 cargo test --release -p monedula-storage --test crashes --
 //! --nocapture` looks at so many lives of 200 steps with every kind of loss and many second crashes in recoveries;
-//! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_OPERATION` looks at one operation alone.
+//! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_OPERATION` looks at one operation alone, `MONEDULA_CRASH_SHOW`
+//! lists them.
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod checks;
@@ -47,6 +48,9 @@ fn look(
     choose: impl Fn(usize) -> (Vec<Loss>, Depth),
 ) -> Result<Looked, String> {
     let mut looked = Looked { crashes: 0, starts: 0 };
+    if std::env::var("MONEDULA_CRASH_SHOW").is_ok() {
+        photos.iter().for_each(|photo| println!("{} {}", photo.operation, photo.what));
+    }
     let only = std::env::var("MONEDULA_CRASH_OPERATION").ok().map(|n| n.parse::<u64>().unwrap());
     for (n, photo) in photos.iter().enumerate() {
         if only.is_some_and(|only| only != photo.operation) {

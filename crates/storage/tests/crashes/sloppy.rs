@@ -34,7 +34,7 @@ pub const MISTAKES: [(Mistake, u64); 10] = [
     (Mistake::UnsyncedPartitionDir, 1),
     (Mistake::UnsyncedRoot, 1),
     (Mistake::Uncut(".log"), 1),
-    (Mistake::Uncut(".txnindex"), 4),
+    (Mistake::Uncut(".txnindex"), 7),
     (Mistake::Unmoved(".deleted"), 1),
     (Mistake::Left(".kafka_cleanshutdown"), 1),
 ];
