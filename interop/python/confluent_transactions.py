@@ -84,8 +84,8 @@ class Member(Reader):
 
 
 class Adapter(Confluent):
-    # The client's own code for being fenced stands for 47 and 90.
-    fenced = {47, 90, ck.KafkaError._FENCED}
+    # The client's own code for being fenced stands for 47 and 90; what is produced after it was heard meets a fatal error.
+    fenced = {47, 90, ck.KafkaError._FENCED, ck.KafkaError._FATAL}
     timed_out = {47, 48, 90, 120, ck.KafkaError._FENCED, ck.KafkaError._TIMED_OUT}
 
     def __init__(self, bootstrap):
