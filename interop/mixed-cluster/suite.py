@@ -144,8 +144,10 @@ class Trial:
         check("replicas-equal", lambda: none(checker.replicas_equal(self.held)))
         check("sequences", lambda: none(checker.sequences(self.held)))
         check("in-order", lambda: none(checker.in_order(self.values)))
-        check("epochs", self.leaders)
         check("clients-alive", lambda: none(self.clients.ended))
+        # A running Monedula writes epochs down when it flushes.
+        check("stop", self.cluster.stop)
+        check("epochs", self.leaders)
 
     def run(self, trial):
         check = lambda name, *call: checks.check(f"{trial}/{name}", *call)

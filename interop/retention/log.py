@@ -61,7 +61,7 @@ class Log:
             stamp = -1 if at is None else self.now + at
             batch = raw.batch([raw.record(value=value, key=key)], first_ts=stamp)
             data = [{"Name": name, "PartitionData": [{"Index": 0, "Records": batch}]}]
-            request = {"TransactionalId": None, "Acks": -1, "TimeoutMs": 5000, "TopicData": data}
+            request = {"TransactionalId": None, "Acks": -1, "TimeoutMs": 20_000, "TopicData": data}
             answer = self.wire.call(PRODUCE, 9, request)["Responses"][0]["PartitionResponses"][0]
             assert answer["ErrorCode"] == 0, answer
 
