@@ -164,7 +164,7 @@ class Copy:
         text = step.run(f"kill-points-{AGAINST}-{self.name}-dump", [*JAVA, "dump", str(self.path / "data"), part], 600)[1]
         bad = [line for line in text.splitlines() if line.startswith("bad") and not (COMPACTED in line and "is followed by" in line)]
         good = sum(line.startswith("good") for line in text.splitlines())
-        assert not bad and good > 8, bad or text
+        assert not bad and good > 3, bad or text
         return f"files={good}"
 
 
