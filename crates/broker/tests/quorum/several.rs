@@ -72,8 +72,11 @@ fn a_leader_that_nobody_can_reach_is_replaced_and_forgets_what_was_not_committed
         let next = nodes.leader_but(deaf).await;
         nodes.create_at(next, "b").await;
         nodes.open_listener(deaf);
-        assert!(lost.await.expect("no panic").is_err());
-        nodes.all_hold(&["a", "b"]).await;
+        // Followers may have taken it before they noticed that the connection ends: then it is kept.
+        match lost.await.expect("no panic") {
+            Ok(()) => nodes.all_hold(&["a", "b", "lost"]).await,
+            Err(_) => nodes.all_hold(&["a", "b"]).await,
+        }
         nodes.stop_all().await;
         nodes.logs_are_equal();
     });
