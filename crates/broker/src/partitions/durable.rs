@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::time::Now;
 use base::{MonoMs, Offset};
-use replication::Event;
+use replication::{Event, Waiting};
 use tokio::sync::oneshot;
 
 use super::locked::Locked;
@@ -63,6 +63,16 @@ fn flushed_more(state: &Locked<'_>, end: Offset) -> bool {
     log.failure().is_none() && log.end_offset() > end && log.is_flush_due_by_count()
 }
 
+fn parked(
+    waiting: &mut Waiting<oneshot::Sender<Written>>,
+    required: Offset,
+    deadline: MonoMs,
+) -> oneshot::Receiver<Written> {
+    let (written, reached) = oneshot::channel();
+    waiting.park(required, deadline, written);
+    reached
+}
+
 impl Locked<'_> {
     /// Parks a producer with acks=all until everything before `required` is committed.
     pub(super) fn wait_for_commit(
@@ -70,9 +80,7 @@ impl Locked<'_> {
         required: Offset,
         deadline: MonoMs,
     ) -> oneshot::Receiver<Written> {
-        let (committed, waiting) = oneshot::channel();
-        self.producers.park(required, deadline, committed);
-        waiting
+        parked(&mut self.producers, required, deadline)
     }
 
     /// Parks a producer with acks=1 until everything before `required` is durable.
@@ -81,9 +89,7 @@ impl Locked<'_> {
         required: Offset,
         deadline: MonoMs,
     ) -> oneshot::Receiver<Written> {
-        let (written, waiting) = oneshot::channel();
-        self.flushes.park(required, deadline, written);
-        waiting
+        parked(&mut self.flushes, required, deadline)
     }
 
     fn flushed_to(&mut self, end: Offset, now: Now) {

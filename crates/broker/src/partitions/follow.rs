@@ -98,7 +98,7 @@ impl Partition {
         let mut flush = false;
         let (event, appended) = match part {
             FetchedPart::Records { bytes, high_watermark, log_start } => {
-                match append(&mut state.log, bytes, at.leader_epoch, now.wall) {
+                match state.cut(|log| append(log, bytes, at.leader_epoch, now.wall)) {
                     Ok(appended) => {
                         flush = appended > 0 && state.log.is_flush_due_by_count();
                         (FollowerEvent::Appended { high_watermark, log_start }, appended)
@@ -166,6 +166,19 @@ pub(super) fn append(
 }
 
 impl Locked<'_> {
+    /// Does what may cut the log. Where its recovery point falls, it is written down again before the log grows over the old one.
+    fn cut<T>(
+        &mut self,
+        change: impl FnOnce(&mut Log) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let before = self.log.recovery_point();
+        let changed = change(&mut self.log);
+        if self.log.recovery_point() < before {
+            self.neighbours.truncations.add();
+        }
+        changed
+    }
+
     fn append_failed(&mut self, error: &LogError) -> FollowerEvent {
         let log = self.log.name();
         if error.is_disk_failure() {
@@ -204,15 +217,13 @@ impl Locked<'_> {
                     } else if end < before {
                         info!(partition = %name, %end, %before, "truncating to the leader's log");
                     }
-                    self.log.truncate_to(end, now)?;
-                    self.neighbours.truncations.add();
+                    self.cut(|log| log.truncate_to(end, now))?;
                     self.wake_consumers();
                 }
                 FollowerEffect::StartOver { start } => {
                     let name = self.log.name().clone();
                     warn!(partition = %name, %start, "the leader's log begins later: starting over");
-                    self.log.truncate_fully_and_start_at(start, None, now)?;
-                    self.neighbours.truncations.add();
+                    self.cut(|log| log.truncate_fully_and_start_at(start, None, now))?;
                     self.wake_consumers();
                 }
                 FollowerEffect::HighWatermark(offset) => {

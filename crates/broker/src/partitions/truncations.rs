@@ -14,7 +14,7 @@ pub struct Truncations {
 }
 
 impl Truncations {
-    /// A log was cut, perhaps below its recovery point.
+    /// A log was cut below its recovery point.
     pub(super) fn add(&self) {
         self.count.fetch_add(1, Ordering::Release);
     }

@@ -226,8 +226,8 @@ impl LogManager {
 
     /// Writes down up to where logs are durable, so that recovery can begin there.
     pub fn checkpoint_recovery_points(&self) {
-        self.checkpoint_all(RECOVERY_POINTS, &|log| Some(log.recovery_point()));
         for index in 0..self.dirs.len() {
+            self.checkpoint_recovery_points_of(index);
             self.checkpoint_cleaned(index);
         }
     }
@@ -251,7 +251,7 @@ impl LogManager {
     /// Recovery points and log starts of one directory, after its logs have changed.
     pub(super) fn checkpoint_dir(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
-        self.try_checkpoint(index, dir, RECOVERY_POINTS, &|log| Some(log.recovery_point()));
+        self.checkpoint_recovery_points_of(index);
         self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
         self.checkpoint_cleaned(index);
     }

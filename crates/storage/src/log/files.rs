@@ -36,6 +36,11 @@ impl LogFiles {
         &self.dir
     }
 
+    /// Makes the names of files durable.
+    pub fn sync_dir(&self) -> Result<()> {
+        self.disk().sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))
+    }
+
     pub fn set_dir(&mut self, dir: PathBuf) {
         self.dir = dir;
     }

@@ -79,14 +79,20 @@ impl FlushWork {
     }
 
     fn sync(&self) -> Result<()> {
-        for (path, file) in &self.files {
-            file.sync_data().map_err(LogError::io("sync", path))?;
-        }
+        sync_all(&self.files)?;
         for dir in &self.dirs {
             self.disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         }
         Ok(())
     }
+}
+
+/// Makes the content of files durable.
+pub(super) fn sync_all(files: &[(PathBuf, Arc<dyn DiskFile>)]) -> Result<()> {
+    for (path, file) in files {
+        file.sync_data().map_err(LogError::io("sync", path))?;
+    }
+    Ok(())
 }
 
 impl RemoveWork {
@@ -314,11 +320,8 @@ impl Log {
         let mut files = Vec::new();
         let last = self.add_snapshots(self.end_offset, &mut files)?;
         if last.is_some() {
-            for (path, file) in files {
-                file.sync_data().map_err(LogError::io("sync", &path))?;
-            }
-            let dir = self.files.dir();
-            self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+            sync_all(&files)?;
+            self.files.sync_dir()?;
         }
         self.producers.synced_snapshots(last);
         Ok(())
@@ -331,11 +334,8 @@ impl Log {
         }
         let (base_offset, mut files) = (self.active().base_offset, Vec::new());
         self.add_files(base_offset, false, self.active().txn_index.has_file(), &mut files)?;
-        for (path, file) in files {
-            file.sync_data().map_err(LogError::io("sync", &path))?;
-        }
-        let dir = self.files.dir();
-        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        sync_all(&files)?;
+        self.files.sync_dir()?;
         self.cut_unsynced = false;
         Ok(())
     }

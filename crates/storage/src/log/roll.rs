@@ -3,6 +3,7 @@
 use base::{Offset, WallMs};
 
 use super::error::{LogError, Result};
+use super::flush::sync_all;
 use super::segment::Segment;
 use super::{Log, LogWork, names};
 use crate::pool::FileKind;
@@ -52,11 +53,8 @@ impl Log {
         let mut files = Vec::new();
         let rolled = self.active();
         self.add_files(rolled.base_offset, false, rolled.txn_index.has_file(), &mut files)?;
-        for (path, file) in &files {
-            file.sync_data().map_err(LogError::io("sync", path))?;
-        }
-        let dir = self.files.dir();
-        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))
+        sync_all(&files)?;
+        self.files.sync_dir()
     }
 
     /// Creates the files of a segment; what lies there under their names is of no log any more.

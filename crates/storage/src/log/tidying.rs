@@ -51,7 +51,7 @@ pub(super) fn tidy_up(files: &LogFiles) -> Result<()> {
         }
     }
     // A crash here must not leave what was replaced beside what replaces it.
-    disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+    files.sync_dir()?;
     // The log first: as long as it has not its name, what has is taken for old.
     let is_log =
         |name: &str| name.strip_suffix(names::SWAP_SUFFIX).map(|n| n.ends_with(names::LOG_SUFFIX));
@@ -62,7 +62,7 @@ pub(super) fn tidy_up(files: &LogFiles) -> Result<()> {
             disk.rename(&from, &to).map_err(LogError::io("rename", &from))?;
         }
     }
-    disk.sync_dir(dir).map_err(LogError::io("sync", dir))
+    files.sync_dir()
 }
 
 /// The offset after the last batch of a replacement.

@@ -38,8 +38,7 @@ impl Log {
                 gone.reverse();
                 log.remove_segments(gone)?;
                 // Or else a crash could bring them back behind a segment that is cut.
-                let dir = log.files.dir();
-                log.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+                log.files.sync_dir()?;
             }
             let segment = log.segments.last_mut().expect("the segment of the offset is kept");
             segment.truncate_to(&log.files, offset, now)?;

@@ -124,8 +124,7 @@ impl Output {
                     self.files.error(action, self.base_offset, kind, source)
                 })?;
         }
-        let dir = self.files.dir();
-        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        self.files.sync_dir()?;
         self.files.forget_all();
         Ok(())
     }

@@ -109,10 +109,10 @@ impl Log {
         for kind in kinds() {
             self.rename(base_offset, kind, names::CLEANED_SUFFIX, names::SWAP_SUFFIX)?;
         }
-        self.sync_dir()?;
+        self.files.sync_dir()?;
         let replaced: Vec<Segment> = self.segments.splice(slot..slot + count, None).collect();
         self.replace_segments(replaced, base_offset)?;
-        self.sync_dir()?;
+        self.files.sync_dir()?;
         // The log first: as long as it has not its name, what has is taken for old.
         for kind in names::KINDS.into_iter().filter(|kind| kinds().any(|k| k == *kind)) {
             self.rename(base_offset, kind, names::SWAP_SUFFIX, "")?;
@@ -128,11 +128,6 @@ impl Log {
         let name = names::segment_file(base_offset, kind);
         let (from, to) = (self.path(&format!("{name}{from}")), self.path(&format!("{name}{to}")));
         self.files.disk().rename(&from, &to).map_err(LogError::io("rename", &from))
-    }
-
-    fn sync_dir(&self) -> Result<()> {
-        let dir = self.files.dir();
-        self.files.disk().sync_dir(dir).map_err(LogError::io("sync", dir))
     }
 }
 
