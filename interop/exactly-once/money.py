@@ -1,7 +1,7 @@
 """Money is moved between accounts in transactions while movers and brokers are killed and paused: nothing of it is made or lost.
 
-    ../run --only money -- [--seconds N] [--seed N] [--nodes 1|3] [--networks] [--proxy MONEDULA-FAULTS] [--acts NAME...]
-                           [--isolation read_committed|read_uncommitted] [--mode transactional|plain]
+    ../run --only money -- [--seconds N] [--seed N] [--nodes 1|3] [--networks] [--proxy MONEDULA-FAULTS [--late]] [--acts NAME...]
+                           [--clients java librdkafka ...] [--isolation read_committed|read_uncommitted] [--mode transactional|plain]
 
 A reader follows all accounts all the while. Whenever all movers stand still it reads to the end, and the sum of all accounts must be what
 it was. See README.md. Run by ../run, with AGAINST and MONEDULA_BIN; starts its own server, or a cluster of three.
@@ -27,11 +27,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from harness import step, world
 from harness.check import Checks, eventually, same
 from harness.offsets import ends
-from harness.paths import LOGS
+from harness.paths import BROKER_JARS, LOG4J, LOGS, WORK
 from harness.world import World
 
 AGAINST, BINARY = os.environ["AGAINST"], os.environ["MONEDULA_BIN"]
-TOPIC, PARTITIONS, MOVERS, TIMEOUT_S, FENCED = "accounts", 4, 3, 6, 3
+TOPIC, PARTITIONS, TIMEOUT_S, FENCED = "accounts", 4, 6, 3
+JAVA = ["java", "-Xmx128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J}",
+        "-cp", f"{WORK / 'java' / 'exactly'}:{BROKER_JARS}/*", "Mover"]
+# Of the second generation of transactions, and of the first.
+COMMANDS = {"java": JAVA, "librdkafka": [sys.executable, HERE / "mover.py"]}
 MOVER_ACTS = ("kill", "kill", "pause", "double")
 
 
@@ -41,6 +45,7 @@ class Bank:
         self.name = f"{AGAINST}-money-{os.getpid()}"
         self.world = World(stack, args, self.name, AGAINST, BINARY)
         self.cluster = self.world.cluster
+        self.movers = {f"mover-{i}": client for i, client in enumerate(args.clients)}
         self.flag, self.processes, self.starts, self.ended = self.cluster.directory / "moving", {}, collections.Counter(), []
         stack.callback(lambda: [step.end_group(process, 0) for process in self.processes.values()])
         # In the order of reading, and how much of it there was when nobody moved anything.
@@ -58,12 +63,12 @@ class Bank:
                                                  "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100, "enable.partition.eof": True}))
         self.reader.assign([ck.TopicPartition(TOPIC, p, 0) for p in range(PARTITIONS)])
         self.flag.touch()
-        for i in range(MOVERS):
-            self.start_mover(f"mover-{i}")
-        eventually(60, lambda: self.read() or len({e["transfer"].split(".")[0] for e in self.events("committed")}) == MOVERS)
+        for name in self.movers:
+            self.start_mover(name)
+        eventually(60, lambda: self.read() or {e["transfer"].split(".")[0] for e in self.events("committed")} == set(self.movers))
 
     def start_mover(self, name):
-        words = [sys.executable, HERE / "mover.py", self.cluster.bootstrap, TOPIC, PARTITIONS, name, self.args.mode, self.flag]
+        words = [*COMMANDS[self.movers[name]], self.cluster.bootstrap, TOPIC, PARTITIONS, name, self.args.mode, self.flag]
         self.processes[name] = step.spawn(f"{self.name}-{name}", words, append=self.starts[name] > 0)
         self.starts[name] += 1
 
@@ -104,6 +109,7 @@ class Bank:
             self.read_for(self.random.uniform(0.5, 2))
             self.watch()
             self.stand_still()
+            self.flag.touch()
         return " ".join(f"{kind}={n}" for kind, n in sorted(self.done.items()))
 
     def act(self, kind):
@@ -147,7 +153,6 @@ class Bank:
             same(ends(self.cluster.bootstrap, TOPIC, PARTITIONS), self.at)
         eventually(60, at_the_end)
         self.points.append(len(self.seen))
-        self.flag.touch()
 
     def size(self, name):
         return (LOGS / f"{self.name}-{name}.out").stat().st_size
@@ -155,6 +160,7 @@ class Bank:
     def end(self):
         bites = self.world.settle()
         assert not self.args.proxy or bites, "the proxy has hit nothing"
+        # From here on nothing is moved: nobody would read it.
         self.stand_still()
         for process in self.processes.values():
             os.killpg(process.pid, signal.SIGTERM)
@@ -193,6 +199,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=25)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", nargs="+", choices=list(COMMANDS), default=["java", "librdkafka", "librdkafka"])
     parser.add_argument("--isolation", choices=["read_committed", "read_uncommitted"], default="read_committed")
     parser.add_argument("--mode", choices=["transactional", "plain"], default="transactional")
     parser.add_argument("--acts", nargs="+", choices=[*MOVER_ACTS, *world.ACTS])

@@ -67,7 +67,7 @@ SUITES = [
           [PYTHON, HERE / "faults" / "prove.py"], 1800, own_servers=True, on_request=True),
     Suite("exactly-once", (install.java_classes, install.python_clients, install.go_clients),
           [PYTHON, HERE / "exactly-once" / "suite.py", "--seconds", "15"], 300, own_servers=True),
-    Suite("money", (install.python_clients,), [PYTHON, HERE / "exactly-once" / "money.py", "--seconds", "10"], 240,
+    Suite("money", (install.java_classes, install.python_clients), [PYTHON, HERE / "exactly-once" / "money.py", "--seconds", "10"], 240,
           own_servers=True),
     Suite("list-append", (install.java_classes, install.python_clients),
           [PYTHON, HERE / "list-append" / "suite.py", "--seconds", "10", "--seed", "3"], 240, own_servers=True, beside=True),
