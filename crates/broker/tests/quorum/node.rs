@@ -248,6 +248,19 @@ impl Nodes {
         }
     }
 
+    /// What all hold, once all have this topic.
+    pub async fn held_with(&self, name: &str) -> Vec<String> {
+        let mut held = Vec::new();
+        for id in self.running() {
+            eventually(PATIENCE, || self.topics(id).iter().any(|topic| topic == name)).await;
+            let mut topics = self.topics(id);
+            topics.sort();
+            held.push(topics);
+        }
+        assert!(held.windows(2).all(|pair| pair[0] == pair[1]), "not the same: {held:?}");
+        held.swap_remove(0)
+    }
+
     fn log_dir(&self, id: i32) -> std::path::PathBuf {
         self.node(id).dir.path().join("__cluster_metadata-0")
     }
