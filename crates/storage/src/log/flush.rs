@@ -1,113 +1,16 @@
-//! Making the log durable, and the work that runs later without the lock.
+//! Making the log durable.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{Offset, WallMs};
 
 use super::error::{LogError, Result};
+use super::work::{FlushDone, FlushWork, LogWork, Reached, sync_all};
 use super::{Log, names};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{DiskFile, OpenMode};
 use crate::pool::FileKind;
-
-/// Something to run without the log's lock.
-#[must_use]
-pub enum LogWork {
-    /// Sync what a roll has finished; give the result to [`Log::complete_flush`].
-    Flush(FlushWork),
-    /// Remove files after their delay, when nobody reads them any more.
-    Remove(RemoveWork),
-}
-
-/// Files to sync, and the recovery point that is reached with it.
-#[must_use]
-pub struct FlushWork {
-    files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
-    /// The directory when files in it are new, its parent when it is new itself.
-    dirs: Vec<PathBuf>,
-    disk: Arc<dyn Disk>,
-    /// Where recovery begins afterwards.
-    upto: i64,
-    rewrites: u64,
-    /// The parent is among the directories.
-    with_parent: bool,
-    /// The snapshots up to this offset are among the files.
-    snapshots_upto: Option<i64>,
-}
-
-/// What [`FlushWork::run`] has done; the log must learn of it.
-#[must_use]
-pub struct FlushDone {
-    upto: i64,
-    rewrites: u64,
-    with_parent: bool,
-    snapshots_upto: Option<i64>,
-    result: Result<()>,
-}
-
-/// Files to remove.
-#[must_use]
-pub struct RemoveWork {
-    disk: Arc<dyn Disk>,
-    pub paths: Vec<PathBuf>,
-    /// How long to wait first, for reads that are under way by name.
-    pub delay_ms: u64,
-}
-
-impl LogWork {
-    /// The log's directory has a new name.
-    pub(super) fn renamed(&mut self, from: &Path, to: &Path) {
-        let paths = match self {
-            Self::Flush(work) => &mut work.dirs,
-            Self::Remove(work) => &mut work.paths,
-        };
-        for path in paths {
-            if let Ok(inside) = path.strip_prefix(from) {
-                *path = to.join(inside);
-            }
-        }
-    }
-}
-
-impl FlushWork {
-    /// Syncs; blocks for as long as the disk takes. A failure is final.
-    pub fn run(self) -> FlushDone {
-        let result = self.sync();
-        let Self { upto, rewrites, with_parent, snapshots_upto, .. } = self;
-        FlushDone { upto, rewrites, with_parent, snapshots_upto, result }
-    }
-
-    fn sync(&self) -> Result<()> {
-        sync_all(&self.files)?;
-        for dir in &self.dirs {
-            self.disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
-        }
-        Ok(())
-    }
-}
-
-/// Makes the content of files durable.
-pub(super) fn sync_all(files: &[(PathBuf, Arc<dyn DiskFile>)]) -> Result<()> {
-    for (path, file) in files {
-        file.sync_data().map_err(LogError::io("sync", path))?;
-    }
-    Ok(())
-}
-
-impl RemoveWork {
-    pub(super) fn new(disk: Arc<dyn Disk>, paths: Vec<PathBuf>, delay_ms: u64) -> Self {
-        Self { disk, paths, delay_ms }
-    }
-
-    /// Removes the files; those that are gone already are fine.
-    pub fn run(&self) -> Result<()> {
-        for path in &self.paths {
-            self.disk.remove_file(path).map_err(LogError::io("remove", path))?;
-        }
-        Ok(())
-    }
-}
 
 impl Log {
     /// There is something in [`Log::take_work`].
@@ -128,6 +31,12 @@ impl Log {
     /// `flush.messages` or more records are not durable.
     pub fn is_flush_due_by_count(&self) -> bool {
         self.unflushed_records() >= self.config.flush_messages
+    }
+
+    /// `flush.messages` or more records are not on the disk. Unlike the other this is answered by a flush for which a full disk has no
+    /// room to note how far recovery need not go.
+    pub fn owes_flush(&self) -> bool {
+        self.end_offset.saturating_sub(self.synced_end) >= self.config.flush_messages
     }
 
     /// Closing it would have to write and sync something.
@@ -157,18 +66,18 @@ impl Log {
 
     /// Takes note of a flush that ran without the lock.
     pub fn complete_flush(&mut self, done: FlushDone, now: WallMs) -> Result<()> {
+        let rewrites = done.reached.rewrites;
         self.change(|log| match done.result {
             Ok(()) => {
-                log.new_dir &= !done.with_parent;
-                if done.rewrites == log.rewrites {
-                    log.flushed(done.upto, now);
-                    log.producers.synced_snapshots(done.snapshots_upto);
+                log.new_dir &= !done.reached.with_parent;
+                if rewrites == log.rewrites {
+                    log.flushed(done.reached, now);
                 }
                 Ok(())
             }
             // Its directory has another name by now: nothing is known, and nothing failed.
             Err(LogError::Io { source, .. })
-                if source.kind() == ErrorKind::NotFound && done.rewrites != log.rewrites =>
+                if source.kind() == ErrorKind::NotFound && rewrites != log.rewrites =>
             {
                 Ok(())
             }
@@ -179,16 +88,17 @@ impl Log {
     pub(super) fn flush_now(&mut self, upto: i64, now: WallMs) -> Result<()> {
         if let Some(work) = self.flush_to(upto)? {
             work.sync()?;
-            self.new_dir &= !work.with_parent;
-            self.flushed(work.upto, now);
-            self.producers.synced_snapshots(work.snapshots_upto);
+            self.new_dir &= !work.reached.with_parent;
+            self.flushed(work.reached, now);
         }
         Ok(())
     }
 
-    fn flushed(&mut self, upto: i64, now: WallMs) {
-        self.recovery_point = self.recovery_point.max(upto);
+    fn flushed(&mut self, reached: Reached, now: WallMs) {
+        self.recovery_point = self.recovery_point.max(reached.recovery_point);
+        self.synced_end = self.synced_end.max(reached.synced_end);
         self.last_flush = now;
+        self.producers.synced_snapshots(reached.snapshots_upto);
     }
 
     /// Recovery rebuilds indexes, epochs and producers of everything from the segment of the recovery point on. So the
@@ -198,7 +108,7 @@ impl Log {
         if upto <= self.recovery_point {
             return Ok(None);
         }
-        let reach = self.settle_to(upto)?;
+        let recovery_point = self.settle_to(upto)?;
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         let last = self.segments.len().saturating_sub(1);
         let mut files = Vec::new();
@@ -225,10 +135,13 @@ impl Log {
             files,
             dirs: dirs.map(|dir| dir.to_path_buf()).collect(),
             disk: Arc::clone(self.files.disk()),
-            upto: reach,
-            rewrites: self.rewrites,
-            with_parent: parent.is_some(),
-            snapshots_upto,
+            reached: Reached {
+                recovery_point,
+                synced_end: upto,
+                rewrites: self.rewrites,
+                with_parent: parent.is_some(),
+                snapshots_upto,
+            },
         }))
     }
 
@@ -262,7 +175,14 @@ impl Log {
             files: Vec::new(),
             dirs: vec![self.files.dir().to_path_buf()],
             disk: Arc::clone(self.files.disk()),
-            upto: self.recovery_point,
+            reached: self.nothing_reached(),
+        }
+    }
+
+    fn nothing_reached(&self) -> Reached {
+        Reached {
+            recovery_point: self.recovery_point,
+            synced_end: self.synced_end,
             rewrites: self.rewrites,
             with_parent: false,
             snapshots_upto: None,
@@ -371,7 +291,8 @@ impl Log {
                 log.sync_snapshots()?;
                 log.sync_cut()?;
             } else {
-                log.flushed(end, now);
+                let all = log.nothing_reached();
+                log.flushed(Reached { recovery_point: end, synced_end: end, ..all }, now);
             }
             if sync && unflushed {
                 log.sync_active_indexes()?;

@@ -89,6 +89,7 @@ impl Log {
             end_offset: 0,
             high_watermark: 0,
             recovery_point: options.recovery_point.0.max(0),
+            synced_end: 0,
             last_flush: now,
             rewrites: 0,
             new_dir,
@@ -315,6 +316,7 @@ impl Log {
         }
         self.recovery_point =
             if clean { self.end_offset } else { self.recovery_point.min(self.end_offset) };
+        self.synced_end = self.recovery_point;
         let first = self.segments.first().map_or(start, |segment| segment.base_offset);
         self.start_offset = start.max(first);
         self.epochs.truncate_from_end(Offset(self.end_offset));

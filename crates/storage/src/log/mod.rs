@@ -32,6 +32,7 @@ mod segment;
 mod tidying;
 mod truncate;
 mod txn_index;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,13 +45,13 @@ pub use config::{LogConfig, ProducerConfig};
 pub use dirt::{CleanRules, Dirt, Reset};
 pub use epochs::{EpochCache, EpochEntry};
 pub use error::{LogError, Result};
-pub use flush::{FlushWork, LogWork, RemoveWork};
 pub use load::OpenOptions;
 pub use lookup::TimestampOffset;
 pub use producers::{ActiveProducer, Unverified, VerificationGuard, Verify};
 pub use read::{FetchData, FileSlice, OffsetPosition};
 pub use records::AppendOrigin;
 pub use txn_index::AbortedTxn;
+pub use work::{FlushWork, LogWork, RemoveWork};
 
 use crate::space::DirSpace;
 use cleanable::CleaningState;
@@ -72,6 +73,8 @@ pub struct Log {
     high_watermark: i64,
     /// Everything below is on the disk for sure; recovery begins here.
     recovery_point: i64,
+    /// Everything below is on the disk, though recovery may have to begin earlier, for want of space.
+    synced_end: i64,
     last_flush: WallMs,
     /// Counts what makes a flush that is under way meaningless.
     rewrites: u64,
@@ -121,6 +124,11 @@ impl Log {
 
     pub fn recovery_point(&self) -> Offset {
         Offset(self.recovery_point)
+    }
+
+    /// Where the records end that are on the disk for sure.
+    pub fn synced_end(&self) -> Offset {
+        Offset(self.synced_end)
     }
 
     pub fn high_watermark(&self) -> Offset {

@@ -3,8 +3,8 @@
 use base::{Offset, WallMs};
 
 use super::error::{LogError, Result};
-use super::flush::sync_all;
 use super::segment::Segment;
+use super::work::sync_all;
 use super::{Log, LogWork, names};
 use crate::pool::FileKind;
 

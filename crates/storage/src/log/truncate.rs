@@ -49,6 +49,7 @@ impl Log {
             log.store_epochs()?;
             log.start_offset = log.start_offset.min(offset);
             log.recovery_point = log.recovery_point.min(offset);
+            log.synced_end = log.synced_end.min(offset);
             rebuild_producers(
                 &mut log.producers,
                 &log.files,
@@ -89,6 +90,7 @@ impl Log {
         self.producers.reset(&self.files, offset)?;
         self.start_offset = start;
         self.recovery_point = self.recovery_point.min(offset);
+        self.synced_end = self.synced_end.min(offset);
         self.high_watermark = offset;
         Ok(())
     }
