@@ -2,7 +2,7 @@
 //!
 //! One task looks at the clock; what blocks runs beside the runtime's threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,9 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Ends with this task.
         let mut flushing = tokio::task::JoinSet::new();
-        flushing.spawn(flush(Arc::clone(&node)));
+        for (index, dir) in node.logs.dirs().into_iter().enumerate() {
+            flushing.spawn(flush(Arc::clone(&node), index, dir.dir));
+        }
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -86,22 +88,39 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
     })
 }
 
-/// Flushes the logs whose `flush.ms` is over, as often as `log.flush.scheduler.interval.ms` says; it comes from the file alone.
-async fn flush(node: Arc<Node>) {
-    let interval_ms = ms(node.static_config.log.flush_scheduler_interval_ms).max(1);
-    if interval_ms >= NEVER_MS {
+/// Flushes the logs of one directory whose `flush.ms` is over, as often as `log.flush.scheduler.interval.ms` says; it comes from the
+/// file alone. A slow disk is waited for here, and by no other directory.
+async fn flush(node: Arc<Node>, index: usize, dir: PathBuf) {
+    let interval_ms = ms(node.static_config.log.flush_scheduler_interval_ms);
+    if interval_ms == 0 || interval_ms >= NEVER_MS {
         return;
     }
     let mut ticks = tokio::time::interval(Duration::from_millis(interval_ms));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let node = Arc::clone(&node);
-        let done = tokio::task::spawn_blocking(move || node.logs.flush_due(node.clock.wall()));
-        if let Err(panic) = done.await {
-            error!("the flushing of logs ended: {panic}");
-            return;
+        let looking = Arc::clone(&node);
+        let look = move || looking.logs.flush_due(index, looking.clock.wall());
+        let due = match tokio::task::spawn_blocking(look).await {
+            Ok(due) => due,
+            Err(panic) => {
+                error!("the flushing of logs ended: {panic}");
+                return;
+            }
+        };
+        // Closed when the last one is done.
+        let (running, mut done) = tokio::sync::mpsc::channel::<()>(1);
+        for entry in due {
+            let (node, running) = (Arc::clone(&node), running.clone());
+            let flusher = Arc::clone(&node.neighbours);
+            flusher.flusher.add(&dir, move || {
+                let _running = &running;
+                node.logs.flush(&entry, node.clock.wall());
+                false
+            });
         }
+        drop(running);
+        done.recv().await;
     }
 }
 

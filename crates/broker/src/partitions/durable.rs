@@ -1,40 +1,69 @@
 //! Durable appends (`flush.messages`): records are there for followers at once, but for everybody else, and for their producer, only
 //! once they are on the disk.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use base::time::Now;
 use base::{MonoMs, Offset};
+use parking_lot::ArcRwLockWriteGuard;
 use replication::{Event, Waiting};
 use tokio::sync::oneshot;
 
 use super::locked::Locked;
 use super::partition::{Partition, Written};
-use crate::clock::Clock;
 
 impl Partition {
     /// Makes everything durable that was appended before, without the locks meanwhile. Tells whether more has come that wants it.
-    pub(crate) fn flush(&self, clock: Clock) -> bool {
-        let (end, prepared) = {
+    fn flush(&self) -> bool {
+        let (log, prepared) = {
             let mut state = self.lock();
             let end = state.log.end_offset();
-            (end, state.log.prepare_flush(end))
+            (Arc::clone(ArcRwLockWriteGuard::rwlock(&state.log)), state.log.prepare_flush(end))
         };
         let done = prepared.map(|work| work.map(|work| work.run()));
         let mut state = self.lock();
-        let now = clock.now();
+        if !Arc::ptr_eq(&log, ArcRwLockWriteGuard::rwlock(&state.log)) {
+            // Its copy serves by now: it is there that everything has to be durable.
+            return true;
+        }
+        let now = self.neighbours().clock.now();
         let flushed = match done {
             Ok(Some(done)) => state.log.complete_flush(done, now.wall),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        match flushed {
-            Ok(()) => state.flushed_to(end, now),
-            Err(error) => state.stop_serving(&error),
-        }
-        let more = flushed_more(&state, end);
+        let more = match flushed {
+            Ok(()) => {
+                let counted = state.counted_end();
+                state.flushed_to(counted, now);
+                state.log.owes_flush()
+            }
+            Err(error) => {
+                state.stop_serving(&error);
+                false
+            }
+        };
         state.flushing = more;
         more
+    }
+
+    /// Completes when everything that is here now is as durable as it has to be, or nobody waits for that any more; `None` if it is.
+    pub fn until_durable(self: &Arc<Self>) -> Option<oneshot::Receiver<Written>> {
+        let mut state = self.lock();
+        self.until_durable_locked(&mut state)
+    }
+
+    pub(super) fn until_durable_locked(
+        self: &Arc<Self>,
+        state: &mut Locked<'_>,
+    ) -> Option<oneshot::Receiver<Written>> {
+        if state.log.failure().is_some() || !state.log.owes_flush() {
+            return None;
+        }
+        self.flush_soon(state);
+        let end = state.log.end_offset();
+        Some(state.wait_for_flush(end, MonoMs::NEVER))
     }
 
     /// Completes when everything below `offset` is committed; at once if it is.
@@ -53,14 +82,12 @@ impl Partition {
     /// Somebody waits for what was just appended to be durable.
     pub(super) fn flush_soon(self: &Arc<Self>, state: &mut Locked<'_>) {
         if !std::mem::replace(&mut state.flushing, true) {
-            self.neighbours().flusher.add(Arc::clone(self));
+            let dir = state.log.dir();
+            let partition = Arc::clone(self);
+            let flush = move || partition.flush();
+            self.neighbours().flusher.add(dir.parent().unwrap_or(Path::new("")), flush);
         }
     }
-}
-
-fn flushed_more(state: &Locked<'_>, end: Offset) -> bool {
-    let log = &state.log;
-    log.failure().is_none() && log.end_offset() > end && log.is_flush_due_by_count()
 }
 
 fn parked(
@@ -92,21 +119,30 @@ impl Locked<'_> {
         parked(&mut self.flushes, required, deadline)
     }
 
-    fn flushed_to(&mut self, end: Offset, now: Now) {
+    /// Up to where the log counts: with `flush.messages` what has to be durable does when it is. What is committed was counted before,
+    /// somewhere.
+    pub(super) fn counted_end(&self) -> Offset {
+        let log = &self.log;
+        if log.owes_flush() { log.synced_end().max(log.high_watermark()) } else { log.end_offset() }
+    }
+
+    fn flushed_to(&mut self, log_end: Offset, now: Now) {
         let known = self.leader.as_ref().map(|leader| leader.log_end());
-        // It may have been cut meanwhile, or all of it counted by a later epoch of this leader.
-        let log_end = end.min(self.log.end_offset());
         if known.is_some_and(|known| known < log_end) {
             self.step(now.mono, Event::Appended { log_end });
             // A follower that has it already has to tell so again.
             self.replicas.complete_all();
         }
-        for waiting in self.flushes.release(end) {
+        for waiting in self.flushes.release(log_end) {
             // A producer that went away meanwhile does not matter.
             let _gone = waiting.send(Written::Committed);
         }
     }
 }
 
+#[cfg(test)]
+mod power_loss;
+#[cfg(test)]
+mod slow_disk;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,17 @@
 //! Following: the log takes what the leader has, is cut where the leader's parts from it, and learns what is committed.
 
+use std::sync::Arc;
+
 use base::time::Now;
 use base::{LeaderEpoch, MonoMs, NodeId, Offset, WallMs};
 use replication::{Ask, Follower, FollowerEffect, FollowerEvent, FollowerLog, Position, Refusal};
 use storage::log::{Log, LogError};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::failure::PartitionFailure;
 use super::locked::Locked;
-use super::partition::Partition;
+use super::partition::{Partition, Written};
 
 /// What the leader answered for one partition.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,15 @@ pub enum FetchedPart<'a> {
     Records { bytes: &'a [u8], high_watermark: Offset, log_start: Offset },
     Diverging { epoch: LeaderEpoch, end: Offset },
     Refused(Refusal),
+}
+
+/// What a follower is to do next.
+#[derive(Debug)]
+pub enum Turn {
+    /// Ask the leader, in this epoch.
+    Ask(LeaderEpoch, Ask),
+    /// Look again when this completes: what the leader would be told of is not durable yet.
+    Flush(oneshot::Receiver<Written>),
 }
 
 /// What came of it.
@@ -80,11 +92,17 @@ impl Partition {
         Ok(true)
     }
 
-    /// What to ask `leader` next, and in which epoch; `None` when this replica does not follow it.
-    pub fn ask(&self, leader: NodeId, now: MonoMs) -> Option<(LeaderEpoch, Ask)> {
-        let state = self.lock();
+    /// What to ask `leader` next; `None` when this replica does not follow it.
+    pub fn ask(self: &Arc<Self>, leader: NodeId, now: MonoMs) -> Option<Turn> {
+        let mut state = self.lock();
         let follower = state.follower.as_ref().filter(|f| f.leader() == leader)?;
-        Some((follower.leader_epoch(), follower.ask(now, &View(&state.log))))
+        let (epoch, ask) = (follower.leader_epoch(), follower.ask(now, &View(&state.log)));
+        if let Ask::Fetch(_) = ask
+            && let Some(flush) = self.until_durable_locked(&mut state)
+        {
+            return Some(Turn::Flush(flush));
+        }
+        Some(Turn::Ask(epoch, ask))
     }
 
     /// Takes the leader's answer to a fetch `at` this place.
@@ -100,7 +118,7 @@ impl Partition {
             FetchedPart::Records { bytes, high_watermark, log_start } => {
                 match state.cut(|log| append(log, bytes, at.leader_epoch, now.wall)) {
                     Ok(appended) => {
-                        flush = appended > 0 && state.log.is_flush_due_by_count();
+                        flush = appended > 0 && state.log.owes_flush();
                         (FollowerEvent::Appended { high_watermark, log_start }, appended)
                     }
                     Err(error) => (state.append_failed(&error), 0),

@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 
 pub use append::{AppendFailure, Appended, TxnMarker};
 pub use failure::PartitionFailure;
-pub use follow::{FetchedPart, Followed};
+pub use follow::{FetchedPart, Followed, Turn};
 pub use moving::Moved;
 pub use neighbours::{Neighbours, Proposals};
 pub use partition::{Partition, Written};

@@ -27,6 +27,7 @@ pub struct Neighbours {
     pub follower_throttle: Throttle,
     pub flusher: Flusher,
     pub truncations: Truncations,
+    pub clock: Clock,
     pub own: NodeId,
 }
 
@@ -38,8 +39,9 @@ impl Neighbours {
             failed: FailedLogs::default(),
             leader_throttle: Throttle::default(),
             follower_throttle: Throttle::default(),
-            flusher: Flusher::new(clock),
+            flusher: Flusher::default(),
             truncations: Truncations::default(),
+            clock,
             own,
         }
     }

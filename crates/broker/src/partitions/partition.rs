@@ -174,7 +174,11 @@ impl Partition {
     }
 
     /// Leads as the metadata says; a new epoch begins at the log's end. Tells whether the epoch is new.
-    pub fn lead(&self, mut config: LeaderConfig, now: MonoMs) -> Result<bool, PartitionFailure> {
+    pub fn lead(
+        self: &Arc<Self>,
+        mut config: LeaderConfig,
+        now: MonoMs,
+    ) -> Result<bool, PartitionFailure> {
         let mut state = self.lock();
         let known = state.leader.as_ref().map(Leader::epoch);
         let is_new = known.is_none_or(|known| known < config.leader_epoch);
@@ -184,12 +188,6 @@ impl Partition {
         state.leader_epoch = config.leader_epoch;
         state.follower = None;
         if known.is_some() {
-            let log_end = state.log.end_offset();
-            if is_new && state.leader.as_ref().is_some_and(|leader| leader.log_end() < log_end) {
-                // The epoch begins behind what is not durable yet: whoever waits for that asks again.
-                state.turn_all_away();
-                state.step(now, Event::Appended { log_end });
-            }
             state.step(
                 now,
                 Event::Metadata {
@@ -202,9 +200,13 @@ impl Partition {
         } else {
             config.epoch_start = state.log.end_offset();
             config.min_insync_replicas = self.settings.load().min_insync_replicas;
-            let (end, known) = (state.log.end_offset(), state.log.high_watermark());
+            let (end, known) = (state.counted_end(), state.log.high_watermark());
             state.leader = Some(Leader::new(config, end, known, now));
             state.step(now, Event::Appended { log_end: end });
+            if state.log.owes_flush() {
+                // It was a follower until now, and not done with what came last.
+                self.flush_soon(&mut state);
+            }
         }
         if is_new {
             state.wake_readers();

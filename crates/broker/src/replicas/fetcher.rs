@@ -8,6 +8,7 @@ use base::{BrokerEpoch, MonoMs, NodeId, TopicIdPartition};
 use protocol::ErrorCode;
 use protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use replication::{Ask, FollowerEvent, Position};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
@@ -16,7 +17,7 @@ use super::request::{self, Asker};
 use super::session::Session;
 use super::{Change, FetcherId, Shared, WeakNode};
 use crate::node::Node;
-use crate::partitions::{Followed, Partition, Throttle};
+use crate::partitions::{Followed, Partition, Throttle, Turn, Written};
 use crate::peers::{Address, Answered, Channel, PeerError};
 
 /// Changes that come together are taken together, and a fetch is given up for them not more often than this.
@@ -26,8 +27,8 @@ const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// A replica whose limit is exceeded looks again after this.
 const THROTTLED_MS: u64 = 100;
-/// Partitions that are made durable at the same time.
-const FLUSHES_MAX: usize = 16;
+/// So long others wait for partitions that have to be durable before their leader hears of it.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 /// After so many bytes other tasks get their turn.
 const YIELD_AFTER_BYTES: usize = 1 << 20;
 
@@ -146,6 +147,9 @@ impl Fetcher {
                     self.partitions.remove(&id);
                     self.touched.insert(id);
                 }
+                Change::Look(id) => {
+                    self.touched.insert(id);
+                }
             }
         }
     }
@@ -167,12 +171,20 @@ impl Fetcher {
             let asked = self.partitions.get(&id).and_then(|partition| {
                 Some((Arc::clone(partition), partition.ask(self.leader, now)?))
             });
-            let Some((partition, (epoch, ask))) = asked else {
+            let Some((partition, turn)) = asked else {
                 // It follows another leader by now, or nobody.
                 self.partitions.remove(&id);
                 self.caught_up.remove(&id);
                 self.wanted.remove(&id);
                 continue;
+            };
+            let (epoch, ask) = match turn {
+                Turn::Ask(epoch, ask) => (epoch, ask),
+                Turn::Flush(done) => {
+                    self.wanted.remove(&id);
+                    self.look_after(done, id);
+                    continue;
+                }
             };
             if let Ask::Fetch(position) = ask {
                 if exceeded && !self.caught_up.contains(&id) && partition.is_throttled() {
@@ -193,6 +205,16 @@ impl Fetcher {
             }
         }
         questions
+    }
+
+    /// The partition is looked at again when its flush is done.
+    fn look_after(&self, done: oneshot::Receiver<Written>, id: TopicIdPartition) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            // Whether it was done or given up shows when it is looked at.
+            let _ = done.await;
+            shared.tell(Change::Look(id));
+        });
     }
 
     fn address(&self, node: &Node) -> Option<Address> {
@@ -276,7 +298,7 @@ impl Fetcher {
                 self.touched.insert(id);
                 if let Followed::Appended { bytes, behind, flush } = followed {
                     if flush {
-                        flushes.push(Arc::clone(partition));
+                        flushes.extend(partition.until_durable());
                     }
                     appended |= bytes > 0;
                     since_yield += bytes;
@@ -296,7 +318,7 @@ impl Fetcher {
         if appended {
             node.note_appended();
         }
-        flush_all(node, flushes).await;
+        durable(flushes).await;
     }
 }
 
@@ -312,24 +334,15 @@ async fn settle_truncations(node: &Arc<Node>) {
     }
 }
 
-/// Makes them durable before the leader is told how far they are (`flush.messages`).
-async fn flush_all(node: &Node, mut partitions: Vec<Arc<Partition>>) {
-    let clock = node.clock;
-    let share = partitions.len().div_ceil(FLUSHES_MAX).max(1);
-    let mut running = Vec::new();
-    while !partitions.is_empty() {
-        let mine = partitions.split_off(partitions.len().saturating_sub(share));
-        running.push(tokio::task::spawn_blocking(move || {
-            for partition in mine {
-                partition.flush(clock);
-            }
-        }));
-    }
-    for flushes in running {
-        if let Err(panic) = flushes.await {
-            error!("a flush ended: {panic}");
+/// Waits for flushes (`flush.messages`), for a while: partitions whose disk takes longer are left out of the next fetches.
+async fn durable(flushes: Vec<oneshot::Receiver<Written>>) {
+    let all = async {
+        for flush in flushes {
+            // The partition knows whether it was done.
+            let _ = flush.await;
         }
-    }
+    };
+    let _late = tokio::time::timeout(FLUSH_PATIENCE, all).await;
 }
 
 /// Other partitions have come, and it is not long ago that a fetch was given up for that.

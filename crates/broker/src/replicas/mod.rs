@@ -51,6 +51,8 @@ struct Shared {
 enum Change {
     Follow(Arc<Partition>),
     Leave(TopicIdPartition),
+    /// It may want something else by now.
+    Look(TopicIdPartition),
 }
 
 impl Shared {

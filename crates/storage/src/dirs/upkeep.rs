@@ -13,9 +13,6 @@ use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
 use crate::disk::Disk;
 use crate::log::{Log, LogError, LogWork, RemoveWork};
 
-/// Logs that are flushed at the same time.
-const FLUSHES_MAX: usize = 8;
-
 /// Files or a directory on their way out.
 pub(super) struct Removal {
     due: WallMs,
@@ -147,22 +144,12 @@ impl LogManager {
         self.entries().into_iter().filter(|entry| entry.log.read().has_work()).collect()
     }
 
-    /// Flushes the logs whose `flush.ms` have passed, some side by side, so that the file system can join them.
-    pub fn flush_due(&self, now: WallMs) {
+    /// The logs in a directory (by its place in [`LogManager::dirs`]) whose `flush.ms` have passed. They may be flushed side by
+    /// side, so that the file system can join them.
+    pub fn flush_due(&self, dir: usize, now: WallMs) -> Vec<LogEntry> {
         let mut due = self.entries();
-        due.retain(|entry| entry.log.read().is_flush_due(now));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some(entry) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.flush(entry, now);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..due.len().min(FLUSHES_MAX) {
-                scope.spawn(work);
-            }
-            work();
-        });
+        due.retain(|entry| entry.dir == dir && entry.log.read().is_flush_due(now));
+        due
     }
 
     /// Makes everything in a log durable, without its lock while the disk works.

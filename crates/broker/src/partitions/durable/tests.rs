@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,16 +12,17 @@ use config::BrokerConfig;
 use metadata::Image;
 use parking_lot::{Condvar, Mutex, RwLock};
 use records::{BatchBuilder, Compression};
-use replication::LeaderConfig;
-use storage::disk::{Disk, DiskFile, FileInfo, OpenMode};
+use replication::{Ask, LeaderConfig};
 use storage::log::OpenOptions;
 use storage::{FilePool, Log, RealDisk};
 use tokio::sync::oneshot::error::TryRecvError;
 
+use super::slow_disk::SlowDisk;
 use super::*;
-use crate::partitions::Appended;
+use crate::clock::Clock;
 use crate::partitions::neighbours::Neighbours;
 use crate::partitions::settings::PartitionSettings;
+use crate::partitions::{Appended, FetchedPart, Followed, Turn};
 
 const NOW: Now = Now { wall: WallMs(1_700_000_000_000), mono: MonoMs(0) };
 
@@ -63,64 +62,6 @@ impl Gate {
     }
 }
 
-struct SlowDisk(Arc<Gate>);
-
-/// Only syncs of a log's records wait.
-struct SlowFile(Arc<dyn DiskFile>, Option<Arc<Gate>>);
-
-impl Disk for SlowDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let slow = path.extension().is_some_and(|extension| extension == "log");
-        let gate = slow.then(|| Arc::clone(&self.0));
-        Ok(Arc::new(SlowFile(RealDisk.open(path, mode)?, gate)))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<FileInfo>> {
-        RealDisk.list(path)
-    }
-    fn stat(&self, path: &Path) -> io::Result<Option<FileInfo>> {
-        RealDisk.stat(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(path)
-    }
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for SlowFile {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
-        self.0.read_at(buf, position)
-    }
-    fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
-        self.0.write_at(buf, position)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn preallocate(&self, len: u64) -> io::Result<()> {
-        self.0.preallocate(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.1.as_ref().map_or(Ok(()), |gate| gate.pass())
-    }
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.fd()
-    }
-}
-
 /// A partition that this node leads alone, with `flush.messages`.
 struct Place {
     _root: tempfile::TempDir,
@@ -136,7 +77,10 @@ impl Place {
         let mut topic = BrokerConfig::default().topic_defaults;
         topic.flush_messages = flush_messages;
         let settings = Arc::new(PartitionSettings::new(&topic, false));
-        let pool = FilePool::new(Arc::new(SlowDisk(Arc::clone(&gate))), 16);
+        let passing = Arc::clone(&gate);
+        let before_sync = Arc::new(move || passing.pass());
+        let disk = SlowDisk { disk: Arc::new(RealDisk), before_sync };
+        let pool = FilePool::new(Arc::new(disk), 16);
         let options = OpenOptions { config: Arc::clone(&settings.log), ..OpenOptions::default() };
         let name = TopicPartition::new("topic", 0);
         let log = Log::open(&pool, root.path().join("topic-0"), name, options, NOW.wall).unwrap();
@@ -154,6 +98,23 @@ impl Place {
         batch.append(NOW.wall.0, Some(b"key"), Some(b"value"), &[]).unwrap();
         let bytes = BytesMut::from(&batch.build().unwrap()[..]);
         self.partition.append(bytes, all, None, NOW, MonoMs(30_000)).unwrap()
+    }
+
+    /// All its records.
+    fn bytes(&self) -> Vec<u8> {
+        let read = |log: &mut Log| log.read(Offset(0), 1 << 20, log.end_offset(), true, false);
+        self.partition.with_log(read).unwrap().records.unwrap().read().unwrap()
+    }
+
+    /// Takes these from the leader that it follows.
+    fn fetch(&self, bytes: &[u8]) {
+        let Some(Turn::Ask(_, Ask::Fetch(at))) = self.partition.ask(NodeId(2), NOW.mono) else {
+            panic!("it does not fetch");
+        };
+        let (high_watermark, log_start) = (Offset(0), Offset(0));
+        let part = FetchedPart::Records { bytes, high_watermark, log_start };
+        let followed = self.partition.fetched(at, part, NOW);
+        assert!(matches!(followed, Followed::Appended { flush: true, .. }), "{followed:?}");
     }
 
     fn recovery_point(&self) -> i64 {
@@ -229,17 +190,72 @@ fn a_failed_sync_answers_nobody_and_ends_the_log() {
 }
 
 #[test]
-fn a_new_epoch_lets_those_ask_again_who_wait() {
+fn a_new_epoch_commits_nothing_before_the_sync() {
     let place = Place::new(1);
     place.gate.set(false);
-    let waiting = place.append(true).committed.unwrap();
+    let mut waiting = place.append(true).committed.unwrap();
     place.gate.until_waiting();
     place.partition.lead(leader(2), NOW.mono).unwrap();
-    assert!(waiting.blocking_recv().is_err());
+    assert_eq!(waiting.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(place.partition.high_watermark(), Offset(0));
+    let next = place.append(true).committed.unwrap();
     place.gate.set(true);
-    let next = place.append(true).committed;
-    if let Some(next) = next {
-        assert_eq!(next.blocking_recv(), Ok(Written::Committed));
-    }
+    assert_eq!(waiting.blocking_recv(), Ok(Written::Committed));
+    assert_eq!(next.blocking_recv(), Ok(Written::Committed));
     assert_eq!(place.recovery_point(), 2);
+}
+
+#[test]
+fn what_comes_while_a_flush_is_under_way_does_not_wait_for_the_next() {
+    let place = Place::new(3);
+    place.gate.set(false);
+    assert!(place.append(true).committed.is_none());
+    assert!(place.append(true).committed.is_none());
+    let third = place.append(true).committed.unwrap();
+    place.gate.until_waiting();
+    // Three are not durable yet: these wait. When they are, there are two, as many as may always be lost.
+    let later = [place.append(true), place.append(false)].map(|sent| sent.committed.unwrap());
+    place.gate.set(true);
+    assert_eq!(third.blocking_recv(), Ok(Written::Committed));
+    for waiting in later {
+        assert_eq!(waiting.blocking_recv(), Ok(Written::Committed));
+    }
+    assert_eq!((place.partition.high_watermark(), place.recovery_point()), (Offset(5), 3));
+}
+
+#[test]
+fn a_follower_tells_nothing_before_the_sync() {
+    let place = Place::new(1);
+    let source = Place::new(i64::MAX);
+    source.append(false);
+    let bytes = source.bytes();
+    place.partition.follow(NodeId(2), LeaderEpoch(2), 1000, NOW).unwrap();
+    place.gate.set(false);
+    place.fetch(&bytes);
+    for _ in 0..2 {
+        assert!(matches!(place.partition.ask(NodeId(2), NOW.mono), Some(Turn::Flush(_))));
+    }
+    let done = place.partition.until_durable().unwrap();
+    place.gate.set(true);
+    assert_eq!(done.blocking_recv(), Ok(Written::Committed));
+    assert!(place.partition.until_durable().is_none());
+    let next = place.partition.ask(NodeId(2), NOW.mono);
+    assert!(matches!(next, Some(Turn::Ask(_, Ask::Fetch(at))) if at.offset == Offset(1)));
+}
+
+#[test]
+fn a_follower_that_leads_counts_what_is_durable() {
+    let place = Place::new(1);
+    let source = Place::new(i64::MAX);
+    source.append(false);
+    place.partition.follow(NodeId(2), LeaderEpoch(2), 1000, NOW).unwrap();
+    place.gate.set(false);
+    place.fetch(&source.bytes());
+    place.partition.lead(leader(3), NOW.mono).unwrap();
+    assert_eq!(place.partition.high_watermark(), Offset(0));
+    place.gate.until_waiting();
+    place.gate.set(true);
+    let next = place.append(true).committed.unwrap();
+    assert_eq!(next.blocking_recv(), Ok(Written::Committed));
+    assert_eq!((place.partition.high_watermark(), place.recovery_point()), (Offset(2), 2));
 }
