@@ -1,6 +1,6 @@
-//! Loads coordinators: members of both protocols, offset commits, many groups; transactions. Kafka's or ours, by address.
+//! Loads coordinators: members of both protocols, offset commits, many groups; transactions; producers. Kafka's or ours, by address.
 //!
-//! Development only, a part of `bench/run --groups` and `--transactions`. Must not know: the server's inside. Commands come on standard input, a line
+//! Development only, a part of `bench/run --groups`, `--transactions` and `--durable`. Must not know: the server's inside. Commands come on standard input, a line
 //! each; each is answered by one line, `ok` or `error` with what was found, so that who gives them can look at the server between.
 
 mod board;
@@ -8,6 +8,7 @@ mod classic;
 mod commits;
 mod consumer;
 mod many;
+mod produce;
 mod setup;
 mod squad;
 mod subscription;
@@ -35,6 +36,7 @@ commands on standard input:
   hold SECONDS         keep the members' heartbeats going
   commits REQUESTS GROUPS PARTITIONS CONNECTIONS DEPTH
   transactions COUNT IDS RECORDS SPREAD BYTES     COUNT for each of so many transactional ids
+  produce SECONDS PRODUCERS BYTES               idempotent producers with a connection each
   read ISOLATION TIMES            the whole topic; read_committed or read_uncommitted
   make KIND GROUPS PARTITIONS     KIND: simple, classic, consumer; offsets for so many partitions each
   await GROUPS PARTITIONS         until the server answers for all of them (it may be down at first), then check all
@@ -107,6 +109,14 @@ async fn obey(setup: &Arc<Setup>, squad: &mut Squad, words: &[&str]) -> Result<S
                 size: size.parse()?,
             };
             transactions::run(setup, plan).await
+        }
+        ["produce", seconds, producers, size] => {
+            let plan = produce::Plan {
+                seconds: seconds.parse()?,
+                producers: producers.parse()?,
+                size: size.parse()?,
+            };
+            produce::run(setup, plan).await
         }
         ["read", isolation, times] => {
             transactions::read(setup, *isolation == "read_committed", times.parse()?).await
