@@ -5,7 +5,7 @@ use base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::batch::{
     Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD, NO_SEQUENCE, NO_TIMESTAMP, TimestampType,
 };
-use crate::compress::{Codec, compress};
+use crate::compress::{Codec, Compression, compress};
 use crate::crc::crc32c;
 use crate::error::RecordsError;
 use crate::record::Header;
@@ -40,7 +40,9 @@ pub struct BatchBuilder {
     max_timestamp: i64,
     last_offset_delta: i32,
     count: i32,
+    /// The records, behind what was there before.
     body: Vec<u8>,
+    body_at: usize,
 }
 
 impl BatchBuilder {
@@ -60,6 +62,7 @@ impl BatchBuilder {
             last_offset_delta: -1,
             count: 0,
             body: Vec::new(),
+            body_at: 0,
         }
     }
 
@@ -115,17 +118,14 @@ impl BatchBuilder {
         self
     }
 
-    /// Uses the memory of an earlier builder; see [`Self::into_buffer`].
+    /// Builds the batch where it is to stand, behind what is in `out`: without compression nothing is copied.
+    /// [`Self::build_in_place`] gives `out` back.
     #[must_use]
-    pub fn buffer(mut self, mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        self.body = buffer;
+    pub fn in_place(mut self, mut out: Vec<u8>) -> Self {
+        out.resize(out.len() + HEADER_LEN, 0);
+        self.body_at = out.len();
+        self.body = out;
         self
-    }
-
-    /// The memory of this builder, for the next one.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.body
     }
 
     /// Lets the batch end at `offset`, which may lie behind its last record: compaction keeps a batch's last offset.
@@ -148,7 +148,11 @@ impl BatchBuilder {
 
     /// Bytes of the batch if it were built now without compression.
     pub const fn uncompressed_size(&self) -> usize {
-        HEADER_LEN + self.body.len()
+        HEADER_LEN + self.body.len().saturating_sub(self.body_at)
+    }
+
+    fn records(&self) -> &[u8] {
+        self.body.get(self.body_at..).unwrap_or_default()
     }
 
     /// The offset after the last record.
@@ -197,7 +201,7 @@ impl BatchBuilder {
                 Ok::<_, BuildError>(sum + field_len(Some(header.key))? + field_len(header.value)?)
             })?;
         let size = len(size)?;
-        len(self.body.len().saturating_add(size as usize + HEADER_LEN))?;
+        len(self.uncompressed_size().saturating_add(size as usize))?;
 
         write_varint(&mut self.body, size);
         self.body.push(0);
@@ -219,7 +223,7 @@ impl BatchBuilder {
     /// The batch as bytes, compressed and with its checksum. Without records: an empty batch, as compaction keeps for
     /// a producer's last sequence.
     pub fn build(&self) -> Result<Vec<u8>, BuildError> {
-        let mut out = Vec::with_capacity(HEADER_LEN + self.body.len() + 64);
+        let mut out = Vec::with_capacity(self.uncompressed_size() + 64);
         self.build_into(&mut out)?;
         Ok(out)
     }
@@ -229,12 +233,31 @@ impl BatchBuilder {
         let start = out.len();
         out.resize(start + HEADER_LEN, 0);
         if self.count > 0 {
-            compress(self.codec, &self.body, out)?;
+            compress(self.codec, self.records(), out)?;
         }
+        self.seal(out.get_mut(start..).unwrap_or_default())
+    }
+
+    /// What was given to [`Self::in_place`], with the batch behind it.
+    pub fn build_in_place(mut self) -> Result<Vec<u8>, BuildError> {
+        let start = self.body_at.saturating_sub(HEADER_LEN);
+        let mut out = std::mem::take(&mut self.body);
+        if self.codec.compression() != Compression::None {
+            let records = out.split_off(self.body_at);
+            if self.count > 0 {
+                compress(self.codec, &records, &mut out)?;
+            }
+        }
+        self.seal(out.get_mut(start..).unwrap_or_default())?;
+        Ok(out)
+    }
+
+    /// Writes the header of a batch whose records are in their place.
+    fn seal(&self, batch: &mut [u8]) -> Result<(), BuildError> {
         let max_timestamp = self.append_time.unwrap_or(self.max_timestamp);
         let mut header = BatchHeader {
             base_offset: self.base_offset,
-            batch_length: len(out.len() - start - LOG_OVERHEAD)?,
+            batch_length: len(batch.len().saturating_sub(LOG_OVERHEAD))?,
             partition_leader_epoch: self.partition_leader_epoch,
             crc: 0,
             attributes: Attributes(self.attributes | u16::from(self.codec.compression().id())),
@@ -250,7 +273,6 @@ impl BatchBuilder {
             (header.attributes.timestamp_type() == TimestampType::LogAppendTime)
                 == self.append_time.is_some()
         );
-        let batch = out.get_mut(start..).unwrap_or_default();
         for sealed in [false, true] {
             if sealed {
                 header.crc = crc32c(batch.get(crate::batch::ATTRIBUTES_AT..).unwrap_or_default());

@@ -212,3 +212,25 @@ fn control_batches_read_back() {
     assert_eq!(ControlType::from_key(&[0xff, 0xff, 0, 0]), None);
     assert_eq!(ControlType::from_key(&[0, 0, 0]), None);
 }
+
+#[test]
+fn a_batch_that_is_built_in_its_place_is_the_same() {
+    for compression in Compression::ALL {
+        for records in [0, 1, 40] {
+            let fill = |mut builder: BatchBuilder| {
+                for n in 0..records {
+                    builder.append(n, Some(b"key"), Some(&text(50)), &[]).unwrap();
+                }
+                builder.end_at(Offset(60)).unwrap();
+                builder
+            };
+            let builder = || BatchBuilder::new(compression).base_offset(Offset(5));
+            let mut expected = b"before".to_vec();
+            fill(builder()).build_into(&mut expected).unwrap();
+            let in_place = fill(builder().in_place(b"before".to_vec()));
+            assert_eq!(in_place.uncompressed_size(), fill(builder()).uncompressed_size());
+            assert_eq!(in_place.build().unwrap(), expected[6..]);
+            assert_eq!(in_place.build_in_place().unwrap(), expected);
+        }
+    }
+}

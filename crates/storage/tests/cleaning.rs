@@ -281,3 +281,48 @@ fn the_time_of_the_newest_segment_stays() {
     let (_log, _) = cleaned(log, Pass::from(0));
     assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), old);
 }
+
+#[test]
+fn a_horizon_stays_when_its_batch_is_written_again() {
+    let place = Place::new(compacted(1 << 20));
+    let mut log = place.open();
+    let batch = [tombstone("a"), keyed("b", "1"), keyed("c", "1")];
+    append_keyed(&mut log, &batch, Compression::None, None).unwrap();
+    log.roll(NOW).unwrap();
+    let (mut log, _) = cleaned(log, Pass::from(0));
+    fill(&mut log, &[keyed("b", "2")]);
+    let (mut log, _) = cleaned(log, Pass { now: WallMs(NOW.0 + 500), ..Pass::from(3) });
+    assert_eq!(offsets(&log), [0, 2, 3], "the batch has lost a record");
+    let bytes = bytes_of(&log);
+    let header = *Batches::new(&bytes[0]).next().unwrap().unwrap().v2().unwrap();
+    assert_ne!(header.attributes.0 & Attributes::DELETE_HORIZON, 0);
+    assert_eq!(header.base_timestamp, NOW.0 + 1000, "as the first pass has set it");
+    fill(&mut log, &[keyed("c", "2")]);
+    let (log, _) = cleaned(log, Pass { now: WallMs(NOW.0 + 1000), ..Pass::from(4) });
+    assert_eq!(offsets(&log), [3, 4], "the tombstone's time has come");
+}
+
+#[test]
+fn a_marker_that_is_all_that_is_known_of_a_producer_stays_as_an_empty_batch() {
+    let place = Place::new(compacted(1 << 20));
+    let mut log = place.open();
+    append_keyed(&mut log, &[keyed("a", "aborted")], Compression::None, transactional(7, 0, 0))
+        .unwrap();
+    // Whoever fences a producer lets its transaction end with a newer epoch: of that nothing but the marker is written.
+    append_marker(&mut log, transactional(7, 1, 0).unwrap(), false, 0).unwrap();
+    fill(&mut log, &[keyed("b", "1")]);
+    let before = log.active_producers();
+    assert_eq!((before.len(), before[0].producer_epoch.0, before[0].last_sequence), (1, 1, -1));
+    for (pass, from) in [(0, 0), (1, 3), (2, 4)] {
+        let now = WallMs(NOW.0 + 1000 * pass);
+        let (cleaned_log, _) = cleaned(log, Pass { now, ..Pass::from(from) });
+        log = cleaned_log;
+        fill(&mut log, &[keyed("b", "again")]);
+    }
+    let bytes = bytes_of(&log).concat();
+    let batches: Vec<_> = Batches::new(&bytes).map(Result::unwrap).collect();
+    let header = batches[0].v2().unwrap();
+    assert!(header.attributes.is_control());
+    assert_eq!((header.count, header.last_offset().0, header.producer_epoch.0), (0, 1, 1));
+    assert_eq!(log.active_producers(), before);
+}

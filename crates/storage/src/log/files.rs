@@ -15,6 +15,8 @@ pub(crate) struct LogFiles {
     dir: PathBuf,
     /// Behind the name of each file; empty for those that are the log.
     suffix: &'static str,
+    /// The segment whose files still have the names that tell a start to put them in place of others.
+    swapped: Option<i64>,
 }
 
 impl LogFiles {
@@ -25,7 +27,7 @@ impl LogFiles {
     /// Files beside those of the log, under the same names with a suffix.
     pub fn with_suffix(pool: Arc<FilePool>, dir: PathBuf, suffix: &'static str) -> Self {
         let log = pool.new_log();
-        Self { pool, log, dir, suffix }
+        Self { pool, log, dir, suffix, swapped: None }
     }
 
     pub fn pool(&self) -> &Arc<FilePool> {
@@ -41,6 +43,11 @@ impl LogFiles {
         self.disk().sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))
     }
 
+    /// From now on the files of this segment are found under names that end in `.swap`; `None`: all have their own.
+    pub fn set_swapped(&mut self, base_offset: Option<i64>) {
+        self.swapped = base_offset;
+    }
+
     pub fn set_dir(&mut self, dir: PathBuf) {
         self.dir = dir;
     }
@@ -51,7 +58,9 @@ impl LogFiles {
 
     pub fn path(&self, base_offset: i64, kind: FileKind) -> PathBuf {
         let name = names::segment_file(base_offset, kind);
-        if self.suffix.is_empty() { self.dir.join(name) } else { self.dir.join(name + self.suffix) }
+        let swapped = self.swapped == Some(base_offset);
+        let suffix = if swapped { names::SWAP_SUFFIX } else { self.suffix };
+        if suffix.is_empty() { self.dir.join(name) } else { self.dir.join(name + suffix) }
     }
 
     /// Opens an existing file of a segment.

@@ -169,16 +169,6 @@ impl Log {
         Ok(upto)
     }
 
-    /// Makes the names of the log's files durable, and nothing else.
-    pub(super) fn flush_of_dir(&self) -> FlushWork {
-        FlushWork {
-            files: Vec::new(),
-            dirs: vec![self.files.dir().to_path_buf()],
-            disk: Arc::clone(self.files.disk()),
-            reached: self.nothing_reached(),
-        }
-    }
-
     fn nothing_reached(&self) -> Reached {
         Reached {
             recovery_point: self.recovery_point,
@@ -275,6 +265,7 @@ impl Log {
 
     fn finish_files(&mut self, now: WallMs, sync: bool) -> Result<()> {
         self.change(|log| {
+            log.settle_swap()?;
             log.producers.write_snapshot(&log.files)?;
             let config = Arc::clone(&log.config);
             let unflushed = log.end_offset > log.recovery_point;

@@ -92,6 +92,7 @@ impl Log {
             synced_end: 0,
             last_flush: now,
             rewrites: 0,
+            swap: None,
             new_dir,
             cut_unsynced: false,
             space: options.space,

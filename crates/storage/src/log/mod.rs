@@ -55,6 +55,7 @@ pub use work::{FlushWork, LogWork, RemoveWork};
 
 use crate::space::DirSpace;
 use cleanable::CleaningState;
+use cleaning::PendingSwap;
 use files::LogFiles;
 use producers::ProducerState;
 use segment::Segment;
@@ -86,6 +87,8 @@ pub struct Log {
     space: Option<Arc<DirSpace>>,
     work: Vec<LogWork>,
     cleaning: CleaningState,
+    /// A cleaned segment on its way into the log; whoever cuts or removes segments settles that first.
+    swap: Option<PendingSwap>,
     failure: Option<String>,
 }
 

@@ -101,6 +101,7 @@ impl Log {
         if count == 0 {
             return Ok(0);
         }
+        self.settle_swap()?;
         if count == self.segments.len() {
             // There is always an active segment.
             self.roll_to(self.end_offset, now)?;

@@ -9,8 +9,8 @@ use crate::pool::FileKind;
 
 /// Bytes read at once when looking for one batch: as far apart as index entries by default.
 const LOOKUP_CHUNK: usize = 4096;
-/// Bytes read at once when everything is read.
-const SCAN_CHUNK: usize = 1 << 20;
+/// Bytes read at once when everything is read: few enough to stay in the processor's cache until they were looked at.
+const SCAN_CHUNK: usize = 512 << 10;
 
 /// What ends a walk before the end of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,7 +109,10 @@ pub(crate) struct Whole<'a> {
     files: &'a LogFiles,
     base_offset: i64,
     end: u64,
+    /// Never shorter than before: only what was read counts of it.
     buffer: Vec<u8>,
+    /// Bytes that were read.
+    filled: usize,
     /// Position in the file of the buffer's first byte.
     buffered_at: u64,
     /// Where in the buffer the next batch begins.
@@ -118,7 +121,8 @@ pub(crate) struct Whole<'a> {
 
 impl<'a> Whole<'a> {
     pub fn new(files: &'a LogFiles, base_offset: i64, position: u64, end: u64) -> Self {
-        Self { files, base_offset, end, buffer: Vec::new(), buffered_at: position, at: 0 }
+        let buffer = Vec::new();
+        Self { files, base_offset, end, buffer, filled: 0, buffered_at: position, at: 0 }
     }
 
     /// Where the next batch begins.
@@ -136,7 +140,7 @@ impl<'a> Whole<'a> {
             if left == 0 {
                 return Ok(Ok(None));
             }
-            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let rest = self.buffer.get(self.at..self.filled).unwrap_or_default();
             let need = match records::next_batch_size(rest) {
                 Ok(Some(size)) => size,
                 Ok(None) => HEAD_LEN.min(left as usize),
@@ -163,16 +167,18 @@ impl<'a> Whole<'a> {
 
     /// Reads `want` bytes from the position on; false when the file does not hold more than the buffer has.
     fn refill(&mut self, want: usize) -> Result<bool> {
-        let have = self.buffer.len() - self.at;
+        let have = self.filled.saturating_sub(self.at);
         let position = self.position();
-        self.buffer.drain(..self.at);
+        self.buffer.copy_within(self.at..self.filled, 0);
         self.buffered_at = position;
-        self.at = 0;
-        self.buffer.resize(want.max(have), 0);
-        let target = self.buffer.get_mut(have..).unwrap_or_default();
+        (self.at, self.filled) = (0, have);
+        if self.buffer.len() < want {
+            self.buffer.resize(want, 0);
+        }
+        let target = self.buffer.get_mut(have..want).unwrap_or_default();
         let from = position + have as u64;
         let read = self.files.read(self.base_offset, FileKind::Log, target, from)?;
-        self.buffer.truncate(have + read);
+        self.filled += read;
         Ok(read > 0)
     }
 }

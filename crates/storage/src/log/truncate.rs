@@ -30,6 +30,7 @@ impl Log {
                 log.start_over(offset, offset, now)?;
                 return Ok(true);
             }
+            log.settle_swap()?;
             log.rewrites += 1;
             let keep = log.segments.partition_point(|segment| segment.base_offset <= offset);
             let mut gone = log.segments.split_off(keep);
@@ -77,6 +78,7 @@ impl Log {
     }
 
     fn start_over(&mut self, offset: i64, start: i64, now: WallMs) -> Result<()> {
+        self.settle_swap()?;
         self.rewrites += 1;
         let mut gone = std::mem::take(&mut self.segments);
         gone.reverse();

@@ -10,7 +10,7 @@ use records::{
     TimestampType,
 };
 
-use super::keymap::KeyMap;
+use super::keymap::{KeyHash, KeyMap, TOGETHER};
 use super::txns::TxnScan;
 use crate::log::AbortedTxn;
 
@@ -58,8 +58,15 @@ pub(super) struct Filter {
     pub rules: Rules,
     pub txns: TxnScan,
     decompressed: Vec<u8>,
+    looked_at: Vec<Looked>,
     keep: Vec<bool>,
-    body: Vec<u8>,
+}
+
+/// What decides about a record.
+struct Looked {
+    offset: i64,
+    key: Option<KeyHash>,
+    has_value: bool,
 }
 
 impl Filter {
@@ -68,8 +75,8 @@ impl Filter {
             rules,
             txns: TxnScan::default(),
             decompressed: Vec::new(),
+            looked_at: Vec::with_capacity(TOGETHER),
             keep: Vec::new(),
-            body: Vec::new(),
         }
     }
 
@@ -91,14 +98,16 @@ impl Filter {
         self.keep.clear();
         let mut buffer = std::mem::take(&mut self.decompressed);
         let records = batch.records(&mut buffer, self.rules.max_decompressed_bytes);
-        for record in records.map_err(text)? {
-            let record = record.map_err(text)?;
-            let keep = !verdict.discard
-                && (batch.is_control()
-                    || self.stays(batch, &record, map, legacy_deletes_stay, &mut done.keyless));
-            self.keep.push(keep);
-            done.records_kept += u64::from(keep);
-            tombstones |= keep && record.value.is_none();
+        let mut records = records.map_err(text)?;
+        while self.look(&mut records, map)? {
+            for looked in &self.looked_at {
+                let keep = !verdict.discard
+                    && (batch.is_control()
+                        || self.stays(batch, looked, map, legacy_deletes_stay, &mut done.keyless));
+                self.keep.push(keep);
+                done.records_kept += u64::from(keep);
+                tombstones |= keep && !looked.has_value;
+            }
         }
         done.records_read = self.keep.len() as u64;
         let empty = done.records_kept == 0;
@@ -118,6 +127,21 @@ impl Filter {
         self.decompressed = buffer;
         shrink(&mut self.decompressed);
         Ok(done)
+    }
+
+    /// Looks at the next records; false when there are none.
+    fn look(&mut self, records: &mut AnyRecords<'_>, map: &KeyMap) -> Result<bool, String> {
+        self.looked_at.clear();
+        for record in records.take(TOGETHER) {
+            let record = record.map_err(text)?;
+            self.looked_at.push(Looked {
+                offset: record.offset.0,
+                key: record.key.map(|key| map.hash(key)),
+                has_value: record.value.is_some(),
+            });
+        }
+        map.warm(self.looked_at.iter().filter_map(|looked| looked.key));
+        Ok(!self.looked_at.is_empty())
     }
 
     fn judge(&mut self, batch: &AnyBatch<'_>) -> Result<Verdict, RecordsError> {
@@ -151,20 +175,20 @@ impl Filter {
     fn stays(
         &self,
         batch: &AnyBatch<'_>,
-        record: &Record<'_>,
+        record: &Looked,
         map: &KeyMap,
         legacy_deletes_stay: bool,
         keyless: &mut u64,
     ) -> bool {
-        if record.offset.0 > map.latest() {
+        if record.offset > map.latest() {
             return true;
         }
         let Some(key) = record.key else {
             *keyless += 1;
             return false;
         };
-        let newest = map.get(key).is_none_or(|newest| record.offset.0 >= newest);
-        newest && (record.value.is_some() || self.delete_stays(batch, legacy_deletes_stay))
+        let newest = map.get(key).is_none_or(|newest| record.offset >= newest);
+        newest && (record.has_value || self.delete_stays(batch, legacy_deletes_stay))
     }
 
     fn delete_stays(&self, batch: &AnyBatch<'_>, legacy_deletes_stay: bool) -> bool {
@@ -204,15 +228,14 @@ impl Filter {
         };
         let mut kept = records.zip(&self.keep).filter(|(_, keep)| **keep).map(|(record, _)| record);
         let Some(first) = kept.next().transpose().map_err(text)? else { return Ok(()) };
-        let body = std::mem::take(&mut self.body);
-        let mut builder = BatchBuilder::new(codec).buffer(body).base_offset(first.offset);
+        let mut builder = BatchBuilder::new(codec).base_offset(first.offset);
         if let Some(header) = batch.v2() {
             builder = like(builder, header);
         }
         if batch.timestamp_type() == Some(TimestampType::LogAppendTime) {
             builder = builder.log_append_time(batch.max_timestamp());
         }
-        builder = builder.delete_horizon(horizon.at());
+        builder = builder.delete_horizon(horizon.at()).in_place(std::mem::take(out));
         let mut headers = Vec::new();
         for record in std::iter::once(Ok(first)).chain(kept) {
             append(&mut builder, &record.map_err(text)?, &mut headers)?;
@@ -220,9 +243,7 @@ impl Filter {
         if batch.v2().is_some() {
             builder.end_at(batch.last_offset()).map_err(text)?;
         }
-        builder.build_into(out).map_err(text)?;
-        self.body = builder.into_buffer();
-        shrink(&mut self.body);
+        *out = builder.build_in_place().map_err(text)?;
         Ok(())
     }
 }

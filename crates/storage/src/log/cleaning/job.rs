@@ -9,7 +9,7 @@ use records::AnyBatch;
 
 use super::filter::{Filter, Rules, control_type};
 use super::group::{Extent, Limits, group};
-use super::keymap::KeyMap;
+use super::keymap::{KeyHash, KeyMap, TOGETHER};
 use super::output::Output;
 use super::txns::TxnScan;
 use super::{CleanError, CleanRequest, CleanStats, Pace};
@@ -41,7 +41,7 @@ pub(super) struct Prepared {
 }
 
 /// One pass; see [`super::clean`].
-pub struct CleanJob {
+pub(in crate::log) struct CleanJob {
     request: CleanRequest,
     given: Prepared,
     groups: VecDeque<Vec<Source>>,
@@ -50,19 +50,11 @@ pub struct CleanJob {
     stats: CleanStats,
 }
 
-/// A group of segments and what takes their place; [`crate::Log::swap_cleaned`] takes it.
-pub struct CleanedGroup {
-    pub(super) output: Output,
-    pub(super) replaced: Vec<Extent>,
-    pub(super) rewrites: u64,
-    now: WallMs,
-}
-
-impl CleanedGroup {
-    /// The time of the pass.
-    pub fn now(&self) -> WallMs {
-        self.now
-    }
+/// A group of segments and what takes their place.
+pub(super) struct CleanedGroup {
+    pub output: Output,
+    pub replaced: Vec<Extent>,
+    pub rewrites: u64,
 }
 
 impl CleanJob {
@@ -88,6 +80,10 @@ impl CleanJob {
 
     pub(super) fn rewrites(&self) -> u64 {
         self.given.rewrites
+    }
+
+    pub(super) fn files(&self) -> &LogFiles {
+        &self.given.files
     }
 
     /// Reads the dirty section into the map, as much of it as has room: there the clean part of the log will end.
@@ -156,7 +152,7 @@ impl CleanJob {
     }
 
     /// Cleans the next group into a new segment; `None` after the last.
-    pub fn clean_next(
+    pub(super) fn clean_next(
         &mut self,
         map: &KeyMap,
         pace: &mut dyn Pace,
@@ -174,7 +170,7 @@ impl CleanJob {
         self.stats.segments_read += group.len();
         self.stats.segments_written += 1;
         let replaced = group.iter().map(|source| source.extent).collect();
-        Ok(Some(CleanedGroup { output, replaced, rewrites: self.given.rewrites, now }))
+        Ok(Some(CleanedGroup { output, replaced, rewrites: self.given.rewrites }))
     }
 
     fn copy(
@@ -331,15 +327,25 @@ fn take_keys(
     } else if txns.on_data(last, producer_id, batch.is_transactional()) {
         records = batch.v2().and_then(|header| u64::try_from(header.count).ok()).unwrap_or(0);
     } else if last >= start {
-        for record in batch.records(buffer, max_bytes).map_err(text)? {
-            let record = record.map_err(text)?;
-            let wanted = record.key.filter(|_| record.offset.0 >= start);
-            if let Some(key) = wanted
-                && !map.insert(key, record.offset.0)
-            {
-                return Ok(KeysRead { records, full: true });
+        let mut rest = batch.records(buffer, max_bytes).map_err(text)?;
+        let mut found: Vec<(Option<KeyHash>, i64)> = Vec::with_capacity(TOGETHER);
+        loop {
+            found.clear();
+            for record in rest.by_ref().take(TOGETHER) {
+                let record = record.map_err(text)?;
+                let key = record.key.filter(|_| record.offset.0 >= start);
+                found.push((key.map(|key| map.hash(key)), record.offset.0));
             }
-            records += 1;
+            map.warm(found.iter().filter_map(|(key, _)| *key));
+            for (key, offset) in &found {
+                if key.is_some_and(|key| !map.insert(key, *offset)) {
+                    return Ok(KeysRead { records, full: true });
+                }
+                records += 1;
+            }
+            if found.is_empty() {
+                break;
+            }
         }
     }
     if last >= start {

@@ -15,6 +15,13 @@ const MIN_SLOTS: u64 = 16;
 /// Hash (two words) and offset + 1; 0 there means that the slot is free.
 type Slot = [u64; 3];
 
+/// So many keys are looked for together.
+pub(super) const TOGETHER: usize = 64;
+
+/// A key as the map tells it from others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct KeyHash([u64; 2]);
+
 /// Which keys a pass has seen, with the last offset of each.
 pub struct KeyMap {
     hasher: SipHasher13,
@@ -59,24 +66,34 @@ impl KeyMap {
         self.latest = -1;
     }
 
+    /// Brings the places of keys into the processor's cache. The map is far larger than that: asked for one after the
+    /// other, each would be waited for; memory answers many at once in the time of one.
+    pub(super) fn warm(&self, keys: impl Iterator<Item = KeyHash>) {
+        let mut sum = 0;
+        for key in keys {
+            sum ^= self.slots.get(self.home(&key)).map_or(0, |slot| slot[2]);
+        }
+        // Nobody wants the sum, only that it is computed.
+        std::hint::black_box(sum);
+    }
+
     /// Takes the next record with a key. False when the map is full: this record is not in it, even if its key is.
-    pub(super) fn insert(&mut self, key: &[u8], offset: i64) -> bool {
+    pub(super) fn insert(&mut self, key: KeyHash, offset: i64) -> bool {
         if self.keys >= self.max_keys || self.keys + 1 >= self.slots.len() as u64 {
             return false;
         }
-        let hash = self.hash(key);
-        let at = self.find(&hash);
+        let at = self.find(&key);
         if let Some(slot) = self.slots.get_mut(at) {
             self.keys += u64::from(slot[2] == 0);
-            *slot = [hash[0], hash[1], (offset as u64).wrapping_add(1)];
+            *slot = [key.0[0], key.0[1], (offset as u64).wrapping_add(1)];
         }
         self.latest = offset;
         true
     }
 
     /// The newest offset of a key.
-    pub(super) fn get(&self, key: &[u8]) -> Option<i64> {
-        let slot = self.slots.get(self.find(&self.hash(key)))?;
+    pub(super) fn get(&self, key: KeyHash) -> Option<i64> {
+        let slot = self.slots.get(self.find(&key))?;
         (slot[2] != 0).then(|| (slot[2] - 1) as i64)
     }
 
@@ -99,21 +116,23 @@ impl KeyMap {
         self.keys as f64 / self.max_slots as f64
     }
 
-    fn hash(&self, key: &[u8]) -> [u64; 2] {
+    pub(super) fn hash(&self, key: &[u8]) -> KeyHash {
         let hash = self.hasher.hash(key);
-        [hash.h1, hash.h2]
+        KeyHash([hash.h1, hash.h2])
     }
 
-    /// The slot of a hash, or the free one where it belongs.
-    fn find(&self, hash: &[u64; 2]) -> usize {
-        let len = self.slots.len();
-        if len == 0 {
-            return 0;
-        }
+    /// Where a search for a key begins.
+    fn home(&self, key: &KeyHash) -> usize {
         // The upper half of a product spreads evenly over any number of slots.
-        let mut at = ((u128::from(hash[0]) * len as u128) >> 64) as usize;
+        ((u128::from(key.0[0]) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    /// The slot of a key, or the free one where it belongs.
+    fn find(&self, key: &KeyHash) -> usize {
+        let len = self.slots.len();
+        let mut at = self.home(key);
         while let Some(slot) = self.slots.get(at) {
-            if slot[2] == 0 || (slot[0] == hash[0] && slot[1] == hash[1]) {
+            if slot[2] == 0 || (slot[0] == key.0[0] && slot[1] == key.0[1]) {
                 break;
             }
             at = if at + 1 == len { 0 } else { at + 1 };
@@ -130,17 +149,26 @@ mod tests {
         KeyMap::new(slots * ENTRY_LEN, load_factor, [1, 2])
     }
 
+    fn put(map: &mut KeyMap, key: &[u8], offset: i64) -> bool {
+        map.insert(map.hash(key), offset)
+    }
+
+    fn get(map: &KeyMap, key: &[u8]) -> Option<i64> {
+        map.warm(std::iter::once(map.hash(key)));
+        map.get(map.hash(key))
+    }
+
     #[test]
     fn knows_the_last_offset_of_each_key() {
         let mut map = map(100, 0.9);
         map.start(1000);
         for offset in 0..200i64 {
-            assert!(map.insert(format!("key-{}", offset % 50).as_bytes(), offset));
+            assert!(put(&mut map, format!("key-{}", offset % 50).as_bytes(), offset));
         }
         for key in 0..50 {
-            assert_eq!(map.get(format!("key-{key}").as_bytes()), Some(150 + key));
+            assert_eq!(get(&map, format!("key-{key}").as_bytes()), Some(150 + key));
         }
-        assert_eq!(map.get(b"key-50"), None);
+        assert_eq!(get(&map, b"key-50"), None);
         assert_eq!((map.keys(), map.latest()), (50, 199));
         assert_eq!(map.utilization(), 0.5);
     }
@@ -150,11 +178,11 @@ mod tests {
         let mut map = map(100, 0.9);
         map.start(1000);
         for key in 0..90i64 {
-            assert!(map.insert(&key.to_be_bytes(), key));
+            assert!(put(&mut map, &key.to_be_bytes(), key));
         }
-        assert!(!map.insert(&0i64.to_be_bytes(), 90));
-        assert!(!map.insert(&90i64.to_be_bytes(), 90));
-        assert_eq!((map.latest(), map.get(&0i64.to_be_bytes())), (89, Some(0)));
+        assert!(!put(&mut map, &0i64.to_be_bytes(), 90));
+        assert!(!put(&mut map, &90i64.to_be_bytes(), 90));
+        assert_eq!((map.latest(), get(&map, &0i64.to_be_bytes())), (89, Some(0)));
     }
 
     #[test]
@@ -162,13 +190,13 @@ mod tests {
         let mut map = map(1 << 20, 0.9);
         map.start(10);
         assert_eq!(map.slots.len(), 20);
-        assert!(map.insert(b"a", 7));
+        assert!(put(&mut map, b"a", 7));
         map.start(10);
-        assert_eq!((map.get(b"a"), map.keys(), map.latest()), (None, 0, -1));
+        assert_eq!((get(&map, b"a"), map.keys(), map.latest()), (None, 0, -1));
         map.start(u64::MAX);
         assert_eq!(map.slots.len(), 1 << 20);
         map.release();
-        assert_eq!((map.slots.capacity(), map.get(b"a")), (0, None));
+        assert_eq!((map.slots.capacity(), get(&map, b"a")), (0, None));
     }
 
     #[test]
@@ -176,12 +204,12 @@ mod tests {
         let mut map = map(16, 1.0);
         map.start(1000);
         for key in 0..15i64 {
-            assert!(map.insert(&key.to_be_bytes(), key));
+            assert!(put(&mut map, &key.to_be_bytes(), key));
         }
-        assert!(!map.insert(b"one more", 15), "a slot stays free");
+        assert!(!put(&mut map, b"one more", 15), "a slot stays free");
         for key in 0..15i64 {
-            assert_eq!(map.get(&key.to_be_bytes()), Some(key));
+            assert_eq!(get(&map, &key.to_be_bytes()), Some(key));
         }
-        assert_eq!(map.get(b"another"), None);
+        assert_eq!(get(&map, b"another"), None);
     }
 }

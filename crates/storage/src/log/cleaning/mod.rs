@@ -1,9 +1,9 @@
 //! Cleaning a compacted log: of each key only the newest record stays, and what no longer matters goes.
 //!
 //! A pass reads the dirty section into a [`KeyMap`], then copies what stays of all segments below it, group by group,
-//! into new segments that take the place of the old. Reading and writing happen without the log's lock; the log is
-//! asked once for what is to be cleaned ([`Log::prepare_clean`]) and once for each group to swap it in
-//! ([`Log::swap_cleaned`]). Which log is cleaned when, by how many threads and how fast, is the caller's:
+//! into new segments that take the place of the old. Reading, writing and syncing happen without the log's lock; the log
+//! is asked once for what is to be cleaned, and three times for each group, for as long as it takes to give files other
+//! names (`swap.rs`). Which log is cleaned when, by how many threads and how fast, is the caller's:
 //!
 //! ```text
 //! let mut map = KeyMap::new(memory_bytes, 0.9, random);
@@ -28,8 +28,9 @@ use parking_lot::RwLock;
 
 use super::{Log, LogError};
 
-pub use job::{CleanJob, CleanedGroup};
+use job::CleanJob;
 pub use keymap::KeyMap;
+pub(super) use swap::PendingSwap;
 
 /// What to clean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,11 +150,9 @@ fn run(
 ) -> Result<(), CleanError> {
     job.build_map(map, pace)?;
     while let Some(group) = job.clean_next(map, pace)? {
-        let now = group.now();
-        if !log.write().swap_cleaned(group, now)? {
-            return Err(CleanError::Changed);
-        }
+        swap::swap_in(log, job.files(), group)?;
         swapped();
     }
-    Ok(())
+    // The last names; those before were made durable with what followed.
+    swap::sync_names(log, job.files())
 }

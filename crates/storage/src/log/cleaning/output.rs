@@ -104,7 +104,8 @@ impl Output {
         segment.txn_index.push(&self.files, txn)
     }
 
-    /// Ends the segment and makes it durable, with the time of the newest of those that it replaces.
+    /// Ends the segment and makes what is in it durable, with the time of the newest of those that it replaces. Its names
+    /// become durable with the next that they get.
     pub fn finish(&mut self, modified: WallMs) -> Result<()> {
         self.write()?;
         let Some(segment) = self.segment.as_mut() else { return Ok(()) };
@@ -124,9 +125,12 @@ impl Output {
                     self.files.error(action, self.base_offset, kind, source)
                 })?;
         }
-        self.files.sync_dir()?;
         self.files.forget_all();
         Ok(())
+    }
+
+    pub fn has_txns(&self) -> bool {
+        self.segment.as_ref().is_some_and(|segment| !segment.txn_index.is_empty())
     }
 
     pub fn base_offset(&self) -> i64 {
