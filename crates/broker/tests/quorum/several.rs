@@ -73,8 +73,8 @@ fn a_leader_that_nobody_can_reach_is_replaced_and_forgets_what_was_not_committed
         nodes.create_at(next, "b").await;
         nodes.open_listener(deaf);
         let answer = lost.await.expect("no panic");
-        // A follower may have taken it before it noticed that the connection ends. Then the next leader keeps it, which the old one,
-        // that gave up, did not know. What was answered is kept in any case.
+        // Followers may have taken it before they noticed that the connection ends: then the next leader keeps it, whatever the old one
+        // says. It says yes when it is reached by a fetch that waited for the listener, of its epoch, from behind that record.
         let held = nodes.held_with("b").await;
         let kept = held == ["a", "b", "lost"];
         assert!(kept || held == ["a", "b"] && answer.is_err(), "{answer:?}, and {held:?}");
