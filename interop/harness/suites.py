@@ -113,5 +113,5 @@ SUITES = [
           [PYTHON, HERE / "kill-points" / "suite.py"], 400, True, beside=True),
     Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True, beside=True),
     Suite("kafka-disk-transactions", (install.broker_jars, install.java_classes),
-          [sys.executable, HERE / "kafka-disk" / "transactions.py"], 300, True, beside=True),
+          [sys.executable, HERE / "kafka-disk" / "transactions.py"], 600, True, beside=True),
 ]
