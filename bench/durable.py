@@ -1,6 +1,6 @@
 """Durable produce: every batch is on the disk before it is acknowledged (`flush.messages=1`), or a few milliseconds later (`flush.ms`).
 
-The producers are `monedula-load`'s (crates/load), the same for both servers; each has a connection of its own, 256 KiB under way at most, and
+The producers are `monedula-load`'s (crates/load), the same for both servers; each has a connection of its own, 128 KiB under way at most, and
 Kafka's defaults otherwise. What the server asks of the disk is counted by `syncs.c`, which is loaded into its process. The batches are
 those found in the logs, which must hold just the records that were acknowledged.
 """

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::setup::{Failure, Setup, quantile};
 
 /// Bytes that a producer has under way at most; when they are answered more follow.
-const UNDER_WAY: &str = "262144";
+const UNDER_WAY: &str = "131072";
 /// How long every so many'th record takes is looked at.
 const LOOKED_AT: usize = 16;
 
