@@ -11,13 +11,14 @@ use group::DeletedTopic;
 use metadata::{ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update};
 use replication::LeaderConfig;
 use storage::dirs::NewLog;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::configs;
 use crate::coordinators;
 use crate::node::{Node, listeners, logs};
 use crate::partitions::Partition;
 use crate::topics::is_internal;
+use crate::unhosted::{self, Unhosted};
 
 /// `file.delete.delay.ms` of a partition that was never served.
 const DELETE_DELAY_MS: u64 = 60_000;
@@ -136,16 +137,50 @@ fn refresh(node: &Node, image: &Image, partition: &Partition) {
 fn apply_partitions(node: &Arc<Node>, update: &Update) {
     let id = node.config().node_id;
     let LocalReplicaChanges { deletes, leaders, followers, .. } = update.local_changes(id);
+    let mut unhosted = node.unhosted.lock();
+    for gone in &deletes {
+        unhosted.settle(TopicIdPartition { topic_id: gone.topic.id, partition: gone.index });
+    }
     delete(node, &deletes);
-    for local in leaders {
-        if let Some(partition) = host(node, update, &local) {
-            lead(node, &partition, &local);
+    for local in leaders.iter().chain(&followers) {
+        let before = update.before.topics.partition(local.topic.id, local.index);
+        let is_new = before.is_none() && !update.before.is_empty();
+        take_up(node, &mut unhosted, &update.after, local, is_new);
+    }
+    unhosted.applied(&update.after);
+}
+
+/// Leads or follows as the metadata says.
+fn take_up(
+    node: &Arc<Node>,
+    unhosted: &mut Unhosted,
+    image: &Image,
+    local: &LocalPartition<'_>,
+    is_new: bool,
+) {
+    let Some(partition) = host(node, unhosted, image, local, is_new) else { return };
+    if local.partition.leader == node.static_config.node_id {
+        lead(node, &partition, local);
+    } else {
+        follow(node, &partition, local);
+    }
+}
+
+/// Tries to open the logs again that could not be opened, where it is time. Blocks.
+pub fn host_again(node: &Arc<Node>) {
+    let due = node.unhosted.lock().due(node.clock.mono());
+    for id in &due {
+        // Each for itself: metadata that comes meanwhile does not wait for all of them.
+        let mut unhosted = node.unhosted.lock();
+        let Some(image) = unhosted.image() else { return };
+        match unhosted::local(&image, node.static_config.node_id, *id) {
+            Some(local) => take_up(node, &mut unhosted, &image, &local, false),
+            None => drop(unhosted.settle(*id)),
         }
     }
-    for local in followers {
-        if let Some(partition) = host(node, update, &local) {
-            follow(node, &partition, &local);
-        }
+    let left = node.unhosted.lock().len();
+    if left > 0 && !due.is_empty() {
+        warn!(replicas = left, "replicas still have no log, they are tried again");
     }
 }
 
@@ -193,23 +228,29 @@ fn delete(node: &Node, gone: &[LocalPartition<'_>]) {
     }
 }
 
-/// The hosted partition; its log is made where there is none yet.
-fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option<Arc<Partition>> {
+/// The hosted partition; its log is made where there is none yet. Where that fails it is tried again later.
+fn host(
+    node: &Arc<Node>,
+    unhosted: &mut Unhosted,
+    image: &Image,
+    local: &LocalPartition<'_>,
+    is_new: bool,
+) -> Option<Arc<Partition>> {
     if let Some(partition) = node.partitions.get(local.topic.id, local.index) {
         return Some(partition);
     }
     let id = TopicIdPartition { topic_id: local.topic.id, partition: local.index };
     let name = TopicPartition { topic: Arc::clone(&local.topic.name), partition: local.index };
-    let settings = configs::partition_settings(&node.config(), &update.after, &local.topic.name);
+    let settings = configs::partition_settings(&node.config(), image, &local.topic.name);
     let directory = local.partition.directory(node.config().node_id);
     let wanted = directory.filter(|id| is_real(*id));
-    let before = update.before.topics.partition(local.topic.id, local.index);
+    let is_new = is_new || unhosted.is_new(id);
     let new = NewLog {
         partition: &name,
         topic_id: local.topic.id,
         config: Arc::clone(&settings.log),
         target: wanted,
-        is_new: before.is_none() && !update.before.is_empty(),
+        is_new,
     };
     match node.logs.get_or_create(&new, node.clock.wall()) {
         Ok(entry) => {
@@ -224,17 +265,22 @@ fn host(node: &Arc<Node>, update: &Update, local: &LocalPartition<'_>) -> Option
                 node.assignments.add(id, found);
             }
             node.moves.resume(node, &partition);
+            if unhosted.settle(id) {
+                info!(partition = %name, "the log could be opened after all");
+            }
             Some(partition)
         }
         Err(error) => {
-            error!(partition = %name, "the log cannot be opened, the partition is not served: {error}");
+            if unhosted.failed(id, is_new, node.clock.mono()) {
+                error!(partition = %name, "the log cannot be opened, the partition is not served: {error}");
+            }
             None
         }
     }
 }
 
 /// A directory, not one of the reserved ids for "not chosen yet", "lost" and "before directories had ids".
-fn is_real(id: DirectoryId) -> bool {
+pub fn is_real(id: DirectoryId) -> bool {
     ![Uuid::DIR_UNASSIGNED, Uuid::DIR_LOST, Uuid::DIR_MIGRATING].contains(&id)
 }
 

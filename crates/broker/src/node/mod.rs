@@ -43,6 +43,7 @@ use crate::quorum::{ControllerHandle, Patience};
 use crate::replicas::Replicas;
 use crate::road::ControllerRoad;
 use crate::transactions::{MarkerSender, Verifier};
+use crate::unhosted::Unhosted;
 
 use broker::Broker;
 pub use error::StartError;
@@ -67,6 +68,8 @@ pub struct Node {
     /// The way to the active controller.
     pub controller: ControllerRoad,
     pub partitions: Partitions,
+    /// Those that ought to be among them, and have no log.
+    pub(crate) unhosted: Mutex<Unhosted>,
     pub(crate) neighbours: Arc<Neighbours>,
     pub(crate) replicas: Replicas,
     pub connections: Arc<ConnectionQuota>,

@@ -176,6 +176,7 @@ fn make_node(
         controller: ControllerRoad::new(&config, quorum.clone(), peers.clone()),
         peers,
         partitions: Partitions::default(),
+        unhosted: Mutex::default(),
         neighbours: Arc::new(Neighbours::new(config.node_id, quorum.image_pointer(), clock)),
         replicas: Replicas::new(),
         quorum,

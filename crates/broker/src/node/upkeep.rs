@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::Node;
+use crate::apply;
 use crate::lifecycle::Lifecycle;
 
 /// An idle node wakes up once a second, unless retention is to be looked at more often.
@@ -137,7 +138,7 @@ fn due(at: &mut MonoMs, now: MonoMs, every_ms: u64) -> bool {
     due
 }
 
-fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
+fn tick(node: &Arc<Node>, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     let now = node.clock.now();
     let config = node.config();
     let log = &config.log;
@@ -146,6 +147,7 @@ fn tick(node: &Node, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     node.patience.set_aside(config.reserve_bytes);
     run_work(node, now.wall, schedule);
     node.settle_truncations();
+    apply::host_again(node);
     if due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)) {
         node.logs.delete_old_segments(now.wall);
         schedule.removals = Some(now.wall);

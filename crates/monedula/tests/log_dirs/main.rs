@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod heals;
 mod moves;
 mod place;
 #[allow(dead_code, reason = "each test binary uses a part")]

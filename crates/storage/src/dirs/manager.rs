@@ -267,9 +267,21 @@ impl LogManager {
         let dir = self.dirs.get(index).ok_or_else(|| self.none_online())?;
         let disk = self.pool.disk().as_ref();
         let path = dir.path.join(dir_name(new.partition));
-        disk.create_dir(&path).map_err(DirError::io("create", &path))?;
-        partition_metadata::write_new(disk, &path, new.topic_id)?;
-        self.created.lock().push(path.clone());
+        let was_there = disk.stat(&path).map_err(DirError::io("read", &path))?.is_some();
+        let made = self.make(dir, &path, new, now);
+        if made.is_err() && !was_there {
+            // A start would take it for a log, and this one may be made elsewhere next time. A disk that failed may keep it.
+            let _failing = disk.remove_dir_all(&path);
+        }
+        let log = Arc::new(RwLock::new(made?));
+        Ok(LogEntry { log, topic_id: Some(new.topic_id), dir: index })
+    }
+
+    fn make(&self, dir: &Dir, path: &Path, new: &NewLog<'_>, now: WallMs) -> Result<Log> {
+        let disk = self.pool.disk().as_ref();
+        disk.create_dir(path).map_err(DirError::io("create", path))?;
+        partition_metadata::write_new(disk, path, new.topic_id)?;
+        self.created.lock().push(path.to_path_buf());
         if new.config.flush_messages < i64::MAX {
             self.sync_created()?;
         }
@@ -280,10 +292,9 @@ impl LogManager {
             space: Some(Arc::clone(&dir.space)),
             ..OpenOptions::default()
         };
-        let log = Log::open(&self.pool, path, new.partition.clone(), options, now)?;
+        let log = Log::open(&self.pool, path.to_path_buf(), new.partition.clone(), options, now)?;
         tracing::info!(partition = %new.partition, dir = %dir.path.display(), "log created");
-        let log = Arc::new(RwLock::new(log));
-        Ok(LogEntry { log, topic_id: Some(new.topic_id), dir: index })
+        Ok(log)
     }
 
     /// Where a new log may go, the best place first: where somebody wants it, else the target, else the directories with the
