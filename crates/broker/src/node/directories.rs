@@ -41,6 +41,7 @@ pub fn open(
     if !configured.contains(&metadata) {
         configured.push(metadata.clone());
     }
+    check_mounted(disk, &configured)?;
     let (all, locks) = make_and_lock(disk, configured, &metadata)?;
     let found = MetaEnsemble::load(disk, all.iter().map(PathBuf::as_path));
     if let Some(dir) = found.missing().find(|dir| holds_data(disk, dir)) {
@@ -78,6 +79,20 @@ pub fn open(
         previous_epoch,
         locks,
     })
+}
+
+/// Beside directories in use one that is empty, or not there, is rather one whose disk is not mounted: nothing may be made in it.
+fn check_mounted(disk: &dyn Disk, configured: &[PathBuf]) -> Result<(), StartError> {
+    let found = MetaEnsemble::load(disk, configured.iter().map(PathBuf::as_path));
+    let in_use = found.present().any(|(dir, _)| holds_data(disk, dir));
+    let Some(dir) = found.missing().find(|dir| in_use && !holds_data(disk, dir)) else {
+        return Ok(());
+    };
+    // That another process runs on the others is said first.
+    for (other, _) in found.present() {
+        DirLock::acquire(other)?;
+    }
+    Err(StartError::Unformatted { path: dir.to_path_buf() })
 }
 
 /// Those that can be used. A directory whose disk fails is left out, as when it fails later: what is in the others is served. The

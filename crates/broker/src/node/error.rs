@@ -20,6 +20,11 @@ pub enum StartError {
     Create { path: std::path::PathBuf, source: std::io::Error },
     #[error("{} is missing, but the directory holds data: put the file back, or run the format command", path.display())]
     LostMeta { path: std::path::PathBuf },
+    #[error(
+        "No `meta.properties` found in {}, while other directories of this node hold data. If its disk is not mounted, mount it. A new, empty \
+         disk is formatted with: monedula format --ignore-formatted --cluster-id ID --config FILE", path.display()
+    )]
+    Unformatted { path: std::path::PathBuf },
     #[error("{} is not of version 1, which a node with KRaft needs: damaged, or from the days of ZooKeeper", path.display())]
     OldMeta { path: std::path::PathBuf },
     /// Which cluster an empty directory belongs to must be said where there are other nodes.

@@ -1,5 +1,6 @@
 //! Loading the logs of a node, which the metadata already names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base::{NodeId, TopicId, TopicPartition};
@@ -9,10 +10,11 @@ use storage::FilePool;
 use storage::dirs::{LoadOptions, LogManager};
 use storage::disk::Disk;
 use storage::log::ProducerConfig;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::directories::Directories;
 use super::{Node, StartError, start};
+use crate::apply::is_real;
 use crate::clock::random_bytes;
 use crate::configs;
 
@@ -57,9 +59,41 @@ pub async fn load(node: &Arc<Node>, image: &Arc<Image>) -> Result<(), StartError
             stray = report.stray,
             "logs loaded"
         );
+        tell_of_lost(&node, &image);
         Ok(())
     })
     .await
+}
+
+/// Replicas in directories that this node does not have, whose logs are in no other one either, begin anew: that is said. While a
+/// directory is offline nothing begins anew.
+fn tell_of_lost(node: &Node, image: &Image) {
+    if node.logs.has_offline_dirs() {
+        return;
+    }
+    let (known, own) = (node.logs.online_ids(), node.static_config.node_id);
+    let (mut replicas, mut lost) = (0, BTreeSet::new());
+    for topic in image.topics.iter() {
+        for (index, partition) in topic.partitions() {
+            let directory = partition.directory(own);
+            let strange = directory.filter(|id| is_real(*id) && !known.contains(id));
+            let name = TopicPartition { topic: Arc::clone(&topic.name), partition: index };
+            if let Some(id) = strange.filter(|_| node.logs.get(&name).is_none()) {
+                replicas += 1;
+                lost.insert(id);
+            }
+        }
+    }
+    if lost.is_empty() {
+        return;
+    }
+    let ids = lost.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    warn!(
+        replicas,
+        directories = ids,
+        "the metadata has replicas of this node in log directories that it does not have: they begin anew, empty, and are copied from other \
+         brokers; those without another replica in sync have lost their records. If their disk is not lost, stop this node and give it back"
+    );
 }
 
 /// What the logs remember of producers, and for how long.

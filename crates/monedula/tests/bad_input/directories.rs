@@ -75,6 +75,62 @@ fn a_disk_that_fails_is_not_needed_for_what_is_on_the_others() {
 }
 
 #[test]
+fn a_disk_that_is_not_mounted() {
+    let place = Place::new();
+    let [other, disk] = ["other", "disk"].map(|name| place.root.path().join(name));
+    let both = format!("{},{}", place.data.display(), other.display());
+    let settings = [("log.dirs", both.as_str())];
+    let node = Node::start_with(&place.data, &settings);
+    for name in ["a", "b"] {
+        assert_eq!(node.create_topic(name, 1, &[]), 0);
+        assert_eq!(node.produce(name, &batch(&[b"1"])), (0, 0));
+    }
+    assert_eq!(node.stop(), Some(0));
+    std::fs::rename(&other, &disk).unwrap();
+    let words = ["meta.properties", other.to_str().unwrap(), "not mounted"];
+    check_refused(command(&place.data, &settings), &place.data, &words);
+    assert!(!other.exists());
+    std::fs::create_dir(&other).unwrap();
+    check_refused(command(&place.data, &settings), &place.data, &words);
+    assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0, "nothing was made there");
+    std::fs::rename(&disk, &other).unwrap();
+    let node = Node::start_with(&place.data, &settings);
+    for name in ["a", "b"] {
+        assert_eq!(node.produce(name, &batch(&[b"2"])), (0, 1));
+    }
+    assert_eq!(node.stop(), Some(0));
+}
+
+/// A directory is taken out of the configuration: what was in it begins anew, as in Kafka, but not silently.
+#[test]
+fn replicas_in_a_directory_that_is_gone() {
+    let place = Place::new();
+    let other = place.root.path().join("other");
+    let both = format!("{},{}", place.data.display(), other.display());
+    let settings = [("log.dirs", both.as_str())];
+    let node = Node::start_with(&place.data, &settings);
+    for name in ["a", "b"] {
+        assert_eq!(node.create_topic(name, 1, &[]), 0);
+        assert_eq!(node.produce(name, &batch(&[b"1"])), (0, 0));
+    }
+    assert_eq!(node.stop(), Some(0));
+    let lost = if other.join("a-0").is_dir() { "a" } else { "b" };
+    let meta = std::fs::read_to_string(other.join("meta.properties")).unwrap();
+    let id = meta.lines().find_map(|line| line.strip_prefix("directory.id=")).unwrap();
+    let node = Node::start(&place.data);
+    assert_eq!(node.produce(lost, &batch(&[b"2"])), (0, 0));
+    let is_told = |node: &Node| {
+        let log = node.log();
+        log.lines().any(|line| line.contains("replicas of this node") && line.contains(id))
+    };
+    assert!(is_told(&node));
+    assert_eq!(node.stop(), Some(0));
+    let node = Node::start(&place.data);
+    assert!(!is_told(&node), "the controller knows where it is now");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
 fn somebody_elses_directory() {
     let place = Place::new();
     let node = Node::start(&place.data);
