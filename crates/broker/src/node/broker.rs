@@ -69,8 +69,13 @@ impl Broker {
         if config.node.controlled_shutdown_enable {
             self.lifecycle.begin_controlled_shutdown();
             let session_ms = u64::try_from(config.node.broker_session_timeout_ms).unwrap_or(0);
+            let mut quorum = node.quorum.watch_status();
             tokio::select! {
                 () = self.lifecycle.released() => {}
+                // Who the active controller is nobody tells this node any more. (An error: its thread has ended.)
+                _ended = quorum.wait_for(|status| status.stopped) => {
+                    warn!("no controller is asked to let this broker go: its part of the quorum has failed");
+                }
                 () = tokio::time::sleep(RELEASE_MAX) => {
                     warn!("the controller did not let this broker go in time");
                 }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod envelope;
+mod failed_dir;
 mod fetchers;
 mod forwarded;
 mod replication;

@@ -124,6 +124,11 @@ impl Node {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Where it logs: a file that outlives it.
+    pub fn stderr_path(&self) -> PathBuf {
+        self.stderr.clone()
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap()
