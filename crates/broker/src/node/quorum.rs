@@ -77,9 +77,10 @@ fn reached(config: &BrokerConfig, directories: &Directories) -> Option<Reached> 
         return None;
     }
     match directories.previous_epoch {
-        BrokerEpoch(epoch) if epoch >= 0 => {
-            Some((Offset(epoch), "the broker that was stopped cleanly had this epoch"))
-        }
+        BrokerEpoch(epoch) if epoch >= 0 => Some((
+            Offset(epoch),
+            "the epoch of the broker that was stopped cleanly, as .kafka_cleanshutdown has it",
+        )),
         _ if directories.hold_partitions => {
             Some((Offset::ZERO, "the log directories hold partitions"))
         }

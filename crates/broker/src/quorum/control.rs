@@ -59,6 +59,16 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Option<ControlRecord>, 
     }
 }
 
+/// Whether the record can be read, whatever it is for. Types that are not known are passed over, as by the quorum.
+pub(super) fn check(key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+    match ControlType::from_key(key) {
+        Some(ControlType::LeaderChange) => {
+            decode_exact::<LeaderChangeMessage>(value, VERSION).map(|_| ())
+        }
+        _ => decode(key, value).map(|_| ()),
+    }
+}
+
 fn voters_record(set: &VoterSet) -> VotersRecord<'_> {
     let endpoint = |endpoint: &Endpoint| voters_record::Endpoint {
         name: Cow::Owned(endpoint.name.clone()),

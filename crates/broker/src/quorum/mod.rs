@@ -34,7 +34,7 @@ pub use config::QuorumConfig;
 pub use controller::ControllerHandle;
 pub use error::QuorumError;
 pub use handle::{QuorumHandle, QuorumStatus, SubmitError};
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_record};
 pub use machine::{At, Decision, Machine, Random};
 pub use observer::NoController;
 pub use patient::Patience;

@@ -165,6 +165,7 @@ fn look(asked: &Asked, progress: &Progress) -> Option<Totals> {
         quick: asked.quick,
         threads: asked.threads,
         inspect: &inspect,
+        inspect_record: &broker::quorum::inspect_record,
         progress,
     };
     let unheard = AtomicBool::new(false);

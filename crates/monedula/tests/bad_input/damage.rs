@@ -11,7 +11,8 @@ use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 use records::{AnyRecords, BatchBuilder, Batches};
 
-use crate::common::{Node, Numbers, Place, Refused, command, decoded};
+use crate::common::{Node, Place, Refused, command, decoded};
+use crate::damages::{DAMAGES, HALF};
 
 /// Batches of this many value bytes; three of them fill a segment of the smallest size.
 const VALUE_BYTES: usize = 300_000;
@@ -90,38 +91,6 @@ fn read(node: &Node) -> Result<BTreeMap<i64, Vec<u8>>, i16> {
         if offset == from {
             return Ok(found);
         }
-    }
-}
-
-const HALF: &str = "cut in half";
-
-/// What was done to a file.
-const DAMAGES: &[(&str, fn(&mut Vec<u8>))] = &[
-    ("first byte flipped", |bytes| flip(bytes, 0)),
-    ("flipped within the first batch or line", |bytes| flip(bytes, 30)),
-    ("flipped in the middle", |bytes| flip_at(bytes, |len| len / 2)),
-    ("last byte flipped", |bytes| flip_at(bytes, |len| len.saturating_sub(1))),
-    (HALF, |bytes| bytes.truncate(bytes.len() / 2)),
-    ("emptied", Vec::clear),
-    ("zeroed", |bytes| bytes.fill(0)),
-    ("overwritten", |bytes| {
-        let mut numbers = Numbers(3);
-        bytes.iter_mut().for_each(|byte| *byte = numbers.next() as u8);
-    }),
-    ("garbage behind the end", |bytes| {
-        let mut numbers = Numbers(4);
-        bytes.extend((0..100).map(|_| numbers.next() as u8));
-    }),
-];
-
-fn flip_at(bytes: &mut [u8], at: fn(usize) -> usize) {
-    flip(bytes, at(bytes.len()));
-}
-
-fn flip(bytes: &mut [u8], at: usize) {
-    let at = at.min(bytes.len().saturating_sub(1));
-    if let Some(byte) = bytes.get_mut(at) {
-        *byte ^= 0x81;
     }
 }
 
@@ -316,9 +285,23 @@ fn offset_checkpoints() {
     check(false, "", "-offset-checkpoint", &[Outcome::Whole, Outcome::Refused]);
 }
 
+/// Of a compacted log, as if a cleaner had been there.
+#[test]
+fn the_cleaners_checkpoint() {
+    for clean in [true, false] {
+        let whole = written(clean);
+        let file = PathBuf::from("cleaner-offset-checkpoint");
+        std::fs::write(whole.data.join(&file), "0\n1\nt 0 3\n").unwrap();
+        let stop = format!("clean={clean}");
+        check_files(&whole, &[file], &stop, |_| true, &[Outcome::Whole]);
+    }
+}
+
 #[test]
 fn the_marker_of_a_clean_stop() {
-    check(true, "", ".kafka_cleanshutdown", &[Outcome::Whole]);
+    check_some(true, "", ".kafka_cleanshutdown", |damage| !LARGEST(damage), &[Outcome::Whole]);
+    // The metadata log would have lost what came before that epoch.
+    check_some(true, "", ".kafka_cleanshutdown", LARGEST, &[Outcome::Refused]);
 }
 
 #[test]
@@ -364,6 +347,8 @@ fn transaction_indexes() {
         }
     }
 }
+
+const LARGEST: fn(&str) -> bool = |damage| damage.contains("the largest");
 
 const TAIL: fn(&str) -> bool = |damage| ["last byte flipped", "cut in half"].contains(&damage);
 

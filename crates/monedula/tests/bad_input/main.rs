@@ -7,6 +7,7 @@ mod common;
 
 mod configuration;
 mod damage;
+mod damages;
 mod directories;
 mod frames;
 mod group_fences;

@@ -91,6 +91,50 @@ fn damaged_quorum_files_are_named() {
     check_clean(&place.data, "mended");
 }
 
+/// A batch as whole as any, with records that no version of Kafka knows.
+#[test]
+fn records_of_the_metadata_log_that_nobody_knows_are_named() {
+    let place = Place::new();
+    assert_eq!(Node::start(&place.data).stop(), Some(0));
+    let folder = place.data.join("__cluster_metadata-0");
+    let log = folder.join("00000000000000000000.log");
+    let whole = std::fs::read(&log).unwrap();
+    let (mut end, mut next, mut epoch) = (0, base::Offset::ZERO, base::LeaderEpoch::NONE);
+    for batch in records::Batches::new(&whole) {
+        let batch = batch.unwrap();
+        end += batch.bytes().len();
+        next = batch.last_offset().plus(1);
+        epoch = batch.v2().unwrap().partition_leader_epoch;
+    }
+    // Frame version 1, a type and a version; then what follows.
+    let cases: [(&[u8], &str); 4] = [
+        (&[1, 99, 0], "unknown type of record 99"),
+        (&[1, 2, 77], "not 77"),
+        (&[1, 2, 0, 5], "bytes needed"),
+        (&[9, 2, 0], "frame version 9"),
+    ];
+    for (value, words) in cases {
+        let mut builder = records::BatchBuilder::new(records::Compression::None)
+            .base_offset(next)
+            .leader_epoch(epoch);
+        builder.append(1_700_000_000_000, None, Some(value), &[]).unwrap();
+        let mut bytes = whole[..end].to_vec();
+        bytes.extend(builder.build().unwrap());
+        std::fs::write(&log, &bytes).unwrap();
+        let output = verify(&place.data, &[]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let at = format!("metadata-records, at byte {end}");
+        let record = format!("the record at offset {next}: ");
+        let found = told.lines().find(|line| line.contains(&at));
+        let found = found.unwrap_or_else(|| panic!("{told}"));
+        assert!(found.contains(&record) && found.contains(words), "{told}");
+        assert_eq!(verify(&place.data, &["--quick"]).status.code(), Some(0), "not opened");
+    }
+    std::fs::write(&log, &whole).unwrap();
+    check_clean(&place.data, "mended");
+}
+
 #[test]
 fn a_command_line_that_makes_no_sense() {
     let output = Command::new(BINARY).arg("verify").output().unwrap();

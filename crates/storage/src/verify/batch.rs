@@ -3,6 +3,7 @@
 use records::batch::{NO_SEQUENCE, NO_TIMESTAMP};
 use records::{AnyBatch, BatchHeader, ControlType, EndTxnMarker, Record, TimestampType};
 
+use super::InspectRecord;
 use super::finding::Check;
 
 /// Decompressed records of one batch that are looked at.
@@ -27,11 +28,12 @@ impl Contents {
     }
 }
 
-/// Looks at a batch. `buffer` is for decompressed records; `deep` opens them at all.
+/// Looks at a batch. `buffer` is for decompressed records; `deep` opens them at all, `inspect` looks into them.
 pub(super) fn look_at(
     batch: &AnyBatch<'_>,
     keys: bool,
     deep: bool,
+    inspect: Option<InspectRecord<'_>>,
     buffer: &mut Vec<u8>,
 ) -> Contents {
     let mut contents = Contents::default();
@@ -42,7 +44,7 @@ pub(super) fn look_at(
         contents.records = 1;
     }
     if deep && contents.faults.is_empty() {
-        check_records(batch, keys, buffer, &mut contents);
+        check_records(batch, keys, inspect, buffer, &mut contents);
     }
     contents
 }
@@ -92,7 +94,13 @@ pub(super) fn check_header(header: &BatchHeader, contents: &mut Contents) {
     }
 }
 
-fn check_records(batch: &AnyBatch<'_>, keys: bool, buffer: &mut Vec<u8>, contents: &mut Contents) {
+fn check_records(
+    batch: &AnyBatch<'_>,
+    keys: bool,
+    inspect: Option<InspectRecord<'_>>,
+    buffer: &mut Vec<u8>,
+    contents: &mut Contents,
+) {
     let records = match batch.records(buffer, DECOMPRESSED_MAX) {
         Ok(records) => records,
         Err(records::RecordsError::DecompressedTooLarge { max }) => {
@@ -112,6 +120,11 @@ fn check_records(batch: &AnyBatch<'_>, keys: bool, buffer: &mut Vec<u8>, content
             }
         };
         walk.record(header, &record, contents);
+        let is_control = header.is_some_and(|header| header.attributes.is_control());
+        if let Some(Err(fault)) = inspect.map(|inspect| inspect(is_control, &record)) {
+            let text = format!("the record at offset {}: {fault}", record.offset);
+            contents.fault(Check::MetadataRecords, text);
+        }
     }
     let Some(header) = header else {
         contents.records = walk.seen;

@@ -64,6 +64,8 @@ checks! {
     LogKeys = "log-keys",
     /// Control batches hold control records.
     LogControl = "log-control",
+    /// Records of the metadata log are of known types and versions.
+    MetadataRecords = "metadata-records",
     /// What lies behind the last whole batch.
     LogTail = "log-tail",
     /// Each entry of the offset index leads to its batch.

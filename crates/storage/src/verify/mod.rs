@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use finding::{Check, Finding, Severity};
 pub use run::verify;
 
+/// See [`Options::inspect_record`].
+pub type InspectRecord<'a> = &'a (dyn Fn(bool, &records::Record<'_>) -> Result<(), String> + Sync);
+
 /// What is looked at, and how.
 pub struct Options<'a> {
     /// Only these topics; all when there is none.
@@ -33,6 +36,8 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Looks at files whose formats are not the log's: those of the metadata quorum. `None` for a file that is not known.
     pub inspect: &'a (dyn Fn(&Path) -> Option<Result<(), String>> + Sync),
+    /// Looks at a record of the metadata log, whether it is a control record told first; says what is wrong with it.
+    pub inspect_record: InspectRecord<'a>,
     pub progress: &'a Progress,
 }
 

@@ -9,7 +9,7 @@ use base::{TopicId, TopicPartition};
 use super::finding::{At, Check, Finding, Findings, Severity};
 use super::replay::Replay;
 use super::segment::{Present, Segment};
-use super::{Options, Totals};
+use super::{InspectRecord, Options, Totals};
 use crate::dirs::partition_metadata;
 use crate::disk::{Disk, FileInfo, OpenMode};
 use crate::log::epochs::read_entries;
@@ -55,6 +55,7 @@ pub(super) struct LogWalk<'a> {
     pub disk: &'a dyn Disk,
     pub dir: &'a Path,
     pub place: &'a Place,
+    pub inspect_record: InspectRecord<'a>,
     pub findings: Findings,
     pub totals: Totals,
     pub replay: Replay,
@@ -79,6 +80,7 @@ pub(super) fn look_at(disk: &dyn Disk, place: &Place, options: &Options<'_>) -> 
         disk,
         dir: &place.dir,
         place,
+        inspect_record: options.inspect_record,
         findings: Findings::default(),
         totals: Totals { logs: 1, ..Totals::default() },
         replay: Replay::new(&place.name, place.log_start, place.compacted),

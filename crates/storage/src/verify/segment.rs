@@ -168,7 +168,9 @@ impl LogWalk<'_> {
             return self.wrong_crc(segment, files, &indexed, &fault.to_string());
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let contents = batch::look_at(found, self.place.keys, !self.place.quick, &mut buffer);
+        let place = self.place;
+        let inspect = place.is_metadata.then_some(self.inspect_record);
+        let contents = batch::look_at(found, place.keys, !place.quick, inspect, &mut buffer);
         if buffer.capacity() <= 8 << 20 {
             self.buffer = buffer;
         }

@@ -20,6 +20,7 @@ pub fn look(dir: &Path) -> Vec<Finding> {
         quick: false,
         threads: 1,
         inspect: &|_| None,
+        inspect_record: &|_, _| Ok(()),
         progress: &Progress::default(),
     };
     verify(&RealDisk, &[dir.to_path_buf()], &options, &|finding| {

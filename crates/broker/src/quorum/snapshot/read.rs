@@ -144,8 +144,9 @@ impl Reader {
             } else if self.seen == 0 {
                 return Err(self.damaged("it does not begin with a header"));
             } else {
-                let record = MetadataRecord::decode_value(value);
-                self.ready.push_back(record.map_err(QuorumError::decode(&path))?.into_owned());
+                let record = MetadataRecord::decode_value(value)
+                    .map_err(|fault| self.damaged(format!("record {}: {fault}", self.seen)))?;
+                self.ready.push_back(record.into_owned());
             }
             self.seen += 1;
         }
