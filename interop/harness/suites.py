@@ -106,6 +106,8 @@ SUITES = [
     Suite("cleaned", (install.broker_jars,), [sys.executable, HERE / "retention" / "cleaned.py"], 300, own_servers=True, beside=True,
           on_request=True),
     Suite("replicas", (install.broker_jars,), [sys.executable, HERE / "retention" / "replicas.py"], 240, own_servers=True, beside=True),
+    Suite("moves", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "log-dirs" / "moves.py"], 300, own_servers=True,
+          beside=True),
     Suite("log-dirs", (install.broker_jars,), [sys.executable, HERE / "log-dirs" / "suite.py"], 400, own_servers=True, on_request=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True, beside=True),

@@ -1,4 +1,4 @@
-"""Offsets and keys of the records in uncompressed batches."""
+"""Offsets, keys and values of the records in uncompressed batches."""
 
 import struct
 
@@ -14,25 +14,34 @@ def varint(data, at):
             return (value >> 1) ^ -(value & 1), at
 
 
-def records(data):
-    """(offset, key, value is there) of all records in whole, uncompressed batches."""
-    at, found = 0, []
+def batches(data):
+    """The whole batches, one after the other."""
+    at = 0
     while at + 61 <= len(data):
-        base, length = struct.unpack_from(">qi", data, at)
+        (length,) = struct.unpack_from(">i", data, at + 8)
         end = at + 12 + length
-        if end > len(data):
-            break
-        (count,) = struct.unpack_from(">i", data, at + 57)
-        inside = at + 61
-        for _ in range(count):
-            size, inside = varint(data, inside)
-            next_record = inside + size
-            _, p = varint(data, inside + 1)
-            delta, p = varint(data, p)
-            n, p = varint(data, p)
-            key = None if n < 0 else data[p:p + n]
-            n, p = varint(data, p + max(n, 0))
-            found.append((base + delta, key, n >= 0))
-            inside = next_record
+        if length < 49 or end > len(data):
+            return
+        yield data[at:end]
         at = end
-    return found
+
+
+def contents(batch):
+    """(offset, key, value) of the records of a batch."""
+    (base,), (count,) = struct.unpack_from(">q", batch, 0), struct.unpack_from(">i", batch, 57)
+    inside = 61
+    for _ in range(count):
+        size, inside = varint(batch, inside)
+        next_record = inside + size
+        _, p = varint(batch, inside + 1)
+        delta, p = varint(batch, p)
+        n, p = varint(batch, p)
+        key = None if n < 0 else batch[p:p + n]
+        n, p = varint(batch, p + max(n, 0))
+        yield base + delta, key, None if n < 0 else batch[p:p + n]
+        inside = next_record
+
+
+def records(data):
+    """(offset, key, value is there) of all records."""
+    return [(offset, key, value is not None) for batch in batches(data) for offset, key, value in contents(batch)]
