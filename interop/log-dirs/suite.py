@@ -147,9 +147,16 @@ def fails(checks, kind, fault, disks):
             leaders = node.leaders("t")
             same({partition: -1 for partition in lost}, {partition: leaders[partition] for partition in lost})
             same(set(), node.here("a", "t") & set(lost))
-        if kind != "unmounted":
-            # What lies below an unmounted disk is an empty directory: another matter.
-            checks.check(f"{kind}-restart", again)
+        def refused():
+            node.server.stop()
+            try:
+                node.server.start()
+            except server.Failed as error:
+                assert str(node.dirs["b"]) in str(error), error
+                return
+            raise AssertionError("it has started without its disk")
+        # What lies below an unmounted disk is an empty directory.
+        checks.check(f"{kind}-restart", refused if kind == "unmounted" else again)
     finally:
         node.server.kill()
         allow(node, "b")
@@ -172,7 +179,7 @@ def read_only_at_start(node, disks):
 
 
 def ends(node, *names):
-    """The node ends by itself, and says why."""
+    """The node ends by itself, and says why. (Kafka takes 13 s for the metadata log.)"""
     node.server.start()
     node.create("t", PARTITIONS)
     eventually(10, lambda: same(PARTITIONS, len(node.here("a", "t")) + len(node.here("b", "t"))))
@@ -186,13 +193,15 @@ def ends(node, *names):
         except (OSError, AssertionError):
             pass
         return not node.server.alive()
-    eventually(40, ended)
+    began = time.monotonic()
+    eventually(20, ended)
+    took_s = time.monotonic() - began
     code = node.server.process.returncode
     assert code != 0, "it ended as if all were well"
     node.server.process = None
     words = node.server.err.read_text() + node.server.out.read_text()
     assert any(str(node.dirs[name]) in words for name in names), "no directory is named"
-    return f"code={code}"
+    return f"code={code} s={took_s:.1f}"
 
 
 def main():
