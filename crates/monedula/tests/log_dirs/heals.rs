@@ -1,10 +1,9 @@
 //! A log that cannot be made for want of space: its partition is served as soon as there is some, and nothing is left where it was
 //! tried in vain.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use config::BrokerConfig;
 use protocol::messages::create_partitions_request::{
@@ -16,65 +15,26 @@ use protocol::messages::create_topics_response::CreateTopicsResponse;
 use protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use protocol::messages::produce_response::ProduceResponse;
-use storage::disk::{FileInfo, OpenMode};
-use storage::{Disk, DiskFile, RealDisk};
 
-use crate::common::{Peer, batch, decoded, produce_request};
+use crate::common::{Peer, batch, decoded, frame, produce_request, request_bytes};
+use crate::faulty::Faulty;
 use crate::place::until;
 
-/// The real disk; while it is full no file can be made in logs' directories.
-struct Tight {
-    place: PathBuf,
-    full: AtomicBool,
-}
-
-impl Disk for Tight {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let inside = path.parent().is_some_and(|log| log.parent() == Some(&self.place));
-        let makes = [OpenMode::CreateEmpty, OpenMode::CreateIfMissing].contains(&mode);
-        if inside && makes && !path.exists() && self.full.load(Ordering::Relaxed) {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on device"));
-        }
-        RealDisk.open(path, mode)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<FileInfo>> {
-        RealDisk.list(path)
-    }
-
-    fn stat(&self, path: &Path) -> io::Result<Option<FileInfo>> {
-        RealDisk.stat(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.remove_file(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
-    }
-}
-
-fn create(address: &str, name: &str) {
-    let topic = CreatableTopic {
+fn topic(name: &str) -> CreatableTopic<'_> {
+    CreatableTopic {
         name: name.into(),
         num_partitions: 1,
         replication_factor: 1,
         ..Default::default()
-    };
-    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    }
+}
+
+fn encode(request: &CreateTopicsRequest<'_>) -> Vec<u8> {
+    protocol::encode_to_vec(request, 7).unwrap()
+}
+
+fn create(address: &str, name: &str) {
+    let request = CreateTopicsRequest { topics: vec![topic(name)], ..Default::default() };
     let body = Peer::connect(address).call(&request, 7);
     let response: CreateTopicsResponse<'_> = decoded(&body, 7);
     assert_eq!(response.topics[0].error_code, 0);
@@ -106,24 +66,42 @@ fn produce(address: &str, topic: &str, partition: i32) -> i16 {
     response.responses[0].partition_responses[0].error_code
 }
 
+/// A node on a disk of ours, its address, and the runtime that it runs in.
+struct World {
+    root: tempfile::TempDir,
+    disk: Arc<Faulty>,
+    runtime: tokio::runtime::Runtime,
+    node: broker::RunningNode,
+    address: String,
+}
+
+impl World {
+    fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("data");
+        let disk = Arc::new(Faulty::new(place.clone()));
+        let metadata = root.path().join("metadata").display().to_string();
+        let settings = [
+            ("log.dirs", place.display().to_string()),
+            ("metadata.log.dir", metadata),
+            ("node.id", "1".into()),
+            ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".into()),
+        ];
+        let settings: Vec<_> = settings.map(|(key, value)| (key.to_owned(), value)).into();
+        let config = BrokerConfig::load(None, &settings).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let node = runtime.block_on(broker::start_on(config, disk.clone())).unwrap();
+        let (_, address) =
+            node.listeners().iter().find(|(name, _)| &**name == "PLAINTEXT").unwrap();
+        let address = address.to_string();
+        Self { root, disk, runtime, node, address }
+    }
+}
+
 #[test]
 fn a_log_that_found_no_space_is_made_when_there_is_some() {
-    let root = tempfile::tempdir().unwrap();
+    let World { root, disk, runtime, node, address } = World::start();
     let place = root.path().join("data");
-    let disk = Arc::new(Tight { place: place.clone(), full: AtomicBool::new(false) });
-    let metadata = root.path().join("metadata").display().to_string();
-    let settings = [
-        ("log.dirs", place.display().to_string()),
-        ("metadata.log.dir", metadata),
-        ("node.id", "1".into()),
-        ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".into()),
-    ];
-    let settings: Vec<_> = settings.map(|(key, value)| (key.to_owned(), value)).into();
-    let config = BrokerConfig::load(None, &settings).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let node = runtime.block_on(broker::start_on(config, disk.clone())).unwrap();
-    let (_, address) = node.listeners().iter().find(|(name, _)| &**name == "PLAINTEXT").unwrap();
-    let address = address.to_string();
     let there = || {
         let names = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
@@ -150,4 +128,23 @@ fn a_log_that_found_no_space_is_made_when_there_is_some() {
     }
     assert_eq!(there(), ["t-0", "t-1"], "what is wanted, and nothing else");
     runtime.block_on(node.stop());
+}
+
+/// In Apache Kafka it takes 13 s.
+#[test]
+fn a_node_whose_metadata_log_cannot_be_written_ends_at_once() {
+    let World { root: _root, disk, runtime, node, address } = World::start();
+    create(&address, "t");
+    disk.broken.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    let asking = std::thread::spawn(move || {
+        // Nobody answers any more, or with an error.
+        let request = CreateTopicsRequest { topics: vec![topic("u")], ..Default::default() };
+        Peer::connect(&address).send(&frame(&request_bytes(19, 7, &encode(&request))));
+    });
+    let cause = runtime.block_on(node.failed());
+    assert!(cause.contains("__cluster_metadata-0"), "{cause}");
+    runtime.block_on(node.stop());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    asking.join().unwrap();
 }

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faulty;
 mod heals;
 mod moves;
 mod place;
