@@ -78,6 +78,11 @@ impl CleanJob {
         self.stats
     }
 
+    /// Where what is cleaned ends.
+    pub(super) fn until(&self) -> Offset {
+        self.request.first_uncleanable
+    }
+
     pub(super) fn rewrites(&self) -> u64 {
         self.given.rewrites
     }

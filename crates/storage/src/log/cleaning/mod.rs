@@ -107,8 +107,8 @@ impl CleanStats {
     }
 }
 
-/// One whole pass. `swapped` is called after each group that took its place, without any lock: the log has left work
-/// then. Nothing to do gives the first dirty offset back.
+/// One whole pass. What it goes by is made durable first. `swapped` is called after each group that took its place, without
+/// any lock: the log has left work then. Nothing to do gives the first dirty offset back.
 ///
 /// # Errors
 /// See [`CleanError`]. A [`LogError`] that is neither a disk failure nor a full disk means that this log cannot be
@@ -123,6 +123,7 @@ pub fn clean(
     let Some(mut job) = log.read().prepare_clean(request)? else {
         return Ok(CleanStats::begin(request.first_dirty));
     };
+    make_durable(log, job.until(), request.now)?;
     let done = run(log, &mut job, map, pace, swapped);
     map.release();
     if let Err(CleanError::Log(fault)) = &done
@@ -139,6 +140,15 @@ pub fn clean(
         tracing::warn!(log = job.name(), records, "records without a key were dropped");
     }
     Ok(stats)
+}
+
+/// A record must not give way to a newer one that a crash could still take.
+fn make_durable(log: &RwLock<Log>, until: Offset, now: WallMs) -> Result<(), LogError> {
+    let work = log.write().prepare_flush(until)?;
+    work.map_or(Ok(()), |work| {
+        let done = work.run();
+        log.write().complete_flush(done, now)
+    })
 }
 
 fn run(
