@@ -62,7 +62,8 @@ struct DirJob<'a> {
     index: usize,
     dir: &'a Dir,
     clean: bool,
-    recovery_points: Offsets,
+    /// `None`: nothing is known of any log.
+    recovery_points: Option<Offsets>,
     starts: Offsets,
     high_watermarks: Offsets,
     cleaned: Offsets,
@@ -116,9 +117,12 @@ impl LogManager {
             job.dir.loaded.store(true, Ordering::Relaxed);
         }
         self.promote_orphans(assigned)?;
-        for job in jobs.iter().filter(|job| !job.clean && !job.logs.is_empty()) {
-            // A log that ends before its old recovery point must not grow over it unnoticed.
-            self.checkpoint_recovery_points_of(job.index);
+        for job in &jobs {
+            let unknown = job.recovery_points.is_none();
+            if unknown || (!job.clean && !job.logs.is_empty()) {
+                // A log that ends before its old recovery point must not grow over it unnoticed.
+                self.checkpoint_recovery_points_of(job.index);
+            }
         }
         self.check_any_online()?;
         Ok(report)
@@ -129,16 +133,20 @@ impl LogManager {
         // From here on a stop is unclean until the marker is written anew.
         let clean = clean_shutdown::remove(disk, &dir.path)?;
         dir.was_clean.store(clean, Ordering::Relaxed);
-        let read = |name: &str| {
+        let try_read = |name: &str| {
             let path = dir.path.join(name);
             match checkpoint::read_offsets(disk, &path) {
                 Err(fault) if !fault.is_disk_failure() => {
                     tracing::warn!(%fault, "the checkpoint is ignored");
-                    Ok(Offsets::new())
+                    Ok(None)
                 }
-                other => other,
+                other => other.map(Some),
             }
         };
+        let read = |name: &str| try_read(name).map(Option::unwrap_or_default);
+        let path = dir.path.join(RECOVERY_POINTS);
+        let there = disk.stat(&path).map_err(DirError::io("look at", &path))?.is_some();
+        let recovery_points = try_read(RECOVERY_POINTS)?.filter(|_| there);
         let mut logs = Vec::new();
         for entry in disk.list(&dir.path).map_err(DirError::io("list", &dir.path))? {
             if !entry.is_dir || entry.name == REMOTE_INDEX_CACHE {
@@ -161,7 +169,7 @@ impl LogManager {
             index,
             dir,
             clean,
-            recovery_points: read(RECOVERY_POINTS)?,
+            recovery_points,
             starts: read(LOG_STARTS)?,
             high_watermarks: read(HIGH_WATERMARKS)?,
             cleaned,
@@ -225,12 +233,17 @@ impl LogManager {
             config: (options.config)(&partition.topic),
             producers: *self.producers.lock(),
             start_offset: offset(&job.starts),
-            recovery_point: offset(&job.recovery_points),
+            recovery_point: job.recovery_points.as_ref().map_or(base::Offset::ZERO, offset),
+            checkpoint_lost: job.recovery_points.is_none(),
             clean: job.clean,
             space: Some(Arc::clone(&job.dir.space)),
             cleaned_upto: job.cleaned.get(partition).copied(),
         };
         let mut log = Log::open(&self.pool, path.to_path_buf(), partition.clone(), open, now)?;
+        if job.recovery_points.is_none() && !job.clean {
+            // From now on something is known of it, and what it lacks was never there.
+            log.flush(now)?;
+        }
         log.set_high_watermark(offset(&job.high_watermarks));
         let log = Arc::new(RwLock::new(log));
         let entry = LogEntry { log, topic_id, dir: job.index };

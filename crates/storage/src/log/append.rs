@@ -110,7 +110,21 @@ impl Log {
     ) -> Result<AppendInfo> {
         let bytes =
             self.check_given(bytes, |batch| Ok(batch.partition_leader_epoch() <= leader_epoch))?;
-        self.append_with_offsets(bytes, AppendOrigin::Replication.into(), now)
+        let end = self.end_offset;
+        let appended = self.append_with_offsets(bytes, AppendOrigin::Replication.into(), now)?;
+        self.note_gaps(bytes, end);
+        Ok(appended)
+    }
+
+    /// Its leader's cleaner has left offsets out: a recovery must know that they may be missing.
+    fn note_gaps(&mut self, bytes: &[u8], end: i64) {
+        let mut next = end;
+        for batch in Batches::new(bytes).flatten() {
+            if batch.v2().is_some_and(|header| header.base_offset.0 > next) {
+                return self.cleaning.has_gaps(self.start_offset);
+            }
+            next = batch.last_offset().0.saturating_add(1);
+        }
     }
 
     /// Checks batches that come with offsets: checksums, order, place. Gives those up to the first that `take` leaves.
@@ -278,12 +292,10 @@ impl Log {
         if !self.active().should_roll(&self.files, &self.config, &check)? {
             return Ok(());
         }
-        // The first offset of an old compressed batch is not known: at most i32::MAX before its last one.
-        let first = match summary.first.v2 {
-            Some(header) => header.base_offset.0,
-            None => summary.last_offset.saturating_sub(i32::MAX.into()),
-        };
-        self.roll_to(first.max(self.end_offset), now)
+        // At the log's end even where a cleaner left out what follows (Kafka names the segment after the batch): between two
+        // segments nothing is missing then but what a crash took. A segment reaches i32::MAX offsets far.
+        let reach = summary.last_offset.saturating_sub(i32::MAX.into());
+        self.roll_to(self.end_offset.max(reach), now)
     }
 
     /// Every batch names the epoch of its leader; batches from before epochs make them unusable.

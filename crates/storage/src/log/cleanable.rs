@@ -26,6 +26,11 @@ impl CleaningState {
         self.upto
     }
 
+    /// A cleaner has been at work on this log, be it elsewhere: it may lack offsets. Where it starts it is to be cleaned from.
+    pub fn has_gaps(&mut self, start: i64) {
+        self.upto.get_or_insert(start);
+    }
+
     /// The log was cut; its active segment now begins here, and what follows was not cleaned.
     pub fn cut(&mut self, active: i64) {
         self.upto = self.upto.map(|upto| upto.min(active));

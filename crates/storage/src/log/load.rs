@@ -14,7 +14,7 @@ use super::files::LogFiles;
 use super::listing::list;
 use super::producers::ProducerState;
 use super::recovery::{OnFault, Recovered, Recovery, rebuild_producers};
-use super::scan::Broken;
+use super::scan::{Broken, Heads, Placed};
 use super::segment::{FileLengths, Segment};
 use super::tidying::tidy_up;
 use super::{Log, names, recovery};
@@ -30,6 +30,8 @@ pub struct OpenOptions {
     pub start_offset: Offset,
     /// From the checkpoint; 0 when unknown.
     pub recovery_point: Offset,
+    /// There was no such checkpoint: of what is not in the log nobody can tell that it was never durable.
+    pub checkpoint_lost: bool,
     /// The log directory was shut down cleanly: nothing is recovered.
     pub clean: bool,
     /// What the directory's volume has left for this log.
@@ -45,6 +47,7 @@ impl Default for OpenOptions {
             producers: ProducerConfig::default(),
             start_offset: Offset::ZERO,
             recovery_point: Offset::ZERO,
+            checkpoint_lost: false,
             clean: false,
             space: None,
             cleaned_upto: None,
@@ -69,13 +72,15 @@ impl Log {
         }
         // Before its first flush nobody has made the directory's name durable: not a process that was killed, nor one that had nothing
         // to flush.
-        let new_dir = new_dir || options.recovery_point.0 <= 0;
+        let recovery_point = options.recovery_point.0.max(0);
+        let new_dir = new_dir || recovery_point == 0;
         let files = LogFiles::new(Arc::clone(pool), dir);
         tidy_up(&files)?;
         let listed = list(&files)?;
         let start = options.start_offset.0.max(0);
-        // A snapshot from before the first segment says nothing of the records between.
-        let first = listed.first().map_or(start, |first| first.max(start));
+        // A snapshot from before the first segment says nothing of the records between. One from before the log's start does,
+        // as long as they are there.
+        let first = listed.first().unwrap_or(start);
         let epochs = EpochCache::load(files.disk().as_ref(), files.dir())?;
         let producers = ProducerState::new(name.clone(), options.producers, listed.snapshots);
         let mut log = Self {
@@ -88,7 +93,7 @@ impl Log {
             start_offset: start,
             end_offset: 0,
             high_watermark: 0,
-            recovery_point: options.recovery_point.0.max(0),
+            recovery_point,
             synced_end: 0,
             last_flush: now,
             rewrites: 0,
@@ -102,7 +107,7 @@ impl Log {
         };
         log.load_segments(listed.segments, start, first, options.clean, now)?;
         if !options.clean {
-            log.recover(first, now)?;
+            log.recover(first, options.checkpoint_lost, now)?;
         }
         log.find_end(start, options.clean, now)?;
         log.load_producers(options.clean, now)?;
@@ -247,10 +252,10 @@ impl Log {
         Ok(())
     }
 
-    /// Recovers the segments from the recovery point on; what follows a fault goes. So does what follows a hole: the
-    /// file of a later segment may have reached the disk before the records of an earlier one. (Kafka keeps that hole.)
-    /// Compaction leaves holes of its own, so logs that are or were compacted keep theirs.
-    fn recover(&mut self, start: i64, now: WallMs) -> Result<()> {
+    /// Recovers the segments from the recovery point on; what follows a fault goes. So does what follows records that were
+    /// lost: a later file may have reached the disk before them, and a replica that went on behind the hole would never
+    /// miss them. (Kafka keeps that hole.)
+    fn recover(&mut self, start: i64, checkpoint_lost: bool, now: WallMs) -> Result<()> {
         let first = self.floor_segment(self.recovery_point).unwrap_or(0);
         for slot in first..self.segments.len() {
             if self.segments.len() == 1 && self.active().is_untouched() {
@@ -262,11 +267,11 @@ impl Log {
             let recovered = self.recover_segment(&mut segment, OnFault::Cut, start, now);
             self.segments.insert(slot, segment);
             let recovered = recovered?;
-            let next = self.segments.get(slot + 1);
-            let hole = next.is_some_and(|next| next.base_offset > recovered.end);
-            let cleaned = self.config.compact
-                || self.cleaning.upto().is_some_and(|upto| recovered.end < upto);
-            if recovered.left > 0 || (hole && !cleaned) {
+            let next = self.segments.get(slot + 1).map(|next| next.base_offset);
+            let hole = !checkpoint_lost && next.is_some_and(|next| next > recovered.end);
+            if recovered.left > 0 || (hole && self.is_lost(recovered.end)?) {
+                let end = recovered.end;
+                tracing::warn!(log = %self.name, end, next, "what follows is of no use, cutting the log here");
                 let gone = self.segments.split_off(slot + 1);
                 self.remove_segments(gone)?;
                 break;
@@ -275,7 +280,32 @@ impl Log {
         Ok(())
     }
 
-    /// A cleaner takes offsets away from this log, or has done so before.
+    /// The records from `end` on, which are not there, were lost: they were never durable, and no cleaner has taken them. Of
+    /// a log that was compacted long ago nothing may tell but the gaps within its segments.
+    fn is_lost(&self, end: i64) -> Result<bool> {
+        let cleaned = self.config.compact || self.cleaning.upto().is_some_and(|upto| end < upto);
+        if cleaned || end < self.recovery_point {
+            return Ok(false);
+        }
+        Ok(self.recovery_point > 0 || !self.has_gaps()?)
+    }
+
+    /// Offsets are missing within a segment: no crash does that.
+    fn has_gaps(&self) -> Result<bool> {
+        for segment in &self.segments {
+            let mut heads = Heads::new(&self.files, segment.base_offset, 0, segment.size);
+            let mut next = segment.base_offset;
+            while let Ok(Some(Placed { head, .. })) = heads.next()? {
+                if head.v2.is_some() && head.base_offset > next {
+                    return Ok(true);
+                }
+                next = head.next_offset();
+            }
+        }
+        Ok(false)
+    }
+
+    /// A cleaner takes offsets away from this log, or has done so before, here or where it was copied from.
     fn may_have_holes(&self) -> bool {
         self.config.compact || self.cleaning.upto().is_some()
     }
@@ -293,7 +323,6 @@ impl Log {
             let slot = self.segments.len() - 1;
             if let Some(mut segment) = self.take_segment(slot) {
                 let first = self.segments.first().map_or(segment.base_offset, |s| s.base_offset);
-                let first = start.max(first);
                 let recovered = self.recover_segment(&mut segment, OnFault::Cut, first, now);
                 self.segments.push(segment);
                 recovered?;
@@ -326,7 +355,7 @@ impl Log {
     }
 
     fn load_producers(&mut self, clean: bool, now: WallMs) -> Result<()> {
-        let segments = &self.segments;
+        let (segments, first) = (&self.segments, self.first_offset());
         let last = self.active().base_offset;
         self.producers.remove_stray_snapshots(
             &self.files,
@@ -337,7 +366,7 @@ impl Log {
             &mut self.producers,
             &self.files,
             &self.segments,
-            self.start_offset,
+            first,
             self.end_offset,
             clean,
             now,

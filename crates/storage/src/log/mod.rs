@@ -287,6 +287,11 @@ impl Log {
         self.segments.last().expect("a log has an active segment")
     }
 
+    /// Where the files begin: at the log's start or before it.
+    fn first_offset(&self) -> i64 {
+        self.segments.first().map_or(self.start_offset, |first| first.base_offset)
+    }
+
     /// Index of the segment with the largest base offset up to `offset`.
     fn floor_segment(&self, offset: i64) -> Option<usize> {
         self.segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)

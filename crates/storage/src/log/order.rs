@@ -8,6 +8,7 @@ use super::scan::Placed;
 #[derive(Clone, Copy, Debug)]
 struct Jump {
     position: u64,
+    first: i64,
     /// Last offset and epoch before it.
     last: i64,
     epoch: i32,
@@ -57,7 +58,8 @@ impl Order {
         let skips_offsets = head.v2.is_some() && head.base_offset > self.last.saturating_add(1);
         let epoch = head.leader_epoch.0.max(self.epoch);
         let (position, last) = (placed.position, self.last);
-        let jump = Jump { position, last, epoch: self.epoch, skips_offsets };
+        let jump =
+            Jump { position, first: head.base_offset, last, epoch: self.epoch, skips_offsets };
         self.jump = (skips_offsets || epoch > self.epoch).then_some(jump);
         self.gaps = self.gaps.saturating_add(u32::from(skips_offsets));
         (self.last, self.epoch) = (head.last_offset, epoch);
@@ -78,9 +80,11 @@ impl Order {
         (next > jump.last).then_some(jump.position)
     }
 
-    /// The last batch lies beyond the only gap there is, and nothing behind it says that it belongs there.
+    /// The last batch lies beyond the only gap there is, nothing behind it says that it belongs there, and one flipped bit would
+    /// explain it.
     pub fn lonely(&self) -> Option<u64> {
         let jump = self.jump.filter(|jump| jump.skips_offsets && self.gaps == 1)?;
-        Some(jump.position)
+        let flipped = jump.last.saturating_add(1) ^ jump.first;
+        (flipped.count_ones() == 1).then_some(jump.position)
     }
 }

@@ -170,12 +170,14 @@ fn apply_batch(
 }
 
 /// Brings the producers' state to `last_offset`: from the newest usable snapshot on, by the batches after it. After a
-/// clean stop without any snapshot there were no producers worth a scan.
+/// clean stop without any snapshot there were no producers worth a scan. The files begin at `first_offset`: all that they hold
+/// counts, be it before the log's start, so that every start finds the same. (Kafka reads from the log's start on, or all of a
+/// segment that it recovers.)
 pub(super) fn rebuild_producers(
     producers: &mut ProducerState,
     files: &LogFiles,
     segments: &[Segment],
-    log_start: i64,
+    first_offset: i64,
     last_offset: i64,
     clean: bool,
     now: WallMs,
@@ -190,7 +192,7 @@ pub(super) fn rebuild_producers(
         return Ok(());
     }
     let nothing_before = producers.is_empty() && producers.end_offset() >= last_offset;
-    producers.truncate_and_reload(files, log_start, last_offset, now)?;
+    producers.truncate_and_reload(files, first_offset, last_offset, now)?;
     if last_offset > producers.end_offset() && !nothing_before {
         let first = segments
             .partition_point(|segment| segment.base_offset <= producers.end_offset())
@@ -199,7 +201,7 @@ pub(super) fn rebuild_producers(
             if segment.base_offset >= last_offset {
                 break;
             }
-            let start = segment.base_offset.max(producers.end_offset()).max(log_start);
+            let start = segment.base_offset.max(producers.end_offset()).max(first_offset);
             producers.set_end_offset(start);
             if last_bases.contains(&Some(segment.base_offset)) && start == segment.base_offset {
                 producers.take_snapshot(files)?;

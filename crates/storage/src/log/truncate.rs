@@ -51,11 +51,12 @@ impl Log {
             log.start_offset = log.start_offset.min(offset);
             log.recovery_point = log.recovery_point.min(offset);
             log.synced_end = log.synced_end.min(offset);
+            let first = log.first_offset();
             rebuild_producers(
                 &mut log.producers,
                 &log.files,
                 &log.segments,
-                log.start_offset,
+                first,
                 offset,
                 false,
                 now,

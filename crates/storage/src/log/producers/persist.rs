@@ -97,13 +97,13 @@ impl ProducerState {
         Ok(())
     }
 
-    /// Removes the snapshots outside the log and, unless the state is that of `log_end` already, starts over from the
-    /// newest one that is left. That of the log's very start stays: it alone knows the producers whose records are all
-    /// deleted, and a second recovery must find what the first one found. (Kafka removes it.)
+    /// Removes the snapshots outside the files of the log and, unless the state is that of `log_end` already, starts over from
+    /// the newest one that is left. That of the very first file stays: it alone knows the producers whose records are all
+    /// deleted, and a second recovery must find what the first one found. (Kafka removes what is not beyond the log's start.)
     pub fn truncate_and_reload(
         &mut self,
         files: &LogFiles,
-        log_start: i64,
+        first_offset: i64,
         log_end: i64,
         now: WallMs,
     ) -> Result<()> {
@@ -111,23 +111,23 @@ impl ProducerState {
             .snapshots
             .iter()
             .copied()
-            .filter(|offset| *offset > log_end || *offset < log_start)
+            .filter(|offset| *offset > log_end || *offset < first_offset)
             .collect();
         for offset in outside {
             self.remove_snapshot(files, offset)?;
         }
         if log_end == self.end_offset {
-            self.on_log_start(log_start);
+            self.on_log_start(first_offset);
             return Ok(());
         }
         self.clear();
-        self.load_newest_snapshot(files, log_start, now)
+        self.load_newest_snapshot(files, first_offset, now)
     }
 
     fn load_newest_snapshot(
         &mut self,
         files: &LogFiles,
-        log_start: i64,
+        first_offset: i64,
         now: WallMs,
     ) -> Result<()> {
         while let Some(offset) = self.latest_snapshot() {
@@ -144,8 +144,8 @@ impl ProducerState {
                 }
             }
         }
-        self.last_snapshot = log_start;
-        self.end_offset = log_start;
+        self.last_snapshot = first_offset;
+        self.end_offset = first_offset;
         Ok(())
     }
 
