@@ -1,17 +1,20 @@
 //! What must hold after a crash, each as a function with a name.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use base::{LeaderEpoch, Offset};
 use records::AppendOrigin;
 use simdisk::{Loss, SimDisk};
+use storage::dirs::LogManager;
 use storage::log::AbortedTxn;
 use storage::{Disk, Log};
 
 use crate::common::{NOW, client_batch, idempotent, prepared};
+use crate::compacted::{self, has_lost, merged};
+use crate::life::served;
 use crate::reference::{self, Batch, State};
-use crate::script::{Record, Told, partition, served, start};
+use crate::script::{Record, Told};
+use crate::world::partition;
 
 pub type Verdict = Result<(), String>;
 
@@ -23,7 +26,13 @@ pub struct After<'a> {
     pub served: Vec<Batch>,
 }
 
-fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Verdict {
+impl After<'_> {
+    fn is_compacted(&self) -> bool {
+        self.record.world.kind.compacted
+    }
+}
+
+pub fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(reason()) }
 }
 
@@ -32,6 +41,9 @@ pub fn everything_flushed_is_there(after: &After<'_>) -> Verdict {
     let (start, promised) = (after.log.start_offset().0, after.told.promised);
     let end = after.log.end_offset().0;
     ensure(end >= promised, || format!("ends at {end}, {promised} was flushed"))?;
+    if after.is_compacted() {
+        return compacted::flushed_is_there(after);
+    }
     for batch in &after.told.history {
         if batch.last >= start && batch.last < promised && !after.served.contains(batch) {
             return Err(format!("the flushed batch at {} is gone or different", batch.base));
@@ -42,6 +54,9 @@ pub fn everything_flushed_is_there(after: &After<'_>) -> Verdict {
 
 /// Every batch is one that was appended, at its place, without gaps, and no older epoch follows a newer one.
 pub fn nothing_invalid_is_served(after: &After<'_>) -> Verdict {
+    if after.is_compacted() {
+        return compacted::only_what_may_go_is_gone(after);
+    }
     let mut next = None;
     let mut epoch = i32::MIN;
     for batch in &after.served {
@@ -91,10 +106,18 @@ pub fn epochs_agree(after: &After<'_>) -> Verdict {
 
 /// The batches of the whole history, and those that the files hold.
 fn histories(after: &After<'_>) -> [Vec<Batch>; 2] {
-    let first = after.served.first().map_or(after.log.end_offset().0, |batch| batch.base);
+    if after.is_compacted() {
+        return [merged(after, false), after.served.clone()];
+    }
+    let first = first_left(after);
     let before = after.told.history.iter().filter(|batch| batch.last < first);
     let whole = before.map(|batch| (**batch).clone()).chain(after.served.iter().cloned());
     [whole.collect(), after.served.clone()]
+}
+
+/// The first offset that the files hold.
+fn first_left(after: &After<'_>) -> i64 {
+    after.served.first().map_or(after.log.end_offset().0, |batch| batch.base)
 }
 
 /// Each producer is as the history leaves it, the whole or what an earlier recovery found of it; none is made up, and none is
@@ -111,10 +134,18 @@ pub fn producers_agree(after: &After<'_>) -> Verdict {
             last_timestamp: producer.last_timestamp,
             open_since: producer.txn_start_offset.map(|offset| offset.0),
         };
-        let told_by = |from: usize| State::after(&whole[from..]).producers.remove(&id);
-        let deleted = whole.len() - left.len();
-        ensure((0..=deleted).any(|from| told_by(from).as_ref() == Some(&found)), || {
-            format!("producer {id} is {found:?}, not {:?} or {:?}", told_by(0), told_by(deleted))
+        let told_by = |batches: &[Batch]| {
+            let deleted = batches.partition_point(|batch| batch.base < first_left(after));
+            (0..=deleted)
+                .any(|from| State::after(&batches[from..]).producers.get(&id) == Some(&found))
+        };
+        let lost = || {
+            let lost = told_by(&merged(after, true)) || has_lost(after, id) && told_by(&left);
+            after.is_compacted() && lost
+        };
+        ensure(told_by(&whole) || lost(), || {
+            let expected = State::after(&whole).producers.remove(&id);
+            format!("producer {id} is {found:?}, not {expected:?}")
         })?;
     }
     let left = State::after(&left);
@@ -192,14 +223,18 @@ fn digest(log: &Log) -> String {
     )
 }
 
+fn start(disk: &Arc<dyn Disk>, record: &Record, told: &Told) -> Result<LogManager, String> {
+    let started = record.world.start(disk, told.assigned);
+    started.map_err(|error| format!("it does not start: {error}"))
+}
+
 /// Starts on what a crash has left and checks it; gives the digest of the log, `None` without one.
 fn check_start(
     disk: &Arc<dyn Disk>,
-    root: &Path,
     record: &Record,
     told: &Told,
 ) -> Result<Option<String>, String> {
-    let manager = start(disk, root).map_err(|error| format!("it does not start: {error}"))?;
+    let manager = start(disk, record, told)?;
     let failures = manager.take_failures();
     ensure(failures.is_empty(), || format!("{failures:?}"))?;
     let Some(entry) = manager.get(&partition()) else {
@@ -217,8 +252,8 @@ fn check_start(
 }
 
 /// It goes on: a new batch is taken at the log's end, and its repetition is seen to be one.
-fn goes_on(disk: &Arc<dyn Disk>, root: &Path) -> Verdict {
-    let manager = start(disk, root).map_err(|error| format!("it does not start: {error}"))?;
+fn goes_on(disk: &Arc<dyn Disk>, record: &Record, told: &Told) -> Verdict {
+    let manager = start(disk, record, told)?;
     let Some(entry) = manager.get(&partition()) else { return Ok(()) };
     let mut log = entry.log.write();
     let end = log.end_offset();
@@ -249,7 +284,6 @@ pub struct Depth {
 /// All checks for one crash: the start after it, one more start, and a crash in the midst of the first.
 pub fn check(
     crashed: &SimDisk,
-    root: &Path,
     record: &Record,
     told: &Told,
     depth: Depth,
@@ -258,7 +292,7 @@ pub fn check(
     let mut run = |disk: &SimDisk| {
         starts += 1;
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        check_start(&disk, root, record, told)
+        check_start(&disk, record, told)
     };
     let first = crashed.after_crash(Loss::None);
     if depth.second_crash {
@@ -280,6 +314,6 @@ pub fn check(
         }
     }
     let last: Arc<dyn Disk> = Arc::new(first.after_crash(Loss::None));
-    goes_on(&last, root)?;
+    goes_on(&last, record, told)?;
     Ok(starts + 1)
 }

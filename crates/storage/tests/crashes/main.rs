@@ -2,35 +2,49 @@
 //!
 //! The usual form takes a few seconds. `MONEDULA_CRASH_LIVES=50 cargo test --release -p monedula-storage --test crashes --
 //! --nocapture` looks at so many lives of 200 steps with every kind of loss and many second crashes in recoveries;
-//! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_OPERATION` looks at one operation alone, `MONEDULA_CRASH_SHOW`
+//! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_KIND` (`usual`, `compacted`, `moving`, `both`) is what they are
+//! like, all in turn by default, `MONEDULA_CRASH_OPERATION` looks at one operation alone, `MONEDULA_CRASH_SHOW`
 //! lists them.
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 mod checks;
 #[path = "../common/mod.rs"]
 mod common;
+mod compacted;
+mod life;
+mod moves;
 mod reference;
 mod script;
 mod sloppy;
+mod world;
 
 use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 
 use checks::Depth;
-use script::{Life, Record, script};
+use life::Life;
+use script::{Record, script};
 use simdisk::{Loss, Photo, SimDisk};
 use sloppy::{MISTAKES, Mistake, Sloppy};
 use storage::Disk;
+use world::{Kind, World};
 
 /// One life: its photos, and what was told.
-fn live(root: &Path, seed: u64, steps: usize, mistake: Option<Mistake>) -> (Vec<Photo>, Record) {
+fn live(
+    root: &Path,
+    kind: Kind,
+    seed: u64,
+    steps: usize,
+    mistake: Option<Mistake>,
+) -> (Vec<Photo>, Record) {
     let sim = if seed.is_multiple_of(2) { SimDisk::default() } else { SimDisk::with_pages(64, 16) };
     let disk: Arc<dyn Disk> = match mistake {
         Some(mistake) => Arc::new(Sloppy::new(sim.clone(), mistake)),
         None => Arc::new(sim.clone()),
     };
-    let record = Life::new(disk, sim.clone(), root).live(&script(seed, steps));
+    let record =
+        Life::new(disk, sim.clone(), World::new(root, kind)).live(&script(seed, steps, kind));
     (sim.photos(), record)
 }
 
@@ -41,7 +55,6 @@ struct Looked {
 
 /// Looks at crashes of a life: all of them, or at first the fault.
 fn look(
-    root: &Path,
     seed: u64,
     photos: &[Photo],
     record: &Record,
@@ -61,10 +74,10 @@ fn look(
         for loss in losses {
             let crashed = photo.after_crash(loss);
             looked.crashes += 1;
-            looked.starts += checks::check(&crashed, root, record, told, depth).map_err(|reason| {
+            looked.starts += checks::check(&crashed, record, told, depth).map_err(|reason| {
                 format!(
-                    "seed {seed}, {step:?} since operation {at}, crash after operation {} ({}), {loss:?}: {reason}",
-                    photo.operation, photo.what
+                    "seed {seed}, {:?}, {step:?} since operation {at}, crash after operation {} ({}), {loss:?}: {reason}",
+                    record.world.kind, photo.operation, photo.what
                 )
             })?;
         }
@@ -81,13 +94,14 @@ fn usual(n: usize) -> (Vec<Loss>, Depth) {
 
 #[test]
 fn a_crash_after_every_operation_keeps_what_was_promised() {
-    let root = tempfile::tempdir().unwrap();
-    for seed in [1, 2] {
-        let (photos, record) = live(root.path(), seed, 60, None);
+    let lives = [(1, Kind::USUAL), (2, Kind::USUAL), (1, Kind::COMPACTED), (1, Kind::MOVING)];
+    for (seed, kind) in lives {
+        let root = tempfile::tempdir().unwrap();
+        let (photos, record) = live(root.path(), kind, seed, 60, None);
         assert!(photos.len() > 150, "{} operations", photos.len());
-        let looked = look(root.path(), seed, &photos, &record, usual);
+        let looked = look(seed, &photos, &record, usual);
         let looked = looked.unwrap_or_else(|fault| panic!("{fault}"));
-        println!("seed {seed}: {} crashes, {} starts", looked.crashes, looked.starts);
+        println!("seed {seed}, {kind:?}: {} crashes, {} starts", looked.crashes, looked.starts);
     }
 }
 
@@ -96,18 +110,25 @@ fn many_lives_when_asked_for() {
     let lives = std::env::var("MONEDULA_CRASH_LIVES").ok();
     let Some(lives) = lives.map(|lives| lives.parse::<u64>().unwrap()) else { return };
     let first = std::env::var("MONEDULA_CRASH_SEED").ok().map_or(100, |seed| seed.parse().unwrap());
-    let root = tempfile::tempdir().unwrap();
+    let kind = std::env::var("MONEDULA_CRASH_KIND").ok();
+    let kinds: Vec<Kind> = Kind::ALL
+        .iter()
+        .filter(|(name, _)| kind.as_ref().is_none_or(|kind| kind == name))
+        .map(|(_, kind)| *kind)
+        .collect();
     let mut faults = Vec::new();
     for seed in first..first + lives {
-        let (photos, record) = live(root.path(), seed, 200, None);
+        let kind = kinds[seed as usize % kinds.len()];
+        let root = tempfile::tempdir().unwrap();
+        let (photos, record) = live(root.path(), kind, seed, 200, None);
         let thorough = |n: usize| {
             let depth =
                 Depth { second_crash: n.is_multiple_of(8), all_losses: n.is_multiple_of(64) };
             (Loss::every(seed << 20 | n as u64).to_vec(), depth)
         };
-        match look(root.path(), seed, &photos, &record, thorough) {
+        match look(seed, &photos, &record, thorough) {
             Ok(looked) => println!(
-                "seed {seed}: {} operations, {} crashes, {} starts",
+                "seed {seed}, {kind:?}: {} operations, {} crashes, {} starts",
                 photos.len(),
                 looked.crashes,
                 looked.starts
@@ -125,16 +146,16 @@ fn many_lives_when_asked_for() {
 #[test]
 fn what_is_left_out_is_found() {
     let mut missed = Vec::new();
-    for (mistake, seed) in MISTAKES {
+    for (mistake, kind, seed) in MISTAKES {
         let root = tempfile::tempdir().unwrap();
         // What goes wrong in the life itself is found, too.
-        let lived = panic::catch_unwind(|| live(root.path(), seed, 120, Some(mistake)));
+        let lived = panic::catch_unwind(|| live(root.path(), kind, seed, 120, Some(mistake)));
         let Ok((photos, record)) = lived else { continue };
         let quick = |n: usize| {
             let losses = if n.is_multiple_of(2) { vec![Loss::All] } else { usual(n).0 };
             (losses, Depth { second_crash: false, all_losses: false })
         };
-        match look(root.path(), seed, &photos, &record, quick) {
+        match look(seed, &photos, &record, quick) {
             Ok(_) => missed.push(mistake),
             Err(fault) => println!("{mistake:?}: {fault}"),
         }

@@ -73,10 +73,17 @@ pub fn batch(bytes: &[u8]) -> Option<Batch> {
     })
 }
 
-/// The only record of a marker: length, attributes, three numbers of one byte each, key of 4 bytes, value of 6.
+/// The only record of a marker: length, attributes, time, offset, key of 4 bytes, value of 6. Lengths and differences take as
+/// many bytes as they need.
 fn marker(record: &[u8]) -> Option<(bool, i32)> {
-    let key = record.get(5..9)?;
-    let value = record.get(10..16)?;
+    let after_number = |at: usize| {
+        let len = record.get(at..)?.iter().position(|byte| byte & 0x80 == 0)?;
+        Some(at + len + 1)
+    };
+    let time = after_number(0)? + 1;
+    let key = after_number(after_number(after_number(time)?)?)?;
+    let value = after_number(key + 4)?;
+    let (key, value) = (record.get(key..key + 4)?, record.get(value..value + 6)?);
     let kind = number(key, 2, 2);
     (kind == 0 || kind == 1).then(|| (kind == 1, number(value, 2, 4) as i32))
 }

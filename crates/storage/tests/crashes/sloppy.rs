@@ -5,14 +5,19 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use simdisk::SimDisk;
 use storage::disk::{Disk, DiskFile, FileInfo, OpenMode};
+
+use crate::world::Kind;
 
 /// What is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// Files whose names end so are not synced.
     Unsynced(&'static str),
+    /// Nor are those in a directory whose name ends so.
+    UnsyncedIn(&'static str),
     /// Directories are not synced: neither those of partitions nor the one above them.
     UnsyncedPartitionDir,
     UnsyncedRoot,
@@ -22,26 +27,34 @@ pub enum Mistake {
     Unmoved(&'static str),
     /// Files whose names end so stay.
     Left(&'static str),
+    /// What was cleaned is got ready only after the old segments are out of the way.
+    SwappedLate,
 }
 
-/// All of them, each with the seed of a life in which it shows. Not among them: syncs of indexes and of producers'
-/// snapshots, whose loss is seen and made good.
-pub const MISTAKES: [(Mistake, u64); 10] = [
-    (Mistake::Unsynced(".log"), 1),
-    (Mistake::Unsynced(".txnindex"), 3),
-    (Mistake::Unsynced("leader-epoch-checkpoint.tmp"), 1),
-    (Mistake::Unsynced("log-start-offset-checkpoint.tmp"), 4),
-    (Mistake::UnsyncedPartitionDir, 1),
-    (Mistake::UnsyncedRoot, 1),
-    (Mistake::Uncut(".log"), 1),
-    (Mistake::Uncut(".txnindex"), 7),
-    (Mistake::Unmoved(".deleted"), 1),
-    (Mistake::Left(".kafka_cleanshutdown"), 1),
+/// All of them, each with the kind and the seed of a life in which it shows. Not among them: syncs of indexes and of
+/// producers' snapshots, whose loss is seen and made good.
+pub const MISTAKES: [(Mistake, Kind, u64); 14] = [
+    (Mistake::Unsynced(".log"), Kind::USUAL, 1),
+    (Mistake::Unsynced(".txnindex"), Kind::USUAL, 3),
+    (Mistake::Unsynced("leader-epoch-checkpoint.tmp"), Kind::USUAL, 1),
+    (Mistake::Unsynced("log-start-offset-checkpoint.tmp"), Kind::USUAL, 4),
+    (Mistake::UnsyncedPartitionDir, Kind::USUAL, 1),
+    (Mistake::UnsyncedRoot, Kind::USUAL, 1),
+    (Mistake::Uncut(".log"), Kind::USUAL, 1),
+    (Mistake::Uncut(".txnindex"), Kind::USUAL, 7),
+    (Mistake::Unmoved(".deleted"), Kind::USUAL, 1),
+    (Mistake::Left(".kafka_cleanshutdown"), Kind::USUAL, 1),
+    (Mistake::Unsynced(".log.cleaned"), Kind::COMPACTED, 1),
+    (Mistake::SwappedLate, Kind::COMPACTED, 1),
+    (Mistake::UnsyncedIn("-future"), Kind::MOVING, 1),
+    (Mistake::UnsyncedRoot, Kind::MOVING, 1),
 ];
 
 pub struct Sloppy {
     disk: SimDisk,
     mistake: Mistake,
+    /// Renames that wait.
+    late: Mutex<Vec<(PathBuf, PathBuf)>>,
 }
 
 struct SloppyFile {
@@ -52,7 +65,7 @@ struct SloppyFile {
 
 impl Sloppy {
     pub fn new(disk: SimDisk, mistake: Mistake) -> Self {
-        Self { disk, mistake }
+        Self { disk, mistake, late: Mutex::default() }
     }
 }
 
@@ -81,7 +94,18 @@ impl Disk for Sloppy {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match self.mistake {
             Mistake::Unmoved(suffix) if ends(to, suffix) => Ok(()),
-            _ => self.disk.rename(from, to),
+            Mistake::SwappedLate if ends(to, ".swap") => {
+                self.late.lock().push((from.to_path_buf(), to.to_path_buf()));
+                Ok(())
+            }
+            _ => {
+                if ends(from, ".swap") {
+                    for (from, to) in self.late.lock().drain(..) {
+                        self.disk.rename(&from, &to)?;
+                    }
+                }
+                self.disk.rename(from, to)
+            }
         }
     }
 
@@ -97,7 +121,8 @@ impl Disk for Sloppy {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let of_partition = ends(path, "topic-0");
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let of_partition = name.starts_with("topic-0");
         match self.mistake {
             Mistake::UnsyncedPartitionDir if of_partition => Ok(()),
             Mistake::UnsyncedRoot if !of_partition => Ok(()),
@@ -137,6 +162,9 @@ impl DiskFile for SloppyFile {
     fn sync_data(&self) -> io::Result<()> {
         match self.mistake {
             Mistake::Unsynced(suffix) if ends(&self.path, suffix) => Ok(()),
+            Mistake::UnsyncedIn(suffix) if self.path.parent().is_some_and(|d| ends(d, suffix)) => {
+                Ok(())
+            }
             _ => self.file.sync_data(),
         }
     }
