@@ -179,7 +179,7 @@ def read_only_at_start(node, disks):
 
 
 def ends(node, *names):
-    """The node ends by itself, and says why. (Kafka takes 13 s for the metadata log.)"""
+    """The node ends by itself, and says why."""
     node.server.start()
     node.create("t", PARTITIONS)
     eventually(10, lambda: same(PARTITIONS, len(node.here("a", "t")) + len(node.here("b", "t"))))

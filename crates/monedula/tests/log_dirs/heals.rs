@@ -130,7 +130,7 @@ fn a_log_that_found_no_space_is_made_when_there_is_some() {
     runtime.block_on(node.stop());
 }
 
-/// In Apache Kafka it takes 13 s.
+/// As in Apache Kafka: there is nobody to be asked for leave.
 #[test]
 fn a_node_whose_metadata_log_cannot_be_written_ends_at_once() {
     let World { root: _root, disk, runtime, node, address } = World::start();
