@@ -103,7 +103,7 @@ SUITES = [
     Suite("retention", (install.broker_jars,), [sys.executable, HERE / "retention" / "suite.py"], 240, own_servers=True, beside=True),
     Suite("compaction", (install.broker_jars,), [sys.executable, HERE / "retention" / "compaction.py"], 240, own_servers=True, beside=True),
     Suite("flushing", (install.broker_jars,), [sys.executable, HERE / "retention" / "flushing.py"], 120, own_servers=True, beside=True),
-    Suite("cleaned", (install.broker_jars,), [sys.executable, HERE / "retention" / "cleaned.py"], 300, own_servers=True, beside=True,
+    Suite("cleaned", (install.broker_jars, install.python_clients), [PYTHON, HERE / "retention" / "cleaned.py"], 300, own_servers=True, beside=True,
           on_request=True),
     Suite("replicas", (install.broker_jars,), [sys.executable, HERE / "retention" / "replicas.py"], 240, own_servers=True, beside=True),
     Suite("moves", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "log-dirs" / "moves.py"], 300, own_servers=True,

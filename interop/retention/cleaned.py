@@ -4,8 +4,9 @@
 
 Kafka writes histories with keys, tombstones, idempotent and transactional producers into small segments, and cleans
 nothing. Then it cleans one copy of the directory, the server under test another, and the files are compared: byte for byte, but for
-batches whose tombstones or markers were given a time to go, which is the time of the pass. Both are restarted for a second pass, after
-that time. Run by ../run, with AGAINST and MONEDULA_BIN.
+batches whose tombstones or markers were given a time to go, which is the time of the pass. Of compressed batches the records are compared
+and all that the header says but size and checksum: no two implementations of a codec give the same bytes, and segments of other sizes are
+put together otherwise. Both are restarted for a second pass, after that time. Run by ../run, with AGAINST and MONEDULA_BIN.
 """
 
 import pathlib
@@ -16,7 +17,10 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "faults")]
+import cramjam
+from dump import CODECS, UNPACK
 from log import AGAINST, BINARY, CONFIG, CREATE_TOPICS, KEEP, PRODUCE, raw
 from records import records
 from harness import server, wire
@@ -26,7 +30,17 @@ from harness.paths import WORK
 FIND_COORDINATOR, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 10, 22, 24, 26
 CONCURRENT_TRANSACTIONS = 51
 TRANSACTIONAL, CONTROL, HORIZON = 0x10, 0x20, 0x40
-TOPICS = {"keyed": (3, False, False), "idempotent": (4, True, False), "transactional": (5, True, True)}
+TOPICS = {"keyed": (3, False, False), "idempotent": (4, True, False), "transactional": (5, True, True), "compressed": (6, True, True)}
+CODEC = 0x07
+
+
+def lz4(data):
+    """A frame of one independent block; cramjam's own blocks depend on each other, which Kafka does not read."""
+    block = bytes(cramjam.lz4.compress_block(data, store_size=False))
+    return bytes.fromhex("04224d18604082") + struct.pack("<I", len(block)) + block + bytes(4)
+
+
+PACK = {1: cramjam.gzip.compress, 2: cramjam.snappy.compress_raw, 3: lz4, 4: cramjam.zstd.compress}
 SEGMENT_BYTES, BATCHES, KEYS = 2000, 250, 12
 # A pass takes less, a second one comes later.
 RETENTION_MS = 5000
@@ -70,6 +84,7 @@ def write(rng, wire_, topic, writers):
         if writer and writer.id and not writer.open:
             writer.begin(topic)
         lines = []
+        codec = rng.choice([0, *PACK]) if topic == "compressed" else 0
         for delta in range(rng.choice([1, 1, 2, 5])):
             key = f"key-{rng.randrange(KEYS)}".encode()
             value = None if rng.random() < 0.2 else f"value-{n}-{delta}".encode() * rng.choice([1, 3])
@@ -80,7 +95,9 @@ def write(rng, wire_, topic, writers):
             ids = {"producer": writer.producer, "epoch": writer.epoch, "sequence": writer.sequence,
                    "attributes": TRANSACTIONAL if writer.id else 0}
             writer.sequence += len(lines)
-        batch = raw.batch(lines, first_ts=stamp, max_ts=stamp + len(lines) - 1, **ids)
+        ids["attributes"] = ids.get("attributes", 0) | codec
+        payload = bytes(PACK[codec](b"".join(lines))) if codec else None
+        batch = raw.batch(lines, first_ts=stamp, max_ts=stamp + len(lines) - 1, payload=payload, **ids)
         data = [{"Name": topic, "PartitionData": [{"Index": 0, "Records": batch}]}]
         request = {"TransactionalId": writer.id if writer else None, "Acks": -1, "TimeoutMs": 5000, "TopicData": data}
         answer = wire_.call(PRODUCE, 9, request)["Responses"][0]["PartitionResponses"][0]
@@ -146,13 +163,18 @@ def cleaned(kind, data, place):
 
 
 def batches(data):
-    """Each batch; one with a time to go as what does not hang on that time."""
+    """Each batch; one with a time to go as what does not hang on that time, a compressed one unpacked."""
     at, found = 0, []
     while at < len(data):
         base, length = struct.unpack_from(">qi", data, at)
         batch = data[at:at + 12 + length]
         at += len(batch)
         (attributes,) = struct.unpack_from(">h", batch, 21)
+        codec = attributes & CODEC
+        # An empty batch names the codec of what was in it.
+        if codec and len(batch) > 61:
+            batch = batch[:8] + bytes(4) + batch[12:17] + bytes(4) + batch[21:61] + UNPACK[CODECS[codec]](batch[61:])
+            batch = batch[:8] + struct.pack(">i", len(batch) - 12) + batch[12:]
         if attributes & HORIZON:
             fixed = batch[:8] + batch[12:17] + batch[21:27] + batch[35:61]
             found.append((base, fixed, records(batch)))
@@ -165,6 +187,8 @@ def compare(topic, ours, theirs):
     """The logs of both, then the files that go with segments in which no time was set."""
     places = [path / f"{topic}-0" for path in (theirs, ours)]
     logs = [sorted(p.name for p in place.glob("*.log")) for place in places]
+    if topic == "compressed":
+        return compare_all(*([batch for name in names for batch in batches((place / name).read_bytes())] for place, names in zip(places, logs)))
     same(*logs)
     left = with_time = 0
     for name in logs[0]:
@@ -181,6 +205,15 @@ def compare(topic, ours, theirs):
             files = [(place / name).with_suffix(suffix) for place in places]
             same(*((f.read_bytes() if f.exists() else b"").hex() for f in files))
     return f"segments={len(logs[0])} batches={left} with-a-time={with_time}"
+
+
+def compare_all(want, got):
+    for a, b in zip(want, got):
+        assert a == b, f"Kafka {str(a)[:300]} here {str(b)[:300]}"
+    same(len(want), len(got))
+    packed = sum(bool(struct.unpack_from(">h", batch[1], 21 if len(batch) == 2 else 13)[0] & CODEC) for batch in want)
+    assert packed, "nothing of it is compressed"
+    return f"batches={len(want)} compressed={packed}"
 
 
 def differ(topic, before, after):
