@@ -20,6 +20,9 @@ use storage::log::OpenOptions;
 use storage::log::cleaning::{CleanError, CleanRequest, KeyMap, clean};
 use storage::{Disk, FilePool, Log};
 
+/// So often each kind of crash is tried at each place.
+const CRASHES: u64 = 12;
+
 type Act = Box<dyn FnOnce(&mut Log) + Send>;
 
 /// A disk that lets something happen to the log while its directory is synced.
@@ -147,8 +150,24 @@ impl World {
         offsets(&self.log.read())
     }
 
-    /// What a start finds after each kind of crash.
+    /// The files are those of the segments, with their own names.
+    fn check_files(&self) {
+        run_work(&mut self.log.write());
+        let files = self.disk.list(&dir()).unwrap();
+        let mut names: Vec<String> =
+            files.into_iter().map(|file| file.name).filter(|name| name.contains(".log")).collect();
+        names.sort();
+        let segments = self.log.read().segment_base_offsets();
+        let expected: Vec<String> = segments.iter().map(|base| format!("{base:020}.log")).collect();
+        assert_eq!(names, expected);
+    }
+
+    /// What a start finds after each kind of crash, many times.
     fn after_crashes(&self, seed: u64) -> Vec<Vec<i64>> {
+        (0..CRASHES).flat_map(|n| self.after_each_crash(seed * CRASHES + n)).collect()
+    }
+
+    fn after_each_crash(&self, seed: u64) -> [Vec<i64>; 8] {
         let log = self.log.read();
         let options = OpenOptions {
             config: Arc::clone(log.config()),
@@ -157,7 +176,7 @@ impl World {
             cleaned_upto: Some(Offset(0)),
             ..OpenOptions::default()
         };
-        let reopened = Loss::every(seed).map(|loss| {
+        Loss::every(seed).map(|loss| {
             let disk = self.disk.after_crash(loss);
             let log = open(Arc::new(disk.clone()), options.clone());
             let names: Vec<String> =
@@ -165,8 +184,7 @@ impl World {
             let left = |name: &String| name.ends_with(".swap") || name.ends_with(".cleaned");
             assert!(!names.iter().any(left), "{names:?}");
             offsets(&log)
-        });
-        reopened.into()
+        })
     }
 }
 
@@ -203,6 +221,7 @@ fn appends_and_reads_go_on_while_the_disk_is_waited_for() {
         for left in world.after_crashes(at as u64) {
             assert_eq!(left, [3, 4, 6, 7, 8, 9], "sync {at}");
         }
+        world.check_files();
         true
     });
     assert_eq!(tried, 5, "two for each group, one in the end");
@@ -247,6 +266,7 @@ fn what_is_cut_meanwhile_does_not_come_back() {
             for left in world.after_crashes(at as u64 + 100 * upto as u64) {
                 assert!(is_right(&left), "cut to {upto} at sync {at}: {left:?}");
             }
+            world.check_files();
             true
         });
         assert_eq!(tried, 5);
@@ -267,8 +287,9 @@ fn a_log_that_begins_anew_meanwhile_has_nothing_of_the_old_one() {
         assert_eq!(world.offsets(), [20]);
         world.log.write().close(NOW).unwrap();
         for left in world.after_crashes(at as u64) {
-            assert_eq!(left.last(), Some(&20), "sync {at}: {left:?}");
+            assert_eq!(left, [20], "sync {at}");
         }
+        world.check_files();
         true
     });
     assert_eq!(tried, 5);
@@ -293,6 +314,7 @@ fn segments_that_are_removed_meanwhile_stay_away() {
             assert!([4, 6, 7, 8].iter().all(|o| left.contains(o)), "sync {at}: {left:?}");
             assert!(left[0] >= 4, "sync {at}: {left:?}");
         }
+        world.check_files();
         true
     });
     assert_eq!(tried, 5);

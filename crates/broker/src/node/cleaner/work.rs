@@ -48,9 +48,12 @@ fn memory_bytes(config: &CleanerConfig) -> u64 {
 
 fn tell(grabbed: &Grabbed, stats: &CleanStats, took: Duration) {
     let read = stats.bytes_read;
+    let dirt = &grabbed.dirt;
     info!(
         log = %grabbed.partition,
-        from = grabbed.dirt.first_dirty,
+        dirty = format_args!("{:.1} %", dirt.ratio() * 100.0),
+        late_ms = dirt.delay_ms,
+        from = dirt.first_dirty,
         upto = %stats.upto,
         took_ms = took.as_millis(),
         bytes = read,
