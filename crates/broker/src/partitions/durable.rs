@@ -8,6 +8,7 @@ use base::time::Now;
 use base::{MonoMs, Offset};
 use parking_lot::ArcRwLockWriteGuard;
 use replication::{Event, Waiting};
+use storage::log::store_epochs;
 use tokio::sync::oneshot;
 
 use super::locked::Locked;
@@ -16,11 +17,12 @@ use super::partition::{Partition, Written};
 impl Partition {
     /// Makes everything durable that was appended before, without the locks meanwhile. Tells whether more has come that wants it.
     fn flush(&self) -> bool {
-        let (log, prepared) = {
-            let mut state = self.lock();
-            let end = state.log.end_offset();
-            (Arc::clone(ArcRwLockWriteGuard::rwlock(&state.log)), state.log.prepare_flush(end))
-        };
+        let log = Arc::clone(ArcRwLockWriteGuard::rwlock(&self.lock().log));
+        let prepared = store_epochs(&log).and_then(|()| {
+            let mut log = log.write();
+            let end = log.end_offset();
+            log.prepare_flush(end)
+        });
         let done = prepared.map(|work| work.map(|work| work.run()));
         let mut state = self.lock();
         if !Arc::ptr_eq(&log, ArcRwLockWriteGuard::rwlock(&state.log)) {

@@ -11,7 +11,7 @@ use super::clean_shutdown;
 use super::error::{DirError, Result};
 use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
 use crate::disk::Disk;
-use crate::log::{Log, LogError, LogWork, RemoveWork};
+use crate::log::{Log, LogError, LogWork, RemoveWork, store_epochs};
 
 /// Files or a directory on their way out.
 pub(super) struct Removal {
@@ -154,11 +154,11 @@ impl LogManager {
 
     /// Makes everything in a log durable, without its lock while the disk works.
     pub fn flush(&self, entry: &LogEntry, now: WallMs) {
-        let prepared = {
+        let prepared = store_epochs(&entry.log).and_then(|()| {
             let mut log = entry.log.write();
             let end = log.end_offset();
             log.prepare_flush(end)
-        };
+        });
         let result = match prepared {
             Ok(None) => Ok(()),
             Ok(Some(work)) => {

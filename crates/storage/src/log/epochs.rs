@@ -28,6 +28,19 @@ pub struct EpochCache {
     in_file: usize,
     /// So many of the first entries are those of the file.
     same_as_file: usize,
+    /// Counts what a file that is being written does not know of: entries that went, and other files.
+    changes: u64,
+    /// A file is being written without the lock.
+    writing: bool,
+    /// The file took its place so, and the name may not be durable yet.
+    unnamed: bool,
+}
+
+/// What a file that was written without the lock holds: so many entries, as they were after so many changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Written {
+    entries: usize,
+    changes: u64,
 }
 
 impl EpochCache {
@@ -80,6 +93,36 @@ impl EpochCache {
 
     fn stored(&mut self) {
         (self.in_file, self.same_as_file) = (self.entries.len(), self.entries.len());
+        self.changes += 1;
+        self.unnamed = false;
+    }
+
+    /// Somebody is about to write what is here now; `None` when somebody else is at it.
+    pub(super) fn begin_write(&mut self) -> Option<Written> {
+        let written = Written { entries: self.entries.len(), changes: self.changes };
+        (!std::mem::replace(&mut self.writing, true)).then_some(written)
+    }
+
+    pub(super) fn end_write(&mut self) {
+        self.writing = false;
+    }
+
+    /// Nothing has changed since but for entries that came.
+    pub(super) fn is_current(&self, written: Written) -> bool {
+        self.changes == written.changes
+    }
+
+    /// The file has taken its place; gives what it is known by from now on.
+    pub(super) fn placed(&mut self, written: Written) -> Written {
+        (self.in_file, self.same_as_file) = (written.entries, written.entries);
+        self.changes += 1;
+        self.unnamed = true;
+        Written { changes: self.changes, ..written }
+    }
+
+    /// And its name is durable, if it is still the one.
+    pub(super) fn named(&mut self, written: Written) {
+        self.unnamed &= !self.is_current(written);
     }
 
     /// The file does not hold just the epochs that begin before `end`. An epoch without a record yet may be missing:
@@ -87,7 +130,8 @@ impl EpochCache {
     pub(crate) fn needs_store(&self, end: Offset) -> bool {
         let matter = self.entries.partition_point(|entry| entry.start_offset < end);
         let all = self.entries.len();
-        !(self.in_file == self.same_as_file && (matter..=all).contains(&self.in_file))
+        self.unnamed
+            || !(self.in_file == self.same_as_file && (matter..=all).contains(&self.in_file))
     }
 
     pub fn latest(&self) -> Option<EpochEntry> {
@@ -181,6 +225,7 @@ impl EpochCache {
             }
             // The file has entries that these do not begin with: it is written even if none is left.
             (self.in_file, self.same_as_file) = (usize::MAX, 0);
+            self.changes += 1;
         }
         changed
     }
@@ -193,6 +238,7 @@ impl EpochCache {
     }
 
     fn truncate(&mut self, keep: usize) {
+        self.changes += u64::from(keep < self.entries.len());
         self.entries.truncate(keep);
         self.same_as_file = self.same_as_file.min(keep);
     }

@@ -62,7 +62,7 @@ impl Replica {
             std::thread::sleep(SYNC);
             Ok(())
         });
-        let slow = SlowDisk { disk: Arc::new(disk.clone()), before_sync };
+        let slow = SlowDisk { disk: Arc::new(disk.clone()), slow: "", before_sync };
         let mut topic = BrokerConfig::default().topic_defaults;
         topic.flush_messages = flush_messages;
         // Some rolls, too.

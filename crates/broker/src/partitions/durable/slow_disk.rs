@@ -1,4 +1,4 @@
-//! A disk whose syncs of records take as long as the test wants, or fail.
+//! A disk whose syncs of some files take as long as the test wants, or fail.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,15 +12,16 @@ pub type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 pub struct SlowDisk {
     pub disk: Arc<dyn Disk>,
+    /// How the names of slow files end.
+    pub slow: &'static str,
     pub before_sync: BeforeSync,
 }
 
-/// Only syncs of a log's records are slow.
 struct SlowFile(Arc<dyn DiskFile>, Option<BeforeSync>);
 
 impl Disk for SlowDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let slow = path.extension().is_some_and(|extension| extension == "log");
+        let slow = path.to_str().is_some_and(|path| path.ends_with(self.slow));
         let before = slow.then(|| Arc::clone(&self.before_sync));
         Ok(Arc::new(SlowFile(self.disk.open(path, mode)?, before)))
     }

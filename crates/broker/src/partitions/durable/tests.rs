@@ -64,13 +64,18 @@ impl Gate {
 
 /// A partition that this node leads alone, with `flush.messages`.
 struct Place {
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
     gate: Arc<Gate>,
     partition: Arc<Partition>,
 }
 
 impl Place {
     fn new(flush_messages: i64) -> Self {
+        Self::with_slow(".log", flush_messages)
+    }
+
+    /// Syncs of files whose names end so pass the gate.
+    fn with_slow(slow: &'static str, flush_messages: i64) -> Self {
         let root = tempfile::tempdir().unwrap();
         let gate = Arc::new(Gate::default());
         gate.set(true);
@@ -79,7 +84,7 @@ impl Place {
         let settings = Arc::new(PartitionSettings::new(&topic, false));
         let passing = Arc::clone(&gate);
         let before_sync = Arc::new(move || passing.pass());
-        let disk = SlowDisk { disk: Arc::new(RealDisk), before_sync };
+        let disk = SlowDisk { disk: Arc::new(RealDisk), slow, before_sync };
         let pool = FilePool::new(Arc::new(disk), 16);
         let options = OpenOptions { config: Arc::clone(&settings.log), ..OpenOptions::default() };
         let name = TopicPartition::new("topic", 0);
@@ -90,7 +95,7 @@ impl Place {
         let log = Arc::new(RwLock::new(log));
         let partition = Arc::new(Partition::new(id, "topic".into(), log, settings, neighbours));
         partition.lead(leader(1), NOW.mono).unwrap();
-        Self { _root: root, gate, partition }
+        Self { root, gate, partition }
     }
 
     fn append(&self, all: bool) -> Appended {
@@ -258,4 +263,25 @@ fn a_follower_that_leads_counts_what_is_durable() {
     let next = place.append(true).committed.unwrap();
     assert_eq!(next.blocking_recv(), Ok(Written::Committed));
     assert_eq!((place.partition.high_watermark(), place.recovery_point()), (Offset(2), 2));
+}
+
+#[test]
+fn nobody_waits_for_the_epochs_but_who_has_to() {
+    let place = Place::with_slow("checkpoint.tmp", 1);
+    let epochs =
+        || std::fs::read_to_string(place.root.path().join("topic-0/leader-epoch-checkpoint"));
+    place.gate.set(false);
+    let mut first = place.append(true).committed.unwrap();
+    place.gate.until_waiting();
+    // The file of the first epoch is not durable yet; in the next one it lacks an entry.
+    place.partition.lead(leader(2), NOW.mono).unwrap();
+    let second = place.append(true).committed.unwrap();
+    assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+    assert!(epochs().is_err());
+    place.gate.set(true);
+    for waiting in [first, second] {
+        assert_eq!(waiting.blocking_recv(), Ok(Written::Committed));
+    }
+    assert_eq!(epochs().unwrap(), "0\n2\n1 0\n2 1\n");
+    assert_eq!(place.recovery_point(), 2);
 }
