@@ -4,6 +4,7 @@
 
 pub mod ids;
 pub mod machine;
+pub mod seeded;
 pub mod time;
 pub mod uuid;
 

@@ -23,46 +23,37 @@ use crate::handle::{Controller, Records};
 
 type ConfigRecords = Vec<MetadataRecord<'static>>;
 
+/// What is wrong with a resource, as response fields hold it.
+type Fields = (i16, Option<Cow<'static, str>>);
+
 pub(crate) fn incremental(
     controller: &Controller,
     request: &IncrementalAlterConfigsRequest<'static>,
 ) -> (Records, incremental_response::IncrementalAlterConfigsResponse<'static>) {
-    let mut records = Vec::new();
-    let mut twice =
-        Duplicates::of(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name)));
-    let mut responses = Vec::new();
-    for resource in &request.resources {
-        let key = (resource.resource_type, &*resource.resource_name);
-        let Some(known) = twice.admit(key) else { continue };
-        let altered = known.and_then(|target| {
+    let (records, answers) = alter(
+        controller,
+        request.resources.iter().map(|r| ((r.resource_type, &*r.resource_name), r)),
+        request.validate_only,
+        |resource, kind, rules, target, current| {
             let ops = resource.configs.iter().map(|config| Op {
                 name: &config.name,
                 kind: OpKind::from_id(config.config_operation),
                 value: config.value.as_deref(),
             });
             let ops: Vec<Op<'_>> = ops.collect();
-            let current = current(controller, &target);
-            let rules = |kind, rules: &Rules<'_>| {
-                alter::incremental(rules, kind, &target.name, &current, &ops)
-            };
-            decide(controller, &target, rules)
-        });
-        let (error_code, error_message) = fields(altered.map(|mut made| records.append(&mut made)));
-        responses.push(incremental_response::AlterConfigsResourceResponse {
+            alter::incremental(rules, kind, &target.name, current, &ops)
+        },
+    );
+    let responses = answers.into_iter().map(|(resource, (error_code, error_message))| {
+        incremental_response::AlterConfigsResourceResponse {
             error_code,
             error_message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
-        });
-    }
-    let records = finish(controller, records, request.validate_only).unwrap_or_else(|error| {
-        for response in &mut responses {
-            let (error_code, error_message) = error.clone().fields();
-            (response.error_code, response.error_message) = (error_code, error_message);
         }
-        Records::none()
     });
+    let responses = responses.collect();
     (
         records,
         incremental_response::IncrementalAlterConfigsResponse { responses, ..Default::default() },
@@ -73,40 +64,63 @@ pub(crate) fn legacy(
     controller: &Controller,
     request: &AlterConfigsRequest<'static>,
 ) -> (Records, legacy_response::AlterConfigsResponse<'static>) {
-    let mut records = Vec::new();
-    let mut twice =
-        Duplicates::of(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name)));
-    let mut responses = Vec::new();
-    for resource in &request.resources {
-        let key = (resource.resource_type, &*resource.resource_name);
-        let Some(known) = twice.admit(key) else { continue };
-        let altered = known.and_then(|target| {
+    let (records, answers) = alter(
+        controller,
+        request.resources.iter().map(|r| ((r.resource_type, &*r.resource_name), r)),
+        request.validate_only,
+        |resource, kind, rules, target, current| {
             let new =
                 resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
             let new: Vec<(&str, Option<&str>)> = new.collect();
-            let current = current(controller, &target);
-            let rules = |kind, rules: &Rules<'_>| {
-                alter::replacement(rules, kind, &target.name, &current, &new)
-            };
-            decide(controller, &target, rules)
-        });
-        let (error_code, error_message) = fields(altered.map(|mut made| records.append(&mut made)));
-        responses.push(legacy_response::AlterConfigsResourceResponse {
+            alter::replacement(rules, kind, &target.name, current, &new)
+        },
+    );
+    let responses = answers.into_iter().map(|(resource, (error_code, error_message))| {
+        legacy_response::AlterConfigsResourceResponse {
             error_code,
             error_message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             ..Default::default()
+        }
+    });
+    let responses = responses.collect();
+    (records, legacy_response::AlterConfigsResponse { responses, ..Default::default() })
+}
+
+/// The records that all resources of a request make, and what each of them is answered. `changes` says what a resource wants,
+/// given the rules, its name, and what is set there now.
+fn alter<'a, R>(
+    controller: &Controller,
+    resources: impl Iterator<Item = ((i8, &'a str), &'a R)> + Clone,
+    validate_only: bool,
+    changes: impl Fn(
+        &R,
+        ResourceType,
+        &Rules<'_>,
+        &ConfigResource,
+        &Overrides,
+    ) -> Result<Vec<Change>, Refusal>,
+) -> (Records, Vec<(&'a R, Fields)>) {
+    let mut records = Vec::new();
+    let mut twice = Duplicates::of(resources.clone().map(|(key, _)| key));
+    let mut answers = Vec::new();
+    for (key, resource) in resources {
+        let Some(known) = twice.admit(key) else { continue };
+        let altered = known.and_then(|target| {
+            let current = current(controller, &target);
+            let rules = |kind, rules: &Rules<'_>| changes(resource, kind, rules, &target, &current);
+            decide(controller, &target, rules)
         });
+        answers.push((resource, fields(altered.map(|mut made| records.append(&mut made)))));
     }
-    let records = finish(controller, records, request.validate_only).unwrap_or_else(|error| {
-        for response in &mut responses {
-            let (error_code, error_message) = error.clone().fields();
-            (response.error_code, response.error_message) = (error_code, error_message);
+    let records = finish(controller, records, validate_only).unwrap_or_else(|error| {
+        for (_, fields) in &mut answers {
+            *fields = error.clone().fields();
         }
         Records::none()
     });
-    (records, legacy_response::AlterConfigsResponse { responses, ..Default::default() })
+    (records, answers)
 }
 
 /// Resources of a request that stand in it more than once.

@@ -1,6 +1,7 @@
 //! A small generator of numbers: the same seed, the same world.
 
 use base::Uuid;
+use base::seeded::split_mix;
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -12,11 +13,7 @@ impl Rng {
     }
 
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        split_mix(&mut self.0)
     }
 
     /// Less than `bound`; zero when that is zero.

@@ -7,6 +7,7 @@ pub mod world;
 use std::sync::Arc;
 
 use base::machine::TimerChange;
+use base::seeded::split_mix;
 use base::time::Now;
 use base::{MonoMs, NodeId, Offset, Uuid, WallMs};
 use config::BrokerConfig;
@@ -24,11 +25,7 @@ pub struct Seeded(pub u64);
 
 impl Random for Seeded {
     fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        split_mix(&mut self.0)
     }
 }
 

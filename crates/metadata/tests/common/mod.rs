@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base::Uuid;
+use base::seeded::split_mix;
 use metadata::{FEATURES, Image};
 use protocol::metadata_records::MetadataRecord;
 use protocol::metadata_records::access_control_entry_record::AccessControlEntryRecord;
@@ -36,11 +37,7 @@ pub struct Random(pub u64);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        split_mix(&mut self.0)
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! One partition on three to five brokers: leaders and followers as they are, a network that loses and delays, crashes, and clients
 //! whose acknowledged records are remembered.
 
+use base::seeded::split_mix;
 use base::{BrokerEpoch, LeaderEpoch, MonoMs, NodeId, Offset};
 use replication::{Brokers, FollowerLog, invariants};
 
@@ -24,11 +25,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     pub fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
+        split_mix(&mut self.0) % n
     }
 
     pub fn one_in(&mut self, n: u64) -> bool {

@@ -1,5 +1,7 @@
 //! The settings of one log, as plain data; the broker fills them from the topic's configuration.
 
+use base::seeded::split_mix;
+
 /// Named after the topic configuration keys.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LogConfig {
@@ -89,12 +91,8 @@ impl LogConfig {
         if bound <= 0 {
             return 0;
         }
-        // splitmix64: neighbouring seeds give unrelated values.
-        let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^= x >> 31;
-        (x % bound.unsigned_abs()) as i64
+        let mut state = seed;
+        (split_mix(&mut state) % bound.unsigned_abs()) as i64
     }
 }
 
