@@ -110,7 +110,7 @@ SUITES = [
           beside=True),
     Suite("log-dirs", (install.broker_jars,), [sys.executable, HERE / "log-dirs" / "suite.py"], 400, own_servers=True, on_request=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
-    Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 400, True, beside=True),
+    Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 600, True, beside=True),
     Suite("kill-points", (install.broker_jars, install.java_classes, install.python_clients),
           [PYTHON, HERE / "kill-points" / "suite.py"], 400, True, beside=True),
     Suite("kafka-disk-groups", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "groups.py"], 300, True, beside=True),

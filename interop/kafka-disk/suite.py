@@ -21,7 +21,8 @@ ROOT = WORK / "servers" / f"disk-{AGAINST}"
 JAVA = ["java", "-Xmx384M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J}", "-cp",
         f"{WORK / 'java' / 'disk'}:{TOOLS_JARS}/*", "Disk"]
 # Few partitions and quick steps for the side that is Kafka; a session that ends soon, so that a restart after a kill is not long.
-# Some records are of 2023; a slow machine would meet the first pass of retention.
+# Some records are of 2023 (topics say for themselves how long they keep them: a round sets the default to a day); a slow machine would
+# meet the first pass of retention.
 CONFIG = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500", "auto.create.topics.enable": "false",
           "log.retention.ms": "-1"}
 failed = 0

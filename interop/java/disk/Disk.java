@@ -98,7 +98,7 @@ public final class Disk {
             TopicPartition tp = new TopicPartition("disk-deleted-records", 0);
             admin.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(round * 50L))).all().get();
         }
-        create(admin, "disk-round-" + round, round, Map.of("flush.messages", String.valueOf(round)));
+        create(admin, "disk-round-" + round, round, Map.of("flush.messages", String.valueOf(round), "retention.ms", "-1"));
         send("disk-round-" + round, from, 20, 1, Map.of());
         admin.createPartitions(Map.of("disk-round-" + round, NewPartitions.increaseTo(round + 2))).all().get();
     }
