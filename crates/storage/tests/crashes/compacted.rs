@@ -163,18 +163,17 @@ pub fn flushed_is_there(after: &After<'_>) -> Verdict {
 }
 
 /// The history with what is served in its place: what a cleaner took is still known. What is neither here nor had to go was
-/// lost; of what was not flushed both may be so.
-pub fn merged(after: &After<'_>, unflushed_are_lost: bool) -> Vec<Batch> {
+/// lost.
+pub fn merged(after: &After<'_>) -> Vec<Batch> {
     let end = after.log.end_offset().0;
     let mut whole: BTreeMap<i64, Batch> = BTreeMap::new();
     let gone = |batch: &Batch| {
-        let flushed = batch.last < after.told.promised || !unflushed_are_lost;
         let mut offsets = batch.base..=batch.last;
-        flushed && offsets.all(|offset| after.told.removable.contains_key(&offset))
+        offsets.all(|offset| after.told.removable.contains_key(&offset))
     };
-    let first = after.served.first().map_or(end, |batch| batch.base);
+    let start = after.log.start_offset().0;
     let history = after.told.history.iter().filter(|batch| batch.last < end);
-    for batch in history.filter(|batch| batch.last < first || gone(batch)) {
+    for batch in history.filter(|batch| batch.last < start || gone(batch)) {
         whole.insert(batch.base, (**batch).clone());
     }
     for batch in &after.served {
