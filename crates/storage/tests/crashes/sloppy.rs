@@ -44,8 +44,8 @@ pub const MISTAKES: [(Mistake, Kind, u64); 14] = [
     (Mistake::Uncut(".txnindex"), Kind::USUAL, 7),
     (Mistake::Unmoved(".deleted"), Kind::USUAL, 1),
     (Mistake::Left(".kafka_cleanshutdown"), Kind::USUAL, 1),
-    (Mistake::Unsynced(".log.cleaned"), Kind::COMPACTED, 1),
-    (Mistake::SwappedLate, Kind::COMPACTED, 1),
+    (Mistake::Unsynced(".log.cleaned"), Kind::COMPACTED, 2),
+    (Mistake::SwappedLate, Kind::COMPACTED, 2),
     (Mistake::UnsyncedIn("-future"), Kind::MOVING, 1),
     (Mistake::UnsyncedRoot, Kind::MOVING, 1),
 ];
