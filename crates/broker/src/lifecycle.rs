@@ -88,6 +88,11 @@ impl Lifecycle {
         self.wish(|wishes| wishes.leave = true);
     }
 
+    /// It has asked, or been let go.
+    pub fn is_leaving(&self) -> bool {
+        self.wishes.lock().leave
+    }
+
     /// Waits until the controller lets the broker go, or there is nobody to ask.
     pub async fn released(&self) {
         self.reached(|stage| matches!(stage, Stage::ShuttingDown | Stage::Failed)).await;

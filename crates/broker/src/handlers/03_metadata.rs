@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use base::{NodeId, Uuid};
-use metadata::{Image, Partition, Topic};
+use metadata::{BrokerRegistration, Image, Partition, Topic};
 use protocol::ErrorCode;
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::{
@@ -136,20 +136,29 @@ fn failed(error: ErrorCode, name: Option<&str>, id: Uuid) -> MetadataResponseTop
 }
 
 fn brokers(context: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker<'static>> {
-    let listener = &context.connection.listener;
-    let alive = image.cluster.brokers.values().filter(|broker| !broker.fenced);
+    let brokers = &image.cluster.brokers;
+    let alive = brokers.values().filter(|broker| !broker.fenced);
+    let alive: Vec<_> = alive.filter_map(|broker| described(context, broker)).collect();
+    // The last one, on its way out, names itself: librdkafka forgets all whom an answer leaves out, and asks nobody ever after.
+    if alive.is_empty() && context.node.is_leaving() {
+        let own = brokers.get(&context.node.static_config.node_id);
+        return own.and_then(|own| described(context, own)).into_iter().collect();
+    }
     alive
-        .filter_map(|broker| {
-            let endpoint = broker.endpoint(listener)?;
-            Some(MetadataResponseBroker {
-                node_id: broker.id.get(),
-                host: endpoint.host.to_string().into(),
-                port: endpoint.port.into(),
-                rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
-                ..Default::default()
-            })
-        })
-        .collect()
+}
+
+fn described(
+    context: &RequestContext,
+    broker: &BrokerRegistration,
+) -> Option<MetadataResponseBroker<'static>> {
+    let endpoint = broker.endpoint(&context.connection.listener)?;
+    Some(MetadataResponseBroker {
+        node_id: broker.id.get(),
+        host: endpoint.host.to_string().into(),
+        port: endpoint.port.into(),
+        rack: broker.rack.as_ref().map(|rack| rack.to_string().into()),
+        ..Default::default()
+    })
 }
 
 fn describe(

@@ -179,6 +179,11 @@ impl Node {
         self.neighbours.failed.add_dir();
     }
 
+    /// It stops, and has asked the controller to let it go.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.lifecycle.get().is_some_and(Lifecycle::is_leaving)
+    }
+
     /// `cordoned.log.dirs` may have changed: where new logs go, and what the controller knows.
     pub(crate) fn cordon(&self) {
         let config = self.config();
