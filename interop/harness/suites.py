@@ -109,6 +109,7 @@ SUITES = [
     Suite("moves", (install.broker_jars, install.tools_jars), [sys.executable, HERE / "log-dirs" / "moves.py"], 300, own_servers=True,
           beside=True),
     Suite("log-dirs", (install.broker_jars,), [sys.executable, HERE / "log-dirs" / "suite.py"], 400, own_servers=True, on_request=True),
+    Suite("slow-disk", (install.broker_jars,), [sys.executable, HERE / "slow-disk" / "suite.py"], 300, own_servers=True, on_request=True),
     Suite("bad-input", (), [sys.executable, HERE / "bad-input" / "suite.py"], 240),
     Suite("kafka-disk", (install.broker_jars, install.java_classes), [sys.executable, HERE / "kafka-disk" / "suite.py"], 600, True, beside=True),
     Suite("kill-points", (install.broker_jars, install.java_classes, install.python_clients),

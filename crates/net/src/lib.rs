@@ -15,7 +15,7 @@ pub mod server;
 pub use budget::{Budget, BudgetPermit};
 pub use client::{Answer, Awaited, Link, LinkError, LinkLimits};
 pub use frame::{Frame, FrameError};
-pub use response::{Chunk, FileRegion, Response};
+pub use response::{Chunk, FileRegion, Ready, Response};
 pub use server::{
     Connection, ConnectionLimits, ConnectionQuota, Handled, ListenerConfig, Server, ServerLimits,
     Service,

@@ -4,8 +4,10 @@
 //! more CPU per byte, not less (docs/decisions/0003), and small ones let other connections in between.
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tokio::net::TcpStream;
 
 const SENDFILE_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES_MAX: usize = 128 * 1024;
+/// So much of a file range is asked for at a time, before it is sent.
+const READY_BYTES: usize = 1024 * 1024;
 /// At most so many chunks are handed to one `writev`.
 const SLICES_MAX: usize = 64;
 
@@ -23,7 +27,14 @@ pub trait FileRegion: Send + Sync {
     /// The descriptor, where there is a real one; without it the bytes are read and written.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Completes when the range can be read without waiting for a disk; `None` when it can be now.
+    fn ready(&self, _position: u64, _len: usize) -> Option<Ready> {
+        None
+    }
 }
+
+/// See [`FileRegion::ready`].
+pub type Ready = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Clone)]
 pub enum Chunk {
@@ -146,10 +157,17 @@ async fn write_file(
     mut len: usize,
     stall_max: Duration,
 ) -> io::Result<()> {
+    let mut ready = 0;
     while len > 0 {
+        if ready == 0 {
+            ready = len.min(READY_BYTES);
+            if let Some(reading) = file.ready(position, ready) {
+                reading.await;
+            }
+        }
         let sent = match file.fd() {
             Some(fd) => {
-                let step = len.min(SENDFILE_BYTES_MAX);
+                let step = ready.min(SENDFILE_BYTES_MAX);
                 let send = || {
                     let mut offset = position;
                     Ok(rustix::fs::sendfile(stream, fd, Some(&mut offset), step)?)
@@ -163,7 +181,7 @@ async fn write_file(
                     other => other?,
                 }
             }
-            None => copy_file(stream, file, position, len.min(READ_BYTES_MAX), stall_max).await?,
+            None => copy_file(stream, file, position, ready.min(READ_BYTES_MAX), stall_max).await?,
         };
         if sent == 0 {
             return Err(io::Error::new(
@@ -173,6 +191,7 @@ async fn write_file(
         }
         position += sent as u64;
         len -= sent;
+        ready = ready.saturating_sub(sent);
     }
     Ok(())
 }

@@ -88,6 +88,12 @@ pub trait DiskFile: Send + Sync + 'static {
     }
     /// Reads at most `buf.len()` bytes; fewer only at the end of the file.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+    /// The same without waiting for a disk: `None` when some of it is not in memory.
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        self.read_at(buf, position).map(Some)
+    }
+    /// The range is read soon: the system may begin with it now. Does not wait.
+    fn will_need(&self, _position: u64, _len: u64) {}
     /// Writes all of `buf`.
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
@@ -208,6 +214,33 @@ impl DiskFile for RealFile {
             }
         }
         Ok(read)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let mut read = 0;
+        while let Some(rest) = buf.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            let mut slices = [io::IoSliceMut::new(rest)];
+            let at = position + read as u64;
+            match preadv2(&self.0, &mut slices, at, ReadWriteFlags::NOWAIT) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                // This file system cannot tell.
+                Err(Errno::OPNOTSUPP) => return self.read_at(buf, position).map(Some),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(read))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn will_need(&self, position: u64, len: u64) {
+        let len = std::num::NonZeroU64::new(len);
+        // It is advice: who does not take it reads later.
+        let _ignored = rustix::fs::fadvise(&self.0, position, len, rustix::fs::Advice::WillNeed);
     }
 
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {

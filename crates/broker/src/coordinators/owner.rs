@@ -257,7 +257,9 @@ impl<S: Hosted> Owner<S> {
         })?;
         let guard = transaction.and_then(|(id, _)| self.guards.get(&id).copied());
         let (epoch, deadline) = (self.status.epoch(), self.deadline(&settings, now));
-        let appended = self.partition.append_as_coordinator(bytes, epoch, guard, now, deadline);
+        let appended = self
+            .partition
+            .enter_now(|| self.partition.append_as_coordinator(bytes, epoch, guard, now, deadline));
         appended.map_err(|failure| self.append_failed(&failure))
     }
 
@@ -266,7 +268,8 @@ impl<S: Hosted> Owner<S> {
         let now = node.clock.now();
         let settings = S::settings(&node.config());
         let (epoch, deadline) = (self.status.epoch(), self.deadline(&settings, now));
-        let appended = self.partition.append_marker(marker, epoch, now, deadline);
+        let appended =
+            self.partition.enter_now(|| self.partition.append_marker(marker, epoch, now, deadline));
         appended.map_err(|failure| self.append_failed(&failure))
     }
 

@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use base::{MonoMs, NodeId, PartitionIndex, TopicId, TopicIdPartition};
+use arc_swap::Guard;
+use base::{MonoMs, NodeId};
 use metadata::Image;
 use net::{Chunk, Response};
-use protocol::messages::fetch_response::{
-    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
-};
-use protocol::{ErrorCode, Records};
+use protocol::ErrorCode;
+use protocol::messages::fetch_response::FetchResponse;
+use storage::log::LogError;
 use tracing::warn;
 
 use super::Source;
-use super::region::into_records;
 use super::session::{PartitionAnswer, PartitionKey, PartitionRequest, TopicKey};
+use super::told::{Entry, push};
 use crate::authorizer::{Operation, Resource};
-use crate::leaders::fetch::{current_leader, node_endpoints};
-use crate::partitions::{Client, Partition, ReadRequest, ReadResult, Reader};
+use crate::leaders::fetch::node_endpoints;
+use crate::partitions::{
+    Client, Partition, PartitionFailure, ReadRequest, ReadResult, Reader, Use,
+};
 use crate::request::RequestContext;
 
-/// The first version that tells who leads instead (KIP-951).
-const LEADER_FROM_VERSION: i16 = 16;
+/// So often a look-up is tried anew after what it met was read from the disk; then it waits for the rest under the partition's lock.
+const LOOKUPS_MAX: u32 = 16;
+/// What the system may read on its own behind what a look-up met.
+const LOOKUP_AHEAD_BYTES: u64 = 128 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -48,15 +52,8 @@ pub struct Answer {
     urgent: bool,
 }
 
-pub(super) struct Entry {
-    place: u64,
-    key: PartitionKey,
-    pub partition: Option<Arc<Partition>>,
-    pub result: Result<ReadResult, ErrorCode>,
-}
-
 impl Answer {
-    pub fn read(
+    pub async fn read(
         context: &RequestContext,
         source: Source,
         limits: Limits,
@@ -64,25 +61,25 @@ impl Answer {
     ) -> Self {
         let (entries, bytes, urgent) = (Vec::new(), 0, false);
         let mut answer = Self { source, limits, client, entries, bytes, urgent };
-        answer.pass(context, true);
+        answer.pass(context, true).await;
         answer
     }
 
     /// Looks again after a wait.
-    pub(super) fn read_again(&mut self, context: &RequestContext) {
-        self.pass(context, false);
+    pub(super) async fn read_again(&mut self, context: &RequestContext) {
+        self.pass(context, false).await;
     }
 
-    fn pass(&mut self, context: &RequestContext, first: bool) {
+    async fn pass(&mut self, context: &RequestContext, first: bool) {
         let now = context.node.clock.mono();
         let mut entries = std::mem::take(&mut self.entries);
         entries.clear();
-        let image = context.node.image();
+        let image = Guard::into_inner(context.node.image());
         let client = self.client.as_ref();
         let mut pass = Pass {
             context,
             limits: self.limits,
-            client: client.map(|client| (client, &**image, context.node.static_config.node_id)),
+            client: client.map(|client| (client, &*image, context.node.static_config.node_id)),
             first,
             now,
             bytes: 0,
@@ -92,12 +89,12 @@ impl Answer {
         match &self.source {
             Source::Partitions(partitions) => {
                 for (place, (key, request)) in partitions.iter().enumerate() {
-                    entries.push(pass.entry(place as u64, key, request));
+                    entries.push(pass.entry(place as u64, key, request).await);
                 }
             }
             Source::Session { session, .. } => {
                 for (place, key, request) in session.get().partitions() {
-                    entries.push(pass.entry(place, key, request));
+                    entries.push(pass.entry(place, key, request).await);
                 }
             }
         }
@@ -111,7 +108,10 @@ impl Answer {
         self.urgent || self.bytes >= self.limits.bytes_min
     }
 
-    pub fn into_response(self, context: &RequestContext) -> Option<Response> {
+    pub async fn into_response(mut self, context: &RequestContext) -> Option<Response> {
+        for entry in &mut self.entries {
+            entry.read_small().await;
+        }
         let Self { mut source, entries, limits, .. } = self;
         let mut response = FetchResponse::default();
         let mut regions: Vec<Option<Chunk>> = Vec::new();
@@ -158,16 +158,16 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn entry(&mut self, place: u64, key: &PartitionKey, request: &PartitionRequest) -> Entry {
+    async fn entry(&mut self, place: u64, key: &PartitionKey, request: &PartitionRequest) -> Entry {
         let (partition, result) = match self.find(key) {
             Err(error) => (None, Err(error)),
             Ok(partition) => {
                 self.readable = true;
-                let result = self.read(&partition, request);
+                let result = self.read(&partition, request).await;
                 (Some(partition), result)
             }
         };
-        Entry { place, key: key.clone(), partition, result }
+        Entry { place, key: key.clone(), partition, result, small: None }
     }
 
     /// A replica may read everything, if it is one.
@@ -206,7 +206,7 @@ impl Pass<'_> {
         Err(ErrorCode::NotLeaderOrFollower)
     }
 
-    fn read(
+    async fn read(
         &mut self,
         partition: &Arc<Partition>,
         request: &PartitionRequest,
@@ -219,7 +219,7 @@ impl Pass<'_> {
             self.urgent = true;
             return Err(ErrorCode::UnknownServerError);
         };
-        let asked = ReadRequest {
+        let mut asked = ReadRequest {
             reader: self.limits.reader,
             offset: request.fetch_offset,
             log_start: request.log_start,
@@ -227,11 +227,23 @@ impl Pass<'_> {
             last_fetched_epoch: request.last_fetched_epoch,
             bytes_max,
             whole_batch: self.bytes == 0,
+            cached_only: true,
             counts: self.first,
             client: self.client,
             now: self.now,
         };
-        match partition.read(&asked) {
+        let mut lookups = LOOKUPS_MAX;
+        let read = loop {
+            match partition.enter(Use::Read, || partition.read(&asked)).await {
+                Err(PartitionFailure::Log(LogError::NotCached(cold))) => {
+                    partition.lane().load(cold, LOOKUP_AHEAD_BYTES).await;
+                    lookups -= 1;
+                    asked.cached_only = lookups > 0;
+                }
+                read => break read,
+            }
+        };
+        match read {
             Ok(mut result) => {
                 if let Some(data) = &mut result.data {
                     // Part of a first batch is of no use when others have data: it comes whole next time.
@@ -254,115 +266,4 @@ impl Pass<'_> {
             }
         }
     }
-}
-
-impl Entry {
-    fn into_data(
-        self,
-        context: &RequestContext,
-        regions: &mut Vec<Option<Chunk>>,
-        elsewhere: &mut bool,
-    ) -> PartitionData<'static> {
-        let index = self.key.1;
-        let result = match self.result {
-            Ok(result) => result,
-            Err(error) => {
-                let mut failed = failure(index, error);
-                if self.partition.is_some() {
-                    // Null for what could not be read, empty for what is not there, as in Kafka.
-                    failed.aborted_transactions = None;
-                }
-                if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
-                    && context.version >= LEADER_FROM_VERSION
-                    && let Some(id) = registered(&context.node.image(), &self.key)
-                {
-                    *elsewhere = true;
-                    failed.current_leader = current_leader(&context.node, id);
-                }
-                return failed;
-            }
-        };
-        let (records, aborted) = match result.data {
-            Some(data) => (data.records, data.aborted),
-            None => (None, None),
-        };
-        let aborted = aborted.map(|aborted| {
-            let row = |txn: storage::log::AbortedTxn| AbortedTransaction {
-                producer_id: txn.producer_id.get(),
-                first_offset: txn.first_offset,
-                ..Default::default()
-            };
-            aborted.into_iter().map(row).collect()
-        });
-        let records = match records.map(|slice| into_records(slice, regions)).transpose() {
-            Ok(records) => records.unwrap_or_else(|| Records::borrowed(&[])),
-            Err(error) => {
-                warn!("read failed: {error}");
-                return failure(index, ErrorCode::KafkaStorageError);
-            }
-        };
-        let mut data = PartitionData {
-            partition_index: index.get(),
-            high_watermark: result.high_watermark.get(),
-            last_stable_offset: result.last_stable_offset.get(),
-            log_start_offset: result.log_start.get(),
-            aborted_transactions: aborted,
-            records: Some(records),
-            ..Default::default()
-        };
-        if let Some(preferred) = result.preferred {
-            data.preferred_read_replica = preferred.get();
-        }
-        if let Some((epoch, end)) = result.diverging {
-            data.diverging_epoch =
-                EpochEndOffset { epoch: epoch.get(), end_offset: end.get(), ..Default::default() };
-        }
-        data
-    }
-}
-
-fn failure(index: PartitionIndex, error: ErrorCode) -> PartitionData<'static> {
-    PartitionData {
-        partition_index: index.get(),
-        error_code: error.code(),
-        high_watermark: -1,
-        last_stable_offset: -1,
-        log_start_offset: -1,
-        records: Some(Records::borrowed(&[])),
-        ..Default::default()
-    }
-}
-
-/// Partitions of one topic that follow each other share an entry, as in Kafka's responses.
-fn push(
-    responses: &mut Vec<FetchableTopicResponse<'static>>,
-    topic: TopicKey,
-    data: PartitionData<'static>,
-) {
-    let (name, topic_id) = match topic {
-        TopicKey::Id(id) => (String::new(), id),
-        TopicKey::Name(name) => (String::from(name), TopicId::ZERO),
-    };
-    if let Some(last) = responses.last_mut()
-        && last.topic_id == topic_id
-        && last.topic == name
-    {
-        last.partitions.push(data);
-        return;
-    }
-    responses.push(FetchableTopicResponse {
-        topic: name.into(),
-        topic_id,
-        partitions: vec![data],
-        ..Default::default()
-    });
-}
-
-fn registered(image: &Image, (topic, index): &PartitionKey) -> Option<TopicIdPartition> {
-    let topic = match topic {
-        TopicKey::Id(id) => image.topics.by_id(*id)?,
-        TopicKey::Name(name) => image.topics.by_name(name)?,
-    };
-    topic.partition(*index)?;
-    Some(TopicIdPartition { topic_id: topic.id, partition: *index })
 }

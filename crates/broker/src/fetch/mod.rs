@@ -3,6 +3,7 @@
 pub mod answer;
 mod region;
 pub mod session;
+mod told;
 pub mod wait;
 pub mod waiter;
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::waiter::FetchWaiter;
-use crate::partitions::Partition;
+use crate::partitions::{Partition, Use};
 use crate::request::RequestContext;
 
 /// The waiting request: a deadline, and one waiter shared by its partitions.
@@ -34,21 +34,23 @@ impl Drop for Registered {
 }
 
 impl Waiting {
-    pub fn new(context: Arc<RequestContext>, answer: Answer, wait_ms: u64) -> Self {
+    pub async fn new(context: Arc<RequestContext>, answer: Answer, wait_ms: u64) -> Self {
         let missing = answer.limits.bytes_min.saturating_sub(answer.bytes);
         let waiter = FetchWaiter::new(i64::try_from(missing).unwrap_or(i64::MAX));
-        let mut partitions = Vec::with_capacity(answer.entries.len());
+        let partitions = Vec::with_capacity(answer.entries.len());
+        let mut registered = Registered { waiter: Arc::clone(&waiter), partitions };
         for entry in &answer.entries {
             let (Some(partition), Ok(result)) = (&entry.partition, &entry.result) else { continue };
-            if partition.add_reader(&waiter, answer.limits.reader, result) {
-                partitions.push(Arc::clone(partition));
+            let add = || partition.add_reader(&waiter, answer.limits.reader, result);
+            if partition.enter(Use::Read, add).await {
+                registered.partitions.push(Arc::clone(partition));
             } else {
                 waiter.complete(); // something came between the look and the registration
                 break;
             }
         }
         let deadline = Instant::now() + Duration::from_millis(wait_ms.min(1 << 40));
-        Self { context, answer, waiter: Registered { waiter, partitions }, deadline }
+        Self { context, answer, waiter: registered, deadline }
     }
 
     pub async fn response(mut self) -> Option<Response> {
@@ -57,9 +59,9 @@ impl Waiting {
         // Untouched, what was read before still holds. Bytes that were announced but are not in reach (other limits of the
         // request) are no reason to wait on: Kafka, too, answers what there is once a wait has completed.
         if in_time || !waiter.is_untouched() {
-            self.answer.read_again(&self.context);
+            self.answer.read_again(&self.context).await;
         }
         drop(self.waiter);
-        self.answer.into_response(&self.context)
+        self.answer.into_response(&self.context).await
     }
 }

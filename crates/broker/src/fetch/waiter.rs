@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Shared by the waiting request and the partitions that may complete it.
@@ -58,26 +59,55 @@ impl FetchWaiter {
     }
 }
 
-/// The waiters at one partition.
+/// The waiters at one partition. Their lock is their own: who waited goes away without the partition's.
 #[derive(Debug, Default)]
-pub struct Waiters(Vec<Arc<FetchWaiter>>);
+pub struct Waiters(Mutex<Vec<Arc<FetchWaiter>>>);
 
-impl Waiters {
-    pub fn add(&mut self, waiter: &Arc<FetchWaiter>) {
-        self.0.push(Arc::clone(waiter));
+/// Who reads a partition and waits.
+#[derive(Debug, Default)]
+pub struct Readers {
+    pub consumers: Waiters,
+    /// Consumers that read committed transactions only, who wait for the last stable offset.
+    pub stable: Waiters,
+    /// Followers, who wait for appends.
+    pub replicas: Waiters,
+}
+
+impl Readers {
+    pub fn wake(&self) {
+        self.wake_consumers();
+        self.replicas.complete_all();
     }
 
-    pub fn remove(&mut self, waiter: &Arc<FetchWaiter>) {
-        if let Some(at) = self.0.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            self.0.swap_remove(at);
+    pub fn wake_consumers(&self) {
+        self.consumers.complete_all();
+        self.stable.complete_all();
+    }
+
+    pub fn remove(&self, waiter: &Arc<FetchWaiter>) {
+        for waiters in [&self.consumers, &self.stable, &self.replicas] {
+            waiters.remove(waiter);
         }
-        if self.0.is_empty() {
-            self.0 = Vec::new(); // an idle partition holds no memory for this
+    }
+}
+
+impl Waiters {
+    pub fn add(&self, waiter: &Arc<FetchWaiter>) {
+        self.0.lock().push(Arc::clone(waiter));
+    }
+
+    pub fn remove(&self, waiter: &Arc<FetchWaiter>) {
+        let mut waiters = self.0.lock();
+        if let Some(at) = waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            waiters.swap_remove(at);
+        }
+        if waiters.is_empty() {
+            *waiters = Vec::new(); // an idle partition holds no memory for this
         }
     }
 
     pub fn add_bytes(&self, bytes: i64) {
-        for waiter in &self.0 {
+        for waiter in &*self.0.lock() {
             waiter.add_bytes(bytes);
         }
     }
@@ -85,7 +115,7 @@ impl Waiters {
     /// The same; the bytes are counted only if somebody waits for more than one.
     pub fn add_bytes_with(&self, bytes: impl Fn() -> i64) {
         let mut counted = None;
-        for waiter in &self.0 {
+        for waiter in &*self.0.lock() {
             if waiter.wants_anything() {
                 waiter.complete();
             } else {
@@ -95,7 +125,7 @@ impl Waiters {
     }
 
     pub fn complete_all(&self) {
-        for waiter in &self.0 {
+        for waiter in &*self.0.lock() {
             waiter.complete();
         }
     }

@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use crate::authorizer::{Operation, Resource};
 use crate::leaders::produce::{current_leader, node_endpoints};
 use crate::node::Node;
-use crate::partitions::{AppendFailure, Appended, Written};
+use crate::partitions::{AppendFailure, Appended, Use, Written};
 use crate::produce::{Parts, TopicPart};
 use crate::request::{Handler, HandlerFuture, RequestContext, Run};
 use crate::topics::is_internal;
@@ -85,7 +85,7 @@ async fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     };
     let mut response = Response::default();
     for topic in parts.topics {
-        let answered = appending.topic(topic, refused, response.responses.len());
+        let answered = appending.topic(topic, refused, response.responses.len()).await;
         response.responses.push(answered);
     }
     let Appending { owed, elsewhere, failed, .. } = appending;
@@ -139,26 +139,30 @@ struct Appending<'a> {
 }
 
 impl Appending<'_> {
-    fn topic(
+    async fn topic(
         &mut self,
         topic: TopicPart,
         refused: Option<ErrorCode>,
         position: usize,
     ) -> TopicProduceResponse<'static> {
-        let image = self.context.node.image();
-        let known = match &topic.name {
-            Some(name) => image.topics.by_name(name),
-            None => image.topics.by_id(topic.id),
+        let known = {
+            let image = self.context.node.image();
+            let known = match &topic.name {
+                Some(name) => image.topics.by_name(name),
+                None => image.topics.by_id(topic.id),
+            };
+            known.map(|known| (known.id, Arc::clone(&known.name)))
         };
+        let is_known = known.is_some();
         let (topic_id, topic_name) = match known {
-            Some(known) => (known.id, Some(Arc::clone(&known.name))),
+            Some((id, name)) => (id, Some(name)),
             None => (topic.id, topic.name.as_deref().map(Arc::from)),
         };
         let error = refused.or_else(|| match &topic_name {
             Some(name) if !self.context.allows(Operation::Write, Resource::Topic(name)) => {
                 Some(ErrorCode::TopicAuthorizationFailed)
             }
-            _ if known.is_some() => None,
+            _ if is_known => None,
             _ if topic.name.is_some() => Some(ErrorCode::UnknownTopicOrPartition),
             _ => Some(ErrorCode::UnknownTopicId),
         });
@@ -174,7 +178,7 @@ impl Appending<'_> {
                     let place = (position, partition_responses.len());
                     let name = topic_name.as_deref().unwrap_or("");
                     match part.checked {
-                        Ok(_) => self.partition(name, topic_id, part.index, records, place),
+                        Ok(_) => self.partition(name, topic_id, part.index, records, place).await,
                         Err(fault) => refused_unread(name, part.index, &fault),
                     }
                 }
@@ -200,7 +204,7 @@ impl Appending<'_> {
         rest
     }
 
-    fn partition(
+    async fn partition(
         &mut self,
         name: &str,
         topic_id: TopicId,
@@ -213,9 +217,8 @@ impl Appending<'_> {
             return failure(index, ErrorCode::InvalidTopicException);
         }
         let node = &self.context.node;
-        let image = node.image();
         let id = TopicIdPartition::new(topic_id, index);
-        if image.topics.partition(topic_id, id.partition).is_none() {
+        if node.image().topics.partition(topic_id, id.partition).is_none() {
             return failure(index, ErrorCode::UnknownTopicOrPartition);
         }
         let Some(partition) = node.partitions.get(topic_id, id.partition) else {
@@ -239,12 +242,19 @@ impl Appending<'_> {
         };
         let deadline = self.now.mono.plus_ms(self.timeout_ms);
         let (all, now) = (self.all, self.now);
-        match partition.append(records, all, guard, now, deadline) {
+        let append = || {
+            let appended = partition.append(records, all, guard, now, deadline);
+            appended.map_err(|error| {
+                let log_start = error.tells_log_start().then(|| partition.log_start_offset());
+                (error, log_start)
+            })
+        };
+        match partition.enter(Use::Write, append).await {
             Ok(appended) => self.appended(id, appended, place),
-            Err(error) => {
+            Err((error, log_start)) => {
                 let mut answer = self.refused(&shown, index, &error);
-                if error.tells_log_start() {
-                    answer.log_start_offset = partition.log_start_offset().get();
+                if let Some(log_start) = log_start {
+                    answer.log_start_offset = log_start.get();
                 }
                 if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
                     self.elsewhere = true;

@@ -32,10 +32,10 @@ pub const HANDLER: Handler = Handler { api: protocol::ApiKey::Fetch, run: Run::T
 const RACK_FROM_VERSION: i16 = 11;
 
 fn run(context: Arc<RequestContext>, frame: Frame) -> HandlerFuture {
-    Box::pin(async move { fetch(context, frame) })
+    Box::pin(fetch(context, frame))
 }
 
-fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
+async fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
     let request: FetchRequest<'_> = match context.decode(&frame) {
         Ok(request) => request,
         Err(closing) => return closing,
@@ -75,14 +75,14 @@ fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
     drop(request);
     drop(frame);
 
-    let answer = Answer::read(&context, source, limits, client);
+    let answer = Answer::read(&context, source, limits, client).await;
     if answer.is_complete() || wait_ms == 0 {
-        return match answer.into_response(&context) {
+        return match answer.into_response(&context).await {
             Some(response) => Handled::Now(Some(response)),
             None => Handled::Close,
         };
     }
-    let waiting = Waiting::new(context, answer, wait_ms);
+    let waiting = Waiting::new(context, answer, wait_ms).await;
     Handled::Later(Box::pin(waiting.response()))
 }
 

@@ -17,6 +17,7 @@ use protocol::messages::list_offsets_response::{
 use storage::log::{Log, LogError, TimestampOffset};
 
 use crate::authorizer::{Operation, Resource};
+use crate::partitions::Use;
 use crate::request::RequestContext;
 
 crate::handler!(ListOffsets, ListOffsetsRequest<'_>, handle);
@@ -37,29 +38,32 @@ async fn handle(
     request: ListOffsetsRequest<'_>,
 ) -> ListOffsetsResponse<'static> {
     let duplicates = duplicates(&request);
-    let topics = request.topics.iter().map(|topic| {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
         let denied = !context.allows(Operation::Describe, Resource::Topic(&topic.name));
-        let answer = |partition: &ListOffsetsPartition| {
-            if denied {
-                return failed(partition, ErrorCode::TopicAuthorizationFailed);
-            }
-            if duplicates.contains(&(&*topic.name, partition.partition_index)) {
-                return failed(partition, ErrorCode::InvalidRequest);
-            }
-            look_up(context, &request, topic, partition)
-                .unwrap_or_else(|error| failed(partition, error))
-        };
         // A partition that is named twice is answered once.
         let mut answered = HashSet::new();
-        let partitions = topic.partitions.iter().filter(|p| answered.insert(p.partition_index));
-        let partitions = partitions.map(answer).collect();
-        ListOffsetsTopicResponse {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            if !answered.insert(partition.partition_index) {
+                continue;
+            }
+            let found = if denied {
+                Err(ErrorCode::TopicAuthorizationFailed)
+            } else if duplicates.contains(&(&*topic.name, partition.partition_index)) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                look_up(context, &request, topic, partition).await
+            };
+            partitions.push(found.unwrap_or_else(|error| failed(partition, error)));
+        }
+        topics.push(ListOffsetsTopicResponse {
             name: topic.name.to_string().into(),
             partitions,
             ..Default::default()
-        }
-    });
-    ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+        });
+    }
+    ListOffsetsResponse { topics, ..Default::default() }
 }
 
 fn duplicates<'r>(request: &'r ListOffsetsRequest<'_>) -> HashSet<(&'r str, i32)> {
@@ -85,7 +89,7 @@ fn failed(partition: &ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPart
     }
 }
 
-fn look_up(
+async fn look_up(
     context: &RequestContext,
     request: &ListOffsetsRequest<'_>,
     topic: &ListOffsetsTopic<'_>,
@@ -103,11 +107,13 @@ fn look_up(
         return Err(ErrorCode::UnsupportedVersion);
     }
     let node = &context.node;
-    let image = node.image();
     let index = PartitionIndex(partition.partition_index);
-    let known = image.topics.by_name(&topic.name).filter(|t| t.partition(index).is_some());
-    let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let hosted = node.partitions.get(known.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let id = {
+        let image = node.image();
+        let known = image.topics.by_name(&topic.name).filter(|t| t.partition(index).is_some());
+        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    let hosted = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     let epoch = LeaderEpoch(partition.current_leader_epoch);
     let upper = |log: &Log| match request.replica_id {
         CONSUMER if request.isolation_level == 1 => log.last_stable_offset(),
@@ -115,12 +121,16 @@ fn look_up(
         _ => log.end_offset(),
     };
     // A new leader does not know yet what of the time before it is committed: what it says of it could go back.
-    let uncertain = request.replica_id == CONSUMER && hosted.is_uncertain();
     let find = |log: &mut Log| find(log, partition.timestamp, upper(log));
-    let found = match request.replica_id {
-        DEBUGGING_REPLICA => hosted.as_replica(epoch, find),
-        _ => hosted.as_leader(epoch, find),
+    let look = || {
+        let uncertain = request.replica_id == CONSUMER && hosted.is_uncertain();
+        let found = match request.replica_id {
+            DEBUGGING_REPLICA => hosted.as_replica(epoch, find),
+            _ => hosted.as_leader(epoch, find),
+        };
+        (uncertain, found)
     };
+    let (uncertain, found) = hosted.enter(Use::Read, look).await;
     let found = found.map_err(|failure| failure.code())?;
     let in_doubt = match partition.timestamp {
         EARLIEST | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => false,

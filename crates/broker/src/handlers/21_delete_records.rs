@@ -123,10 +123,13 @@ fn delete(
         log.delete_records(new_start)?;
         Ok(new_start)
     };
-    let asked = partition.as_leader(LeaderEpoch::NONE, delete).map_err(|error| error.code())?;
-    node.note_appended();
-    partition.with_consumers_told();
-    match partition.removed_everywhere(asked, deadline) {
+    let removed = partition.enter_now(|| {
+        let asked = partition.as_leader(LeaderEpoch::NONE, delete)?;
+        node.note_appended();
+        partition.with_consumers_told();
+        partition.removed_everywhere(asked, deadline)
+    });
+    match removed {
         Ok(Ok(low)) => Ok(Deleted::Everywhere(low)),
         Ok(Err(waiting)) => Ok(Deleted::Awaited(waiting)),
         Err(error) => Err(error.code()),

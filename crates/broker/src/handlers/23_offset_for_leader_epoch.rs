@@ -59,7 +59,7 @@ fn end_offset(
     let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
     let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let found = partition.as_leader(current, |log| Ok(log.end_offset_for_epoch(wanted)));
-    let found = found.map_err(|error| error.code())?;
+    let look = || partition.as_leader(current, |log| Ok(log.end_offset_for_epoch(wanted)));
+    let found = partition.enter_now(look).map_err(|error| error.code())?;
     Ok(found.map(|(epoch, end)| (epoch.get(), end.get())))
 }

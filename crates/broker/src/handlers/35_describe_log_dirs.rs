@@ -15,6 +15,7 @@ use protocol::messages::describe_log_dirs_response::{
 use storage::log::Log;
 
 use crate::authorizer::{Operation, Resource};
+use crate::partitions::beside;
 use crate::request::RequestContext;
 
 crate::handler!(DescribeLogDirs, DescribeLogDirsRequest<'_>, handle);
@@ -36,6 +37,14 @@ async fn handle(
         None => true,
         Some(topics) => topics.iter().any(|t| t.topic == topic && t.partitions.contains(&index)),
     };
+    // Every log is looked at, and any of them may be waiting for its disk.
+    beside(|| describe(context, &asked))
+}
+
+fn describe(
+    context: &RequestContext,
+    asked: &dyn Fn(&str, i32) -> bool,
+) -> DescribeLogDirsResponse<'static> {
     let logs = &context.node.logs;
     let mut by_dir: BTreeMap<PathBuf, Topics> = BTreeMap::new();
     for (name, entry) in logs.all() {

@@ -68,7 +68,8 @@ fn describe(
     let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     // Any replica tells what its own log knows.
-    let active = partition.as_replica(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
+    let look = || partition.as_replica(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
+    let active = partition.enter_now(look);
     let active = active.map_err(|error| error.code())?;
     let row = |producer: storage::log::ActiveProducer| ProducerState {
         producer_id: producer.producer_id.get(),

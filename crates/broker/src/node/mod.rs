@@ -3,6 +3,7 @@
 pub(crate) mod assign;
 mod broker;
 mod cleaner;
+mod dir_upkeep;
 mod directories;
 mod error;
 pub(crate) mod listeners;

@@ -1,16 +1,17 @@
-//! What a running node does from time to time: flushes, checkpoints, retention, removals, failed directories.
+//! What a running node does from time to time: flushes, failed directories, and what is due in each log directory.
 //!
-//! One task looks at the clock; what blocks runs beside the runtime's threads.
+//! One task looks at the clock; what blocks runs beside the runtime's threads, that of each log directory on its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{MonoMs, TopicIdPartition, TopicPartition, WallMs};
+use base::{MonoMs, TopicIdPartition, TopicPartition};
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::Node;
+use super::dir_upkeep::{DirUpkeep, Duties};
 use crate::apply;
 use crate::lifecycle::Lifecycle;
 
@@ -27,7 +28,8 @@ struct Schedule {
     log_starts: MonoMs,
     high_watermarks: MonoMs,
     producers: MonoMs,
-    removals: Option<WallMs>,
+    /// Of each log directory.
+    dirs: Vec<DirUpkeep>,
     /// Since when the controller has not heard of a failed directory.
     untold: Option<MonoMs>,
 }
@@ -42,7 +44,7 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
             log_starts: now.plus_ms(ms(node.config().log.initial_task_delay_ms)),
             high_watermarks: now,
             producers: now,
-            removals: Some(node.clock.wall()),
+            dirs: node.logs.dirs().iter().map(|_| DirUpkeep::default()).collect(),
             untold: None,
         };
         let retention_ms = ms(node.config().log.retention_check_interval_ms);
@@ -145,30 +147,24 @@ fn tick(node: &Arc<Node>, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     node.logs.look_at_dirs();
     node.logs.look_at_space(config.reserve_bytes);
     node.patience.set_aside(config.reserve_bytes);
-    run_work(node, now.wall, schedule);
     node.settle_truncations();
     apply::host_again(node);
-    if due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)) {
-        node.logs.delete_old_segments(now.wall);
-        schedule.removals = Some(now.wall);
-    }
-    if due(&mut schedule.recovery_points, now.mono, ms(log.flush_offset_checkpoint_interval_ms)) {
-        if let Err(fault) = node.logs.sync_created() {
-            error!("new directories could not be made durable: {fault}");
-        }
-        node.logs.checkpoint_recovery_points();
-    }
     let starts_ms = ms(log.flush_start_offset_checkpoint_interval_ms);
-    if due(&mut schedule.log_starts, now.mono, starts_ms) {
-        node.logs.checkpoint_log_starts();
-    }
+    let points_ms = ms(log.flush_offset_checkpoint_interval_ms);
     let marks_ms = ms(config.replication.high_watermark_checkpoint_interval_ms);
-    if due(&mut schedule.high_watermarks, now.mono, marks_ms) && node.take_appended() {
-        node.logs.checkpoint_high_watermarks();
-    }
     let expiry_ms = ms(config.transaction.producer_id_expiration_check_interval_ms);
-    if due(&mut schedule.producers, now.mono, expiry_ms) {
-        node.logs.expire_producers(now.wall);
+    let duties = Duties {
+        work: node.take_work(),
+        removals: node.take_deleted(),
+        retention: due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)),
+        recovery_points: due(&mut schedule.recovery_points, now.mono, points_ms),
+        log_starts: due(&mut schedule.log_starts, now.mono, starts_ms),
+        high_watermarks: due(&mut schedule.high_watermarks, now.mono, marks_ms)
+            && node.take_appended(),
+        producers: due(&mut schedule.producers, now.mono, expiry_ms),
+    };
+    for (index, dir) in schedule.dirs.iter_mut().enumerate() {
+        dir.take_on(node, index, duties);
     }
     failures(node, lifecycle);
     tell_or_stop(node, lifecycle, &mut schedule.untold);
@@ -184,20 +180,6 @@ fn tell_or_stop(node: &Node, lifecycle: &Lifecycle, untold: &mut Option<MonoMs>)
     let since = *untold.get_or_insert(now);
     if now.since(since) >= ms(limit_ms) {
         node.fail(format!("the controllers cannot be told of the failed log directory {dir}"));
-    }
-}
-
-/// What appends have left to do, and removals whose time has come.
-fn run_work(node: &Node, now: WallMs, schedule: &mut Schedule) {
-    if node.take_work() {
-        for entry in node.logs.with_work() {
-            node.logs.run_work(&entry, now);
-            schedule.removals = Some(now);
-        }
-    }
-    let short = schedule.removals.is_some() && node.logs.is_short_of_space();
-    if short || schedule.removals.is_some_and(|at| at <= now) || node.take_deleted() {
-        schedule.removals = node.logs.run_removals(now);
     }
 }
 

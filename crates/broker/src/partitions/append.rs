@@ -189,7 +189,7 @@ impl Partition {
         };
         let bytes = info.bytes as i64;
         if !info.duplicate {
-            state.replicas.add_bytes(bytes);
+            state.readers.replicas.add_bytes(bytes);
         }
         let required = info.last_offset.plus(1);
         if info.flush_due {
@@ -206,7 +206,7 @@ impl Partition {
         match state.run(now.mono, Event::Appended { log_end }) {
             // What was appended is committed, nothing else: its size is known.
             Some((from, to)) if from == info.first_offset && to == log_end => {
-                state.consumers.add_bytes(bytes);
+                state.readers.consumers.add_bytes(bytes);
             }
             Some((from, to)) => state.tell_consumers(from, to),
             None => {}

@@ -133,7 +133,7 @@ impl Locked<'_> {
         if known.is_some_and(|known| known < log_end) {
             self.step(now.mono, Event::Appended { log_end });
             // A follower that has it already has to tell so again.
-            self.replicas.complete_all();
+            self.readers.replicas.complete_all();
         }
         for waiting in self.flushes.release(log_end) {
             // A producer that went away meanwhile does not matter.

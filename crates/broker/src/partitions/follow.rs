@@ -236,17 +236,17 @@ impl Locked<'_> {
                         info!(partition = %name, %end, %before, "truncating to the leader's log");
                     }
                     self.cut(|log| log.truncate_to(end, now))?;
-                    self.wake_consumers();
+                    self.readers.wake_consumers();
                 }
                 FollowerEffect::StartOver { start } => {
                     let name = self.log.name().clone();
                     warn!(partition = %name, %start, "the leader's log begins later: starting over");
                     self.cut(|log| log.truncate_fully_and_start_at(start, None, now))?;
-                    self.wake_consumers();
+                    self.readers.wake_consumers();
                 }
                 FollowerEffect::HighWatermark(offset) => {
                     self.log.set_high_watermark(offset);
-                    self.wake_consumers();
+                    self.readers.wake_consumers();
                 }
                 FollowerEffect::LogStart(offset) => {
                     self.log.delete_records(offset)?;

@@ -94,7 +94,7 @@ impl Locked<'_> {
         if moved.is_some() {
             let to = self.log.last_stable_offset();
             if to > stable {
-                self.tell(&self.stable, stable, to);
+                self.tell(&self.readers.stable, stable, to);
             }
         }
         moved
@@ -147,7 +147,7 @@ impl Locked<'_> {
     }
 
     pub fn tell_consumers(&self, from: Offset, to: Offset) {
-        self.tell(&self.consumers, from, to);
+        self.tell(&self.readers.consumers, from, to);
     }
 
     /// These may read on, so far.

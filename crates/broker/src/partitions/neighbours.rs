@@ -13,6 +13,7 @@ use storage::log::LogError;
 use tokio::sync::Notify;
 
 use super::flusher::Flusher;
+use super::lane::Lanes;
 use super::throttle::Throttle;
 use super::truncations::Truncations;
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ pub struct Neighbours {
     pub leader_throttle: Throttle,
     pub follower_throttle: Throttle,
     pub flusher: Flusher,
+    /// To the log directories' disks.
+    pub lanes: Lanes,
     pub truncations: Truncations,
     pub clock: Clock,
     pub own: NodeId,
@@ -40,6 +43,7 @@ impl Neighbours {
             leader_throttle: Throttle::default(),
             follower_throttle: Throttle::default(),
             flusher: Flusher::default(),
+            lanes: Lanes::new(clock),
             truncations: Truncations::default(),
             clock,
             own,

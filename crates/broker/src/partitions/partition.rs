@@ -13,21 +13,27 @@ use protocol::ErrorCode;
 use replication::{Event, Follower, IsrAnswer, Leader, LeaderConfig, Waiting};
 use storage::dirs::SharedLog;
 use storage::log::{Log, LogError};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::failure::PartitionFailure;
+use super::lane::{Lane, Use};
 use super::locked::Locked;
 use super::moving::Moving;
 use super::neighbours::Neighbours;
 use super::settings::PartitionSettings;
-use crate::fetch::waiter::{FetchWaiter, Waiters};
+use crate::fetch::waiter::{FetchWaiter, Readers};
 
 pub struct Partition {
     id: TopicIdPartition,
     topic: Arc<str>,
     settings: ArcSwap<PartitionSettings>,
     state: Mutex<State>,
+    readers: Arc<Readers>,
     log: ArcSwap<RwLock<Log>>,
+    /// To the log's disk.
+    lane: ArcSwap<Lane>,
+    /// Where the disk is slow, who wants the locks waits here first.
+    turn: Semaphore,
     /// Its copy in another directory; locked before anything else.
     pub(super) moving: Mutex<Option<Moving>>,
     neighbours: Arc<Neighbours>,
@@ -67,11 +73,7 @@ pub(super) struct State {
     pub flushing: bool,
     /// Those who removed records and wait for the low watermark.
     pub deletions: Waiting<oneshot::Sender<Offset>>,
-    pub consumers: Waiters,
-    /// Consumers that read committed transactions only, who wait for the last stable offset.
-    pub stable: Waiters,
-    /// Followers, who wait for appends.
-    pub replicas: Waiters,
+    pub readers: Arc<Readers>,
     /// Where the copy of the log in another directory starts, while it moves.
     pub copy_start: Option<Offset>,
     pub deleted: bool,
@@ -87,9 +89,7 @@ impl State {
             flushes: Waiting::default(),
             flushing: false,
             deletions: Waiting::default(),
-            consumers: Waiters::default(),
-            stable: Waiters::default(),
-            replicas: Waiters::default(),
+            readers: Arc::default(),
             copy_start: None,
             deleted: false,
         }
@@ -100,17 +100,7 @@ impl State {
         self.producers.drain();
         self.flushes.drain();
         self.deletions.drain();
-        self.wake_readers();
-    }
-
-    pub fn wake_readers(&self) {
-        self.wake_consumers();
-        self.replicas.complete_all();
-    }
-
-    pub fn wake_consumers(&self) {
-        self.consumers.complete_all();
-        self.stable.complete_all();
+        self.readers.wake();
     }
 }
 
@@ -122,12 +112,17 @@ impl Partition {
         settings: Arc<PartitionSettings>,
         neighbours: Arc<Neighbours>,
     ) -> Self {
+        let state = State::new();
+        let lane = neighbours.lanes.of_log(log.read().dir());
         Self {
             id,
             topic,
             settings: ArcSwap::new(settings),
-            state: Mutex::new(State::new()),
+            readers: Arc::clone(&state.readers),
+            state: Mutex::new(state),
             log: ArcSwap::new(log),
+            lane: ArcSwap::new(lane),
+            turn: Semaphore::new(1),
             moving: Mutex::new(None),
             neighbours,
         }
@@ -139,13 +134,35 @@ impl Partition {
         Locked { id: self.id, neighbours: &self.neighbours, state, log }
     }
 
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        let state = self.state.try_lock()?;
+        let log = self.log.load_full().try_write_arc()?;
+        Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
+    }
+
     /// Another log serves from now on; under both locks.
     pub(super) fn replace_log(&self, _locked: &Locked<'_>, log: SharedLog) {
+        self.lane.store(self.neighbours.lanes.of_log(log.read().dir()));
         self.log.store(log);
     }
 
     pub(super) fn neighbours(&self) -> &Neighbours {
         &self.neighbours
+    }
+
+    /// Does what takes the locks or the disk; a slow disk holds no thread of the runtime meanwhile.
+    pub async fn enter<T>(&self, how: Use, operation: impl FnOnce() -> T) -> T {
+        let lane = self.lane();
+        lane.run(how, &self.turn, operation).await
+    }
+
+    /// The same for those who are few and are no requests of clients.
+    pub fn enter_now<T>(&self, operation: impl FnOnce() -> T) -> T {
+        self.lane().run_now(operation)
+    }
+
+    pub fn lane(&self) -> Arc<Lane> {
+        self.lane.load_full()
     }
 
     pub fn id(&self) -> TopicIdPartition {
@@ -209,7 +226,7 @@ impl Partition {
             }
         }
         if is_new {
-            state.wake_readers();
+            state.readers.wake();
         }
         Ok(is_new)
     }
@@ -237,10 +254,10 @@ impl Partition {
         }
     }
 
-    /// Looks for replicas that lag and for producers whose time is over.
-    pub fn tick(&self, now: MonoMs, lag_time_max_ms: u64) {
+    /// Looks for replicas that lag and for producers whose time is over, unless somebody is at work here: then it is to be tried again.
+    pub fn try_tick(&self, now: MonoMs, lag_time_max_ms: u64) -> bool {
         {
-            let mut state = self.state.lock();
+            let Some(mut state) = self.state.try_lock() else { return false };
             let state = &mut *state;
             for waiting in [&mut state.producers, &mut state.flushes] {
                 if waiting.is_empty() {
@@ -255,12 +272,13 @@ impl Partition {
                 state.deletions.expire(now);
             }
             if !state.leader.as_ref().is_some_and(Leader::has_followers) {
-                return;
+                return true;
             }
         }
-        let mut state = self.lock();
+        let Some(mut state) = self.try_lock() else { return false };
         state.step(now, Event::LagTime { max_ms: lag_time_max_ms });
         state.step(now, Event::Tick);
+        true
     }
 
     /// Completes when the logs of all replicas start at `offset` or later; at once (with where they start) if they do.
@@ -352,13 +370,10 @@ impl Partition {
 
     /// Completes the waiting fetches: the log's start has moved.
     pub fn with_consumers_told(&self) {
-        self.state.lock().wake_readers();
+        self.readers.wake();
     }
 
     pub fn remove_consumer(&self, waiter: &Arc<FetchWaiter>) {
-        let mut state = self.state.lock();
-        state.consumers.remove(waiter);
-        state.stable.remove(waiter);
-        state.replicas.remove(waiter);
+        self.readers.remove(waiter);
     }
 }

@@ -39,6 +39,8 @@ pub struct ReadRequest<'a> {
     pub bytes_max: u32,
     /// The first batch is given whole, however large.
     pub whole_batch: bool,
+    /// What is not in memory is not waited for: [`LogError::NotCached`] says what it is.
+    pub cached_only: bool,
     /// A fetch counts once, however often it is looked at.
     pub counts: bool,
     /// One that may be sent to a nearer replica.
@@ -121,7 +123,7 @@ impl Partition {
 
     /// Registers a reader that saw the partition so: false, when the partition has moved since, so that it must look again.
     pub fn add_reader(&self, waiter: &Arc<FetchWaiter>, reader: Reader, seen: &ReadResult) -> bool {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.deleted || state.log.start_offset() != seen.log_start {
             return false;
         }
@@ -135,9 +137,9 @@ impl Partition {
         };
         if same {
             let waiters = match reader {
-                Reader::Consumer { read_committed: true, .. } => &mut state.stable,
-                Reader::Consumer { .. } => &mut state.consumers,
-                Reader::Replica { .. } => &mut state.replicas,
+                Reader::Consumer { read_committed: true, .. } => &state.readers.stable,
+                Reader::Consumer { .. } => &state.readers.consumers,
+                Reader::Replica { .. } => &state.readers.replicas,
             };
             waiters.add(waiter);
         }
@@ -166,14 +168,18 @@ impl Locked<'_> {
     }
 
     fn look_up(&mut self, request: &ReadRequest<'_>) -> Result<FetchData, PartitionFailure> {
-        let log = &self.log;
+        let log = &mut self.log;
         let (upper, read_committed) = match request.reader {
             Reader::Consumer { read_committed: true, .. } => (log.last_stable_offset(), true),
             Reader::Consumer { .. } => (log.high_watermark(), false),
             Reader::Replica { .. } => (log.end_offset(), false),
         };
         let (offset, bytes_max) = (request.offset, request.bytes_max);
-        let read = log.read(offset, bytes_max, upper, request.whole_batch, read_committed);
+        let whole_batch = request.whole_batch;
+        let read = match request.cached_only {
+            true => log.read_cached(offset, bytes_max, upper, whole_batch, read_committed),
+            false => log.read(offset, bytes_max, upper, whole_batch, read_committed),
+        };
         read.map_err(|error| {
             if error.is_disk_failure() {
                 self.stop_serving(&error);

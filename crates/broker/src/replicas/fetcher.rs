@@ -17,7 +17,7 @@ use super::request::{self, Asker};
 use super::session::Session;
 use super::{Change, FetcherId, Shared, WeakNode};
 use crate::node::Node;
-use crate::partitions::{Followed, Partition, Throttle, Turn, Written};
+use crate::partitions::{Followed, Partition, Throttle, Turn, Use, Written};
 use crate::peers::{Address, Answered, Channel, PeerError};
 
 /// Changes that come together are taken together, and a fetch is given up for them not more often than this.
@@ -103,7 +103,8 @@ impl Fetcher {
             for Question { partition, epoch, .. } in questions {
                 let event = told.get(&partition.id()).copied();
                 let event = event.unwrap_or(FollowerEvent::Unreachable);
-                partition.follower_told(epoch, event, node.clock.now());
+                let tell = || partition.follower_told(epoch, event, node.clock.now());
+                partition.enter(Use::Write, tell).await;
                 self.touched.insert(partition.id());
             }
             return;
@@ -294,7 +295,8 @@ impl Fetcher {
                     let error = ErrorCode::from_code(data.error_code).name();
                     debug!(partition = %format_args!("{}-{}", partition.topic(), id.partition), error, "not fetched");
                 }
-                let followed = partition.fetched(at, request::part(data), node.clock.now());
+                let take = || partition.fetched(at, request::part(data), node.clock.now());
+                let followed = partition.enter(Use::Write, take).await;
                 self.touched.insert(id);
                 if let Followed::Appended { bytes, behind, flush } = followed {
                     if flush {

@@ -14,9 +14,13 @@ use tracing::{debug, info, warn};
 
 use super::WeakNode;
 use crate::node::Node;
+use crate::partitions::Use;
 
 /// How often partitions are looked at, unless `replica.lag.time.max.ms` is shorter than twice this.
 const LOOK_EVERY_MS: u64 = 1_000;
+/// Who holds a partition's locks may wait for its disk: it is tried so often, then left for the next look.
+const TRIES: u32 = 4;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// The pause before the controller is asked again (Kafka's value).
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -27,10 +31,15 @@ pub async fn look(node: WeakNode) {
     loop {
         let Some(node) = node.upgrade() else { return };
         let lag_ms = u64::try_from(node.config().replication.lag_time_max_ms).unwrap_or(1);
-        for partition in node.partitions.all() {
-            partition.tick(node.clock.mono(), lag_ms);
+        let mut partitions = node.partitions.all();
+        for _ in 0..TRIES {
+            partitions.retain(|partition| !partition.try_tick(node.clock.mono(), lag_ms));
+            if partitions.is_empty() {
+                break;
+            }
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
-        drop(node);
+        drop((partitions, node));
         tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS.min(lag_ms / 2).max(1))).await;
     }
 }
@@ -63,7 +72,18 @@ pub async fn ask(node: WeakNode) {
                 };
                 info!(partition = %name, isr = shown(isr), %partition_epoch, "in-sync replicas changed");
             }
-            partition.isr_answered(proposal.leader_epoch, proposal.id, answer, node.clock.mono());
+            let (epoch, number, clock) = (proposal.leader_epoch, proposal.id, node.clock);
+            let slow = partition.lane().is_slow();
+            let take = async move {
+                let take = || partition.isr_answered(epoch, number, answer, clock.mono());
+                partition.enter(Use::Write, take).await;
+            };
+            if slow {
+                // The others' answers do not wait for this disk.
+                tokio::spawn(take);
+            } else {
+                take.await;
+            }
         }
     }
 }

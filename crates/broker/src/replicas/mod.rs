@@ -9,8 +9,8 @@ mod offsets;
 mod request;
 mod session;
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
@@ -24,7 +24,8 @@ use tracing::info;
 use crate::node::Node;
 use crate::partitions::Partition;
 
-/// Which fetcher follows: by the leader, and `num.replica.fetchers` of each.
+/// Which fetcher follows: by the leader, and `num.replica.fetchers` of each for each log directory, so that a slow one keeps none of
+/// the others from being in sync.
 type FetcherId = (NodeId, u16);
 
 /// All fetchers of a node.
@@ -89,7 +90,7 @@ impl Replicas {
     /// The partition follows `leader` in a new epoch.
     pub fn follow(&self, node: &Arc<Node>, partition: &Arc<Partition>, leader: NodeId) {
         let id = partition.id();
-        let fetcher_id = (leader, number(id, fetchers_per_leader(node)));
+        let fetcher_id = (leader, number(partition, fetchers_per_leader(node)));
         let before = self.leaders.lock().insert(id, fetcher_id);
         if let Some(before) = before.filter(|before| *before != fetcher_id) {
             self.leave(before, id);
@@ -106,17 +107,19 @@ impl Replicas {
     /// `num.replica.fetchers` may have changed: partitions move to the fetchers that are theirs now, fetchers that are too many end.
     pub fn resize(&self, node: &Arc<Node>) {
         let count = fetchers_per_leader(node);
-        let misplaced: Vec<(TopicIdPartition, NodeId)> = {
+        let followed: Vec<(TopicIdPartition, FetcherId)> = {
             let leaders = self.leaders.lock();
-            let misplaced = leaders.iter().filter(|(id, fetcher)| number(**id, count) != fetcher.1);
-            misplaced.map(|(id, (leader, _))| (*id, *leader)).collect()
+            leaders.iter().map(|(id, fetcher)| (*id, *fetcher)).collect()
         };
-        for (id, leader) in misplaced {
-            if let Some(partition) = node.partitions.get(id.topic_id, id.partition) {
-                self.follow(node, &partition, leader);
+        for (id, fetcher) in followed {
+            if let Some(partition) = node.partitions.get(id.topic_id, id.partition)
+                && number(&partition, count) != fetcher.1
+            {
+                self.follow(node, &partition, fetcher.0);
             }
         }
-        for (id, fetcher) in self.fetchers.lock().extract_if(|(_, number), _| *number >= count) {
+        let used: HashSet<FetcherId> = self.leaders.lock().values().copied().collect();
+        for (id, fetcher) in self.fetchers.lock().extract_if(|id, _| !used.contains(id)) {
             fetcher.task.abort();
             info!(leader = %id.0, fetcher = id.1, "fetching ends");
         }
@@ -160,8 +163,9 @@ fn fetchers_per_leader(node: &Node) -> u16 {
 }
 
 /// Which of a leader's fetchers a partition belongs to.
-fn number(id: TopicIdPartition, count: u16) -> u16 {
-    u16::try_from(hash(id) % u64::from(count.max(1))).unwrap_or(0)
+fn number(partition: &Partition, count: u16) -> u16 {
+    let within = u16::try_from(hash(partition.id()) % u64::from(count.max(1))).unwrap_or(0);
+    partition.lane().index().saturating_mul(count).saturating_add(within)
 }
 
 fn hash(id: TopicIdPartition) -> u64 {

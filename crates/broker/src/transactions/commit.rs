@@ -7,6 +7,7 @@ use storage::log::{VerificationGuard, Verify};
 
 use super::{Joining, Support};
 use crate::coordinators::OFFSETS_TOPIC;
+use crate::partitions::Use;
 use crate::request::RequestContext;
 
 /// Records of coordinators have no sequences.
@@ -39,7 +40,8 @@ pub async fn verify_commit(
         sequence: NO_SEQUENCE,
         bumps_epoch: support.is_implicit(),
     };
-    let begun = partition.begin_verification(&verify, node.clock.wall());
+    let begin = || partition.begin_verification(&verify, node.clock.wall());
+    let begun = partition.enter(Use::Write, begin).await;
     let Some(unverified) = begun.map_err(|failure| error_for_client(failure.code()))? else {
         return Ok(None);
     };

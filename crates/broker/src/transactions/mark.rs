@@ -20,7 +20,7 @@ use tracing::info;
 use super::grouped::grouped;
 use crate::coordinators::{GroupCoordinators, OFFSETS_TOPIC, Owed};
 use crate::node::Node;
-use crate::partitions::{TxnMarker, Written};
+use crate::partitions::{TxnMarker, Use, Written};
 
 /// What is owed for one partition.
 enum Begun {
@@ -92,9 +92,12 @@ async fn begin(node: &Node, topic: &str, index: i32, marker: &TxnMarker, timeout
     let index = PartitionIndex(index);
     let id = node.image().topics.id_of(topic);
     let partition = id.and_then(|id| node.partitions.get(id, index));
-    let Some(partition) = partition.filter(|partition| !partition.is_offline()) else {
+    let Some(partition) = partition else {
         return Begun::Done(ErrorCode::UnknownTopicOrPartition);
     };
+    if partition.enter(Use::Read, || partition.is_offline()).await {
+        return Begun::Done(ErrorCode::UnknownTopicOrPartition);
+    }
     if topic == OFFSETS_TOPIC {
         return match node.coordinators.end_transaction(index, *marker).await {
             Ok(owed) => Begun::Group(owed),
@@ -103,7 +106,8 @@ async fn begin(node: &Node, topic: &str, index: i32, marker: &TxnMarker, timeout
     }
     let now = node.clock.now();
     let deadline = now.mono.plus_ms(timeout_ms);
-    match partition.append_marker(marker, LeaderEpoch::NONE, now, deadline) {
+    let append = || partition.append_marker(marker, LeaderEpoch::NONE, now, deadline);
+    match partition.enter(Use::Write, append).await {
         Ok(appended) => appended.committed.map_or(Begun::Done(ErrorCode::None), Begun::Appended),
         Err(failure) => {
             info!(partition = %format_args!("{topic}-{index}"), "no marker is written: {failure}");

@@ -10,7 +10,7 @@ use storage::log::{VerificationGuard, Verify};
 
 use super::{Joining, Support};
 use crate::authorizer::{Operation, Resource};
-use crate::partitions::Partition;
+use crate::partitions::{Partition, Use};
 use crate::produce::Parts;
 use crate::request::RequestContext;
 
@@ -139,7 +139,8 @@ async fn ask(
             sequence: batch.sequence,
             bumps_epoch: support.is_implicit(),
         };
-        match batch.partition.begin_verification(&verify, now) {
+        let begin = || batch.partition.begin_verification(&verify, now);
+        match batch.partition.enter(Use::Write, begin).await {
             Ok(None) => {}
             Ok(Some(unverified)) => asked.push((batch, unverified)),
             Err(failure) => {

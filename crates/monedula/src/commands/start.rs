@@ -57,7 +57,10 @@ pub fn run(arguments: &[String], began: Instant) -> ExitCode {
     };
     log_to_stderr();
     tell_of_keys(&config);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // One more: with all cores in disk operations there is a thread that serves.
+    let runtime = builder.worker_threads(cores.saturating_add(1)).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Several log directories: replicas that move between them under load, and through crashes; cordoned ones.
+//! Several log directories: one that stands still, replicas that move between them under load, and through crashes; cordoned ones.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
 #[path = "../common/mod.rs"]
@@ -10,4 +10,5 @@ mod place;
 #[allow(dead_code, reason = "each test binary uses a part")]
 #[path = "../transactions/producer.rs"]
 mod producer;
+mod slow;
 mod transactions;

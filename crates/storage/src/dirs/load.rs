@@ -14,7 +14,7 @@ use super::error::{DirError, Result};
 use super::manager::{Dir, LogEntry, LogManager};
 use super::names::{DirKind, marked_dir_name, parse_dir_name};
 use super::progress::Progress;
-use super::upkeep::Removal;
+use super::removals::Removal;
 use super::{clean_shutdown, partition_metadata, small_file};
 use crate::log::{Log, LogConfig, OpenOptions};
 

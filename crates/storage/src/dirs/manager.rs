@@ -18,8 +18,8 @@ use super::lock::DirLock;
 use super::meta::{DirMeta, MetaEnsemble};
 use super::names::{DirKind, dir_name, marked_dir_name};
 use super::partition_metadata;
+use super::removals::Removal;
 use super::small_file;
-use super::upkeep::Removal;
 use crate::disk::{Disk, OpenMode, is_full};
 use crate::log::{Log, LogConfig, OpenOptions, ProducerConfig};
 use crate::pool::FilePool;
@@ -547,6 +547,20 @@ impl LogManager {
     /// Makes the directories durable that were created since the last call. Cheap for many at once.
     pub fn sync_created(&self) -> Result<()> {
         let created = std::mem::take(&mut *self.created.lock());
+        self.sync_new(&created)
+    }
+
+    /// The same in one log directory.
+    pub fn sync_created_of(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        let created: Vec<PathBuf> =
+            self.created.lock().extract_if(.., |path| path.starts_with(&dir.path)).collect();
+        if let Err(fault) = self.sync_new(&created) {
+            tracing::error!(%fault, "new directories could not be made durable");
+        }
+    }
+
+    fn sync_new(&self, created: &[PathBuf]) -> Result<()> {
         let disk = self.pool.disk().as_ref();
         let mut parents: Vec<&Path> = Vec::new();
         for parent in created.iter().filter_map(|path| path.parent()) {
@@ -560,7 +574,7 @@ impl LogManager {
             }
             return Ok(());
         }
-        for path in &created {
+        for path in created {
             let file = path.join(partition_metadata::FILE_NAME);
             match disk.open(&file, OpenMode::Existing) {
                 Ok(file) => file.sync_data().map_err(DirError::io("sync", path))?,

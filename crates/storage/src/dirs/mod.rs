@@ -16,6 +16,7 @@ pub mod names;
 pub mod partition_metadata;
 mod progress;
 mod properties;
+mod removals;
 mod small_file;
 mod space;
 mod upkeep;

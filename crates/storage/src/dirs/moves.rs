@@ -13,7 +13,7 @@ use parking_lot::{MutexGuard, RwLock};
 use super::error::{DirError, Result};
 use super::manager::{LogEntry, LogManager};
 use super::names::{DirKind, dir_name, marked_dir_name};
-use super::upkeep::Removal;
+use super::removals::Removal;
 use super::{partition_metadata, small_file};
 use crate::log::{Log, LogConfig, OpenOptions};
 

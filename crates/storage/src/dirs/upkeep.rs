@@ -1,6 +1,6 @@
 //! What happens from time to time, and at the end: checkpoints, flushes, retention, removals, the clean stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,95 +8,13 @@ use base::{BrokerEpoch, Offset, TopicPartition, WallMs};
 
 use super::checkpoint::{HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS, write_offsets};
 use super::clean_shutdown;
-use super::error::{DirError, Result};
+use super::error::Result;
 use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
+use super::removals::Removal;
 use crate::disk::Disk;
-use crate::log::{Log, LogError, LogWork, RemoveWork, store_epochs};
-
-/// Files or a directory on their way out.
-pub(super) struct Removal {
-    due: WallMs,
-    what: What,
-}
-
-enum What {
-    Files(RemoveWork),
-    Dir(PathBuf),
-}
-
-impl Removal {
-    pub fn dir(path: PathBuf, now: WallMs, delay_ms: u64) -> Self {
-        Self { due: after(now, delay_ms), what: What::Dir(path) }
-    }
-
-    fn run(&self, disk: &dyn Disk) -> Result<()> {
-        match &self.what {
-            What::Files(work) => Ok(work.run()?),
-            What::Dir(path) => match disk.remove_dir_all(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(DirError::io("remove", path)(error))
-                }
-                _ => {
-                    tracing::info!(dir = %path.display(), "log removed");
-                    Ok(())
-                }
-            },
-        }
-    }
-
-    /// A log's directory has a new name.
-    pub fn renamed(&mut self, from: &Path, to: &Path) {
-        let What::Files(work) = &mut self.what else { return };
-        for path in &mut work.paths {
-            if let Ok(inside) = path.strip_prefix(from) {
-                *path = to.join(inside);
-            }
-        }
-    }
-
-    fn path(&self) -> Option<&Path> {
-        match &self.what {
-            What::Files(work) => work.paths.first().map(PathBuf::as_path),
-            What::Dir(path) => Some(path),
-        }
-    }
-}
-
-fn after(now: WallMs, delay_ms: u64) -> WallMs {
-    WallMs(now.0.saturating_add_unsigned(delay_ms))
-}
+use crate::log::{Log, LogError, LogWork, store_epochs};
 
 impl LogManager {
-    pub(super) fn remove_later(&self, removal: Removal) {
-        self.removals.lock().push_back(removal);
-    }
-
-    /// Removes what is due, and at once what lies where space has run out: whoever still reads it holds it open. Tells when to
-    /// come back, if anything is left.
-    pub fn run_removals(&self, now: WallMs) -> Option<WallMs> {
-        let is_short = |removal: &Removal| {
-            let dir = removal.path().and_then(|path| self.dir_above(path));
-            dir.and_then(|dir| self.dirs.get(dir)).is_some_and(|dir| dir.space.is_short())
-        };
-        let due: Vec<Removal> = {
-            let mut removals = self.removals.lock();
-            let (due, later) =
-                removals.drain(..).partition(|removal| removal.due <= now || is_short(removal));
-            *removals = later;
-            due.into()
-        };
-        for removal in due {
-            if let Err(fault) = removal.run(self.pool.disk().as_ref()) {
-                // Nothing is lost by files that stay; a start finds and removes them. But the disk is failing.
-                tracing::error!(%fault, "files could not be removed");
-                if let Some(index) = removal.path().and_then(|path| self.dir_above(path)) {
-                    self.fail_dir(index, fault.to_string());
-                }
-            }
-        }
-        self.removals.lock().iter().map(|removal| removal.due).min()
-    }
-
     /// Takes directories offline that are not there any more: nothing may be made in what has taken their place.
     pub fn look_at_dirs(&self) {
         for (index, dir) in self.dirs.iter().enumerate() {
@@ -116,10 +34,6 @@ impl LogManager {
         }
     }
 
-    fn dir_above(&self, path: &Path) -> Option<usize> {
-        self.dirs.iter().position(|dir| path.starts_with(&dir.path))
-    }
-
     /// Does what a log has left for later ([`Log::has_work`]): syncs rolled segments, queues removals. Never holds the
     /// log's lock while the disk works.
     pub fn run_work(&self, entry: &LogEntry, now: WallMs) {
@@ -127,8 +41,7 @@ impl LogManager {
         for work in work {
             match work {
                 LogWork::Remove(work) => {
-                    let due = after(now, work.delay_ms);
-                    self.remove_later(Removal { due, what: What::Files(work) });
+                    self.remove_later(Removal::files(work, now));
                 }
                 LogWork::Flush(work) => {
                     let done = work.run();
@@ -139,9 +52,13 @@ impl LogManager {
         }
     }
 
-    /// The logs that have left something for [`Self::run_work`].
-    pub fn with_work(&self) -> Vec<LogEntry> {
-        self.entries().into_iter().filter(|entry| entry.log.read().has_work()).collect()
+    /// Does what the logs of a directory have left for later.
+    pub fn run_work_of(&self, index: usize, now: WallMs) {
+        for entry in self.entries_of(index) {
+            if entry.log.read().has_work() {
+                self.run_work(&entry, now);
+            }
+        }
     }
 
     /// The logs in a directory (by its place in [`LogManager::dirs`]) whose `flush.ms` have passed. They may be flushed side by
@@ -173,8 +90,13 @@ impl LogManager {
     /// One pass of retention over all logs that are not compacted, as `log.retention.check.interval.ms` asks for; the
     /// others are their cleaner's. Gives how many segments went.
     pub fn delete_old_segments(&self, now: WallMs) -> usize {
+        (0..self.dirs.len()).map(|dir| self.delete_old_segments_of(dir, now)).sum()
+    }
+
+    /// The same in one directory.
+    pub fn delete_old_segments_of(&self, index: usize, now: WallMs) -> usize {
         let mut deleted = 0;
-        for entry in self.entries() {
+        for entry in self.entries_of(index) {
             let result = {
                 let mut log = entry.log.write();
                 if log.config().compact || log.is_being_cleaned() {
@@ -189,9 +111,9 @@ impl LogManager {
         deleted
     }
 
-    /// Forgets the producers of all logs that have been silent too long.
-    pub fn expire_producers(&self, now: WallMs) {
-        for entry in self.entries() {
+    /// Forgets the producers of a directory's logs that have been silent too long.
+    pub fn expire_producers_of(&self, index: usize, now: WallMs) {
+        for entry in self.entries_of(index) {
             entry.log.write().expire_producers(now);
         }
     }
@@ -211,35 +133,37 @@ impl LogManager {
         current.into_iter().chain(self.futures.read().values().cloned()).collect()
     }
 
+    fn entries_of(&self, index: usize) -> Vec<LogEntry> {
+        let mut entries = self.entries();
+        entries.retain(|entry| entry.dir == index);
+        entries
+    }
+
     /// Writes down up to where logs are durable, so that recovery can begin there.
     pub fn checkpoint_recovery_points(&self) {
-        for index in 0..self.dirs.len() {
-            self.checkpoint_recovery_points_of(index);
-            self.checkpoint_cleaned(index);
-        }
+        (0..self.dirs.len()).for_each(|index| self.checkpoint_durable_of(index));
+    }
+
+    /// As [`Self::checkpoint_recovery_points`], in one directory.
+    pub fn checkpoint_durable_of(&self, index: usize) {
+        self.checkpoint_recovery_points_of(index);
+        self.checkpoint_cleaned(index);
     }
 
     /// Writes down where logs start that were cut by DeleteRecords.
     pub fn checkpoint_log_starts(&self) {
-        self.checkpoint_all(LOG_STARTS, &cut_start);
+        (0..self.dirs.len()).for_each(|index| self.checkpoint_log_starts_of(index));
     }
 
     /// Writes down the high watermarks.
     pub fn checkpoint_high_watermarks(&self) {
-        self.checkpoint_all(HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
-    }
-
-    fn checkpoint_all(&self, name: &str, offset: &dyn Fn(&Log) -> Option<Offset>) {
-        for (index, dir) in self.dirs.iter().enumerate() {
-            self.try_checkpoint(index, dir, name, offset);
-        }
+        (0..self.dirs.len()).for_each(|index| self.checkpoint_high_watermarks_of(index));
     }
 
     /// Recovery points and log starts of one directory, after its logs have changed.
     pub(super) fn checkpoint_dir(&self, index: usize) {
-        let Some(dir) = self.dirs.get(index) else { return };
         self.checkpoint_recovery_points_of(index);
-        self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
+        self.checkpoint_log_starts_of(index);
         self.checkpoint_cleaned(index);
     }
 
@@ -248,7 +172,14 @@ impl LogManager {
         self.try_checkpoint(index, dir, RECOVERY_POINTS, &|log| Some(log.recovery_point()));
     }
 
-    pub(super) fn checkpoint_high_watermarks_of(&self, index: usize) {
+    /// As [`Self::checkpoint_log_starts`], in one directory.
+    pub fn checkpoint_log_starts_of(&self, index: usize) {
+        let Some(dir) = self.dirs.get(index) else { return };
+        self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
+    }
+
+    /// As [`Self::checkpoint_high_watermarks`], in one directory.
+    pub fn checkpoint_high_watermarks_of(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
         self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
     }

@@ -7,6 +7,7 @@ use base::{LeaderEpoch, Offset};
 use protocol::ErrorCode;
 use records::RecordsError;
 
+use super::read::FileSlice;
 use crate::disk;
 
 pub type Result<T, E = LogError> = std::result::Result<T, E>;
@@ -16,6 +17,9 @@ pub enum LogError {
     /// The disk failed. The log takes no more writes; the log directory must go offline. Unless it was only full.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// An answer without waiting for the disk was asked for, and this would have to be read first ([`FileSlice::load`]).
+    #[error("not in memory: {0:?}")]
+    NotCached(FileSlice),
     /// What is left of the volume is kept for others.
     #[error("{log} is not written to: its log directory runs out of space")]
     NoSpace { log: String },
@@ -86,7 +90,8 @@ impl LogError {
             Self::BatchLargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
             Self::OffsetsOutOfOrder { .. }
             | Self::UnexpectedOffset { .. }
-            | Self::InvalidEpoch { .. } => ErrorCode::UnknownServerError,
+            | Self::InvalidEpoch { .. }
+            | Self::NotCached(_) => ErrorCode::UnknownServerError,
             Self::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
             Self::InvalidProducerEpoch(_) => ErrorCode::InvalidProducerEpoch,
             Self::InvalidTxnState(_) => ErrorCode::InvalidTxnState,

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{LogError, Result};
 use super::names;
+use super::read::FileSlice;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::pool::{FileKey, FileKind, FilePool};
 
@@ -17,6 +19,17 @@ pub(crate) struct LogFiles {
     suffix: &'static str,
     /// The segment whose files still have the names that tell a start to put them in place of others.
     swapped: Option<i64>,
+    /// Reads do not wait for the disk, but say what they would wait for.
+    cached_only: AtomicBool,
+}
+
+/// While it lives, reads do not wait for the disk.
+pub(crate) struct CachedOnly<'a>(&'a AtomicBool);
+
+impl Drop for CachedOnly<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl LogFiles {
@@ -27,7 +40,13 @@ impl LogFiles {
     /// Files beside those of the log, under the same names with a suffix.
     pub fn with_suffix(pool: Arc<FilePool>, dir: PathBuf, suffix: &'static str) -> Self {
         let log = pool.new_log();
-        Self { pool, log, dir, suffix, swapped: None }
+        Self { pool, log, dir, suffix, swapped: None, cached_only: AtomicBool::new(false) }
+    }
+
+    /// From now on reads do not wait for the disk: [`LogError::NotCached`] says what they would wait for.
+    pub fn cached_only(&self) -> CachedOnly<'_> {
+        self.cached_only.store(true, Ordering::Relaxed);
+        CachedOnly(&self.cached_only)
     }
 
     pub fn pool(&self) -> &Arc<FilePool> {
@@ -144,9 +163,21 @@ impl LogFiles {
         buf: &mut [u8],
         position: u64,
     ) -> Result<usize> {
-        self.open(base_offset, kind)?
-            .read_at(buf, position)
-            .map_err(|source| self.error("read", base_offset, kind, source))
+        let file = self.open(base_offset, kind)?;
+        if !self.cached_only.load(Ordering::Relaxed) {
+            let read = file.read_at(buf, position);
+            return read.map_err(|source| self.error("read", base_offset, kind, source));
+        }
+        match file.read_cached_at(buf, position) {
+            Ok(Some(read)) => Ok(read),
+            Ok(None) => Err(LogError::NotCached(FileSlice {
+                file,
+                position,
+                len: u32::try_from(buf.len()).unwrap_or(u32::MAX),
+                fresh: false,
+            })),
+            Err(source) => Err(self.error("read", base_offset, kind, source)),
+        }
     }
 
     pub fn write(

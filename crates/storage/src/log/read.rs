@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base::Offset;
 
 use super::error::{LogError, Result};
-use super::segment::Segment;
+use super::segment::{Found, Segment};
 use super::{AbortedTxn, Log};
 use crate::disk::DiskFile;
 use crate::pool::FileKind;
@@ -18,7 +18,13 @@ pub struct FileSlice {
     pub file: Arc<dyn DiskFile>,
     pub position: u64,
     pub len: u32,
+    /// It begins with one of the last batches that were appended: nobody has to look whether it is still in memory.
+    pub fresh: bool,
 }
+
+/// Between two bytes that are looked at to find out whether a range is in memory, or to bring it there: no more than the kernel
+/// reads at once.
+const PROBE_EVERY: u64 = 64 * 1024;
 
 impl FileSlice {
     /// Reads the range into memory; shorter when the log was cut meanwhile.
@@ -27,6 +33,51 @@ impl FileSlice {
         let read = self.file.read_at(&mut bytes, self.position)?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// The same without waiting for the disk; `None` when it would have to.
+    pub fn read_cached(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; self.len as usize];
+        let read = self.file.read_cached_at(&mut bytes, self.position)?;
+        Ok(read.map(|read| {
+            bytes.truncate(read);
+            bytes
+        }))
+    }
+
+    /// A part of it, from `position` of the file on.
+    #[must_use]
+    pub fn part(&self, position: u64, len: usize) -> Self {
+        let left = self.end().saturating_sub(position);
+        let len =
+            u32::try_from(len).unwrap_or(u32::MAX).min(u32::try_from(left).unwrap_or(u32::MAX));
+        Self { file: Arc::clone(&self.file), position, len, fresh: self.fresh }
+    }
+
+    /// Whether it can be sent without waiting for the disk, by a few looks. What cannot be told is told to the reader who reads it.
+    pub fn is_cached(&self) -> bool {
+        self.fresh
+            || self.probes().all(|at| !matches!(self.file.read_cached_at(&mut [0], at), Ok(None)))
+    }
+
+    /// Brings it into memory, and lets the system begin with the next `ahead` bytes. Blocks.
+    pub fn load(&self, ahead: u64) {
+        self.file.will_need(self.position, u64::from(self.len).saturating_add(ahead));
+        for at in self.probes() {
+            // Whoever reads it meets the error again.
+            if self.file.read_at(&mut [0], at).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.position.saturating_add(self.len.into())
+    }
+
+    fn probes(&self) -> impl Iterator<Item = u64> {
+        let last = (self.len > 0).then(|| self.end().saturating_sub(1));
+        (self.position..self.end()).step_by(PROBE_EVERY as usize).chain(last)
     }
 }
 
@@ -122,7 +173,7 @@ impl Log {
             };
             return Ok(FetchData {
                 start,
-                records: self.slice(segment, found.position, len)?,
+                records: self.slice(segment, &found, len)?,
                 first_batch_incomplete: wanted < found.size,
                 aborted,
             });
@@ -130,13 +181,29 @@ impl Log {
         self.nothing_at(offset, read_committed)
     }
 
-    fn slice(&self, segment: &Segment, position: u64, len: u64) -> Result<Option<FileSlice>> {
+    /// As [`Log::read`], without waiting for the disk.
+    ///
+    /// # Errors
+    /// Also [`LogError::NotCached`]: what must be in memory before it is tried again.
+    pub fn read_cached(
+        &mut self,
+        offset: Offset,
+        max_bytes: u32,
+        upper: Offset,
+        min_one_batch: bool,
+        read_committed: bool,
+    ) -> Result<FetchData> {
+        let _cached_only = self.files.cached_only();
+        self.read(offset, max_bytes, upper, min_one_batch, read_committed)
+    }
+
+    fn slice(&self, segment: &Segment, found: &Found, len: u64) -> Result<Option<FileSlice>> {
         let len = u32::try_from(len).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
         if len == 0 {
             return Ok(None);
         }
         let file = self.files.open(segment.base_offset, FileKind::Log)?;
-        Ok(Some(FileSlice { file, position, len }))
+        Ok(Some(FileSlice { file, position: found.position, len, fresh: found.in_tail }))
     }
 
     fn nothing_at(&self, offset: Offset, read_committed: bool) -> Result<FetchData> {

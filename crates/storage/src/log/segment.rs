@@ -44,6 +44,8 @@ pub(crate) struct Found {
     pub size: u64,
     pub base_offset: i64,
     pub last_offset: i64,
+    /// Among those that were appended last.
+    pub in_tail: bool,
 }
 
 /// What decides whether a segment takes one more append.
@@ -273,6 +275,7 @@ impl Segment {
                         size: head.size,
                         base_offset: head.base_offset,
                         last_offset: head.last_offset,
+                        in_tail: false,
                     }));
                 }
                 Ok(Some(_)) => {}
@@ -295,6 +298,7 @@ impl Segment {
             size: batch.size,
             base_offset: batch.base_offset,
             last_offset: batch.last_offset,
+            in_tail: true,
         }))
     }
 

@@ -231,6 +231,7 @@ impl World {
             last_fetched_epoch: at.last_fetched_epoch,
             bytes_max: 300,
             whole_batch: true,
+            cached_only: false,
             counts: true,
             client: None,
             now: self.now.mono,
