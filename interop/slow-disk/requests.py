@@ -98,7 +98,7 @@ class Client:
         count, at, leaders = struct.unpack_from(">i", answer, at)[0], at + 4, []
         for _ in range(count):
             leaders.append(struct.unpack_from(">i", answer, at + 6)[0])
-            at += 14
+            at += 10
             for _ in range(3):
                 at += 4 + 4 * struct.unpack_from(">i", answer, at)[0]
         return min(leaders)
@@ -176,7 +176,7 @@ class Probes:
     def guarded(self, probe):
         try:
             probe()
-        except OSError as error:
+        except Exception as error:
             self.figures.wrong(f"{type(error).__name__}: {error}")
 
     def timed(self, name, call, every_s):
