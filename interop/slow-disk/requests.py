@@ -63,10 +63,13 @@ class Client:
         return self.receive(struct.unpack(">i", head)[0])[4:]
 
     def receive(self, count):
-        data = self.socket.recv(count, socket.MSG_WAITALL)
-        if len(data) < count:
-            raise ConnectionError("the server closed the connection")
-        return data
+        data = bytearray()
+        while len(data) < count:
+            part = self.socket.recv(count - len(data))
+            if not part:
+                raise ConnectionError("the server closed the connection")
+            data += part
+        return bytes(data)
 
     def produce(self, topic, partition, records, acks=-1):
         """Error and base offset."""
