@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import random
-import signal
 import sys
 import threading
 import time
@@ -342,8 +341,6 @@ def arguments(words=None):
 def main():
     args, checks = arguments(), Checks()
     print(f"seed {args.seed}", flush=True)
-    # Whoever ends this run ends its nodes and networks, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         run = Run(args, stack)
         for what in (NETWORK, DISKS):

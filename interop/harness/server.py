@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 from .paths import BROKER_JARS, LOG4J, LOGS
@@ -15,6 +16,9 @@ from .step import Failed, end_group, run, tail
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 40
+
+# Whoever ends a run politely ends its servers, too: suites have a `finally` for them.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def free_ports():
