@@ -2,14 +2,15 @@
 //! is slow.
 //!
 //! A thread of the runtime that waits for a disk serves nobody else. How long a write or a read will take nobody knows before, so
-//! three rules bound what one slow disk can take away. At least one thread of the runtime is in no disk operation at any time.
+//! three rules bound what one slow disk can take away. At least one thread of the runtime is in no disk operation at any time, and
+//! waits for sockets and timers ([`super::straight`]).
 //! Once an operation took long, those that follow in the same directory hand over their thread first. And of these only a few at a
 //! time get a thread for it, one of each partition: the others wait without one.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::MonoMs;
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
+use super::straight::Straight;
 use crate::clock::Clock;
 
 /// From here on an operation was slow.
@@ -43,12 +45,6 @@ pub struct Lanes {
     by_dir: Mutex<HashMap<PathBuf, Arc<Lane>>>,
 }
 
-/// How many threads of the runtime may be in disk operations.
-struct Straight {
-    max: usize,
-    running: AtomicUsize,
-}
-
 /// The way to one log directory.
 pub struct Lane {
     dir: PathBuf,
@@ -66,10 +62,7 @@ pub struct Lane {
 impl Lanes {
     /// In the runtime that serves requests; elsewhere nothing has to be left free.
     pub fn new(clock: Clock) -> Self {
-        let threads = Handle::try_current().map_or(2, |runtime| runtime.metrics().num_workers());
-        let max = threads.saturating_sub(1).max(1);
-        let straight = Arc::new(Straight { max, running: AtomicUsize::new(0) });
-        Self { clock, straight, by_dir: Mutex::default() }
+        Self { clock, straight: Arc::new(Straight::new()), by_dir: Mutex::default() }
     }
 
     /// The way to the directory that a log's directory lies in.
@@ -95,25 +88,6 @@ impl Lanes {
     }
 }
 
-/// One thread of the runtime in a disk operation.
-struct Running<'a>(&'a Straight);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Release);
-    }
-}
-
-impl Straight {
-    fn enter(&self) -> Option<Running<'_>> {
-        if self.running.fetch_add(1, Ordering::Acquire) < self.max {
-            return Some(Running(self));
-        }
-        self.running.fetch_sub(1, Ordering::Release);
-        None
-    }
-}
-
 impl Lane {
     /// Directories of a node have different ones.
     pub fn index(&self) -> u16 {
@@ -134,7 +108,7 @@ impl Lane {
             Use::Write => &self.writes,
         };
         let _place = places.acquire().await;
-        beside(|| self.timed(self.clock.mono(), operation))
+        self.beside(operation)
     }
 
     /// The same for tasks that are few, and cannot wait without a thread.
@@ -144,6 +118,11 @@ impl Lane {
         {
             return self.timed(now, operation);
         }
+        self.beside(operation)
+    }
+
+    fn beside<T>(&self, operation: impl FnOnce() -> T) -> T {
+        let _beside = self.straight.beside();
         beside(|| self.timed(self.clock.mono(), operation))
     }
 
@@ -201,3 +180,6 @@ pub fn beside<T>(operation: impl FnOnce() -> T) -> T {
         _ => operation(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod partition;
 mod preferred;
 mod read;
 pub mod settings;
+mod straight;
 mod throttle;
 mod truncations;
 
