@@ -17,22 +17,22 @@ GOALS = {"loading_ms": 0.5}
 
 
 class Directory:
-    """The directory and what it holds."""
+    """A directory that is written once and opened by both servers."""
 
-    def __init__(self, binary, produce, records):
-        self.binary, self.path = binary, WORK / "servers" / "bench-recovery"
+    def __init__(self, binary, produce, records, name="bench-recovery", topic=TOPIC):
+        self.binary, self.name, self.path = binary, name, WORK / "servers" / name
         server.READY_LIMIT_S = READY_LIMIT_S
         shutil.rmtree(self.path, ignore_errors=True)
         s = self.open("kafka", "fill")
         try:
             s.start()
-            produce("bench-recovery", s.bootstrap, TOPIC, records)
+            produce(name, s.bootstrap, topic, records)
             s.stop()
         finally:
             s.kill()
 
     def open(self, kind, n):
-        return server.Server(kind, self.path, self.binary, name=f"bench-recovery-{n}-{kind}")
+        return server.Server(kind, self.path, self.binary, name=f"{self.name}-{n}-{kind}")
 
     def read_all(self):
         """Brings the logs into the page cache; their size in bytes."""

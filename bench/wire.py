@@ -8,21 +8,37 @@ import time
 CREATE_TOPICS, DELETE_TOPICS, FETCH, METADATA, PRODUCE = (19, 4), (20, 3), (1, 11), (3, 5), (0, 7)
 
 
+def crc_table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+TABLE = crc_table()
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
 
+def varint(value):
+    value, out = value << 1, b""
+    while value > 0x7F:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])
+
+
 def batch(value):
-    """A batch of one short record without a key."""
+    """A batch of one record without a key."""
     now = int(time.time() * 1000)
-    record = bytes([0, 0, 0, 1, len(value) * 2]) + value + b"\0"
-    record = bytes([len(record) * 2]) + record
-    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
+    record = bytes([0, 0, 0, 1]) + varint(len(value)) + value + b"\0"
+    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + varint(len(record)) + record
     return struct.pack(">qiibI", 0, len(body) + 9, -1, 2, crc32c(body)) + body
 
 
@@ -47,11 +63,29 @@ class Client:
         self.socket.sendall(frame(api, body))
         return self.answer()
 
-    def answer(self):
-        head = self.socket.recv(4, socket.MSG_WAITALL)
-        if len(head) < 4:
-            raise ConnectionError("the server closed the connection")
-        return self.socket.recv(struct.unpack(">i", head)[0], socket.MSG_WAITALL)[4:]
+    def answer(self, buffer=None):
+        """The part of the buffer, or of a new one, behind the header."""
+        length = self.length()
+        return self.fill(memoryview(bytearray(length) if buffer is None else buffer)[:length])[4:]
+
+    def length(self):
+        return struct.unpack(">i", self.fill(memoryview(bytearray(4))))[0]
+
+    def fill(self, part):
+        got = 0
+        while got < len(part):
+            count = self.socket.recv_into(part[got:])
+            if count == 0:
+                raise ConnectionError("the server closed the connection")
+            got += count
+        return part
+
+    def produce(self, topic, partition, records):
+        """One batch with acks=all."""
+        body = struct.pack(">hhii", -1, -1, 60_000, 1) + string(topic) + struct.pack(">iii", 1, partition, len(records)) + records
+        code, = struct.unpack_from(">h", self.ask(PRODUCE, body), 4 + 2 + len(topic) + 4 + 4)
+        if code != 0:
+            raise RuntimeError(f"producing to {topic}-{partition}: error {code}")
 
     def create_topic(self, name, partitions, replicas=1):
         body = struct.pack(">i", 1) + string(name) + struct.pack(">ihii", partitions, replicas, 0, 0) + struct.pack(">i?", 300_000, False)
@@ -105,11 +139,12 @@ class Client:
         return led
 
 
-def fetch_body(session, epoch, topics, wait_ms):
+def fetch_body(session, epoch, topics, wait_ms, bytes_max=1 << 20):
+    """`topics`: names, each with partitions and offsets."""
     body = struct.pack(">iiiibii", -1, wait_ms, 1, 50 << 20, 0, session, epoch) + struct.pack(">i", len(topics))
-    for name, partitions in topics:
-        body += string(name) + struct.pack(">i", len(partitions))
-        body += b"".join(struct.pack(">iiqqi", p, -1, 0, -1, 1 << 20) for p in partitions)
+    for name, places in topics:
+        body += string(name) + struct.pack(">i", len(places))
+        body += b"".join(struct.pack(">iiqqi", partition, -1, offset, -1, bytes_max) for partition, offset in places)
     return body + struct.pack(">i", 0) + string("")
 
 
@@ -121,7 +156,8 @@ class Consumers:
         self.selector = selectors.DefaultSelector()
         for topics in assignments:
             client = Client(port)
-            answer = client.ask(FETCH, fetch_body(0, 0, topics, 0))
+            places = [(name, [(partition, 0) for partition in partitions]) for name, partitions in topics]
+            answer = client.ask(FETCH, fetch_body(0, 0, places, 0))
             error, session = struct.unpack_from(">hi", answer, 4)
             if error != 0 or session == 0:
                 raise RuntimeError(f"no fetch session: error {error}")

@@ -42,6 +42,8 @@ struct Entry {
 #[derive(Default)]
 struct Shard {
     open: HashMap<FileKey, Entry>,
+    /// Counts what was forgotten: what was being opened meanwhile may be what is meant no longer.
+    forgotten: u64,
 }
 
 /// The open files of all logs of a process, at most `capacity` of them (rounded up to the number of shards).
@@ -76,35 +78,48 @@ impl FilePool {
         self.next_log.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The open file, or opens it; the path is only asked for when it must be opened.
+    /// The open file, or opens it; the path is only asked for when it must be opened. Nobody else waits for that: the disk may
+    /// be slow, and not theirs.
     pub(crate) fn get<P: AsRef<Path>>(
         &self,
         key: FileKey,
         mode: OpenMode,
         path: impl FnOnce() -> P,
     ) -> io::Result<Arc<dyn DiskFile>> {
-        let mut shard = self.shard(key).lock();
-        if let Some(entry) = shard.open.get_mut(&key) {
-            entry.used = true;
-            return Ok(Arc::clone(&entry.file));
-        }
+        let forgotten = {
+            let mut shard = self.shard(key).lock();
+            if let Some(file) = shard.used(key) {
+                return Ok(file);
+            }
+            shard.forgotten
+        };
         let file = self.disk.open(path().as_ref(), mode)?;
-        if shard.open.len() >= self.per_shard {
-            shard.evict_one();
+        let mut shard = self.shard(key).lock();
+        if shard.forgotten != forgotten {
+            return Ok(file);
         }
+        if let Some(others) = shard.used(key) {
+            return Ok(others);
+        }
+        let evicted = (shard.open.len() >= self.per_shard).then(|| shard.evict_one());
         shard.open.insert(key, Entry { file: Arc::clone(&file), used: true });
+        drop(shard);
+        drop(evicted);
         Ok(file)
     }
 
     /// Closes the file once nobody reads it any more.
     pub(crate) fn forget(&self, key: FileKey) {
-        self.shard(key).lock().open.remove(&key);
+        let forgotten = self.shard(key).lock().forget(key);
+        drop(forgotten);
     }
 
     /// Closes all files of a log once nobody reads them any more.
     pub(crate) fn forget_log(&self, log: u64) {
         for shard in &self.shards {
-            shard.lock().open.retain(|key, _| key.log != log);
+            let mut shard = shard.lock();
+            shard.forgotten += 1;
+            shard.open.retain(|key, _| key.log != log);
         }
     }
 
@@ -120,7 +135,18 @@ impl FilePool {
 }
 
 impl Shard {
-    fn evict_one(&mut self) {
+    fn used(&mut self, key: FileKey) -> Option<Arc<dyn DiskFile>> {
+        let entry = self.open.get_mut(&key)?;
+        entry.used = true;
+        Some(Arc::clone(&entry.file))
+    }
+
+    fn forget(&mut self, key: FileKey) -> Option<Entry> {
+        self.forgotten += 1;
+        self.open.remove(&key)
+    }
+
+    fn evict_one(&mut self) -> Option<Entry> {
         let mut victim = None;
         for (key, entry) in &mut self.open {
             if !entry.used {
@@ -130,8 +156,6 @@ impl Shard {
             entry.used = false;
         }
         let victim = victim.or_else(|| self.open.keys().next().copied());
-        if let Some(key) = victim {
-            self.open.remove(&key);
-        }
+        self.open.remove(&victim?)
     }
 }
