@@ -2,6 +2,7 @@
 
 mod commands;
 mod format;
+mod memory;
 mod tools;
 
 use std::process::ExitCode;

@@ -59,6 +59,7 @@ pub fn run(arguments: &[String], began: Instant) -> ExitCode {
     tell_of_keys(&config);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    crate::memory::bound_arenas(cores);
     // One more: with all cores in disk operations there is a thread that serves.
     let runtime = builder.worker_threads(cores.saturating_add(1)).enable_all().build();
     let runtime = match runtime {
