@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::Uuid;
 use protocol::messages::fetch_request::FetchRequest;
@@ -20,13 +20,16 @@ use records::Batches;
 
 use crate::common::cluster::{Cluster, until};
 use crate::controller_lies::{self, LIES, PIECES, contradiction, refused_record};
-use crate::fake::{Asked, Fake, Reply};
+use crate::fake::{Asked, Fake, Reply, within};
 
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 const BROKER: i32 = 101;
 const MIB: u64 = 1 << 20;
-/// To one follower in half a second, with pauses of 20 ms after each mistake.
-const ANSWERS_MAX: usize = 40;
+/// So long each lie is told, to one follower, with pauses of 20 ms after each mistake.
+const LIE_FOR: Duration = Duration::from_millis(200);
+const ANSWERS_MAX: usize = 16;
+/// Fetches wait with the honest leader no longer: to those no lie is told.
+const WAIT_MS: i32 = 20;
 /// Errors of the whole that the wire knows.
 const SNAPSHOT_AHEAD: i64 = 1_000;
 
@@ -193,7 +196,7 @@ struct World {
     topics: usize,
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -213,7 +216,7 @@ impl World {
             let (port, mind) = (free_port(), Arc::clone(&mind));
             let address = format!("127.0.0.1:{port}");
             Fake::start_at(cluster.controller_port(id), move |asked| {
-                mind.reply(id, &address, asked)
+                mind.reply(id, &address, &asked.waiting(WAIT_MS))
             });
             real.push((port, cluster.controller_port(id)));
         }
@@ -264,13 +267,14 @@ impl World {
         self.mind.told.store(0, Ordering::SeqCst);
     }
 
-    /// The leader lies so for half a second. Gives the number of answers in it.
-    fn lie(&self, name: &str, lie: Lie) -> usize {
+    /// The leader lies so for a while, and is not asked without pauses.
+    fn lie(&self, name: &str, lie: Lie) {
         self.tell(lie);
         until(&format!("{name}: the follower is lied to"), || self.told() >= 1);
-        let before = self.told();
-        std::thread::sleep(Duration::from_millis(500));
-        self.told() - before
+        let (before, begin) = (self.told(), Instant::now());
+        std::thread::sleep(LIE_FOR);
+        let (answers, most) = (self.told() - before, within(begin, LIE_FOR, ANSWERS_MAX));
+        assert!(answers <= most * self.followers, "{name}: asked {answers} times without pauses");
     }
 
     /// Then it follows again: a change of the metadata reaches it. In a quorum of two nothing is committed without it.
@@ -297,9 +301,7 @@ impl World {
         let peak = self.cluster.node(self.follower).peak_bytes();
         let pieces = PIECES.iter().map(|(name, piece)| (name, Lie::Snapshot(*piece)));
         for (name, lie) in LIES.iter().map(|(name, lie)| (name, *lie)).chain(pieces) {
-            let answers = self.lie(name, lie);
-            let most = ANSWERS_MAX * self.followers;
-            assert!(answers <= most, "{name}: asked {answers} times in half a second");
+            self.lie(name, lie);
             self.be_honest(name);
         }
         let grown = self.cluster.node(self.follower).peak_bytes() - peak;

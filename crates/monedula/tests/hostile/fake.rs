@@ -3,15 +3,17 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use protocol::messages::fetch_request::FetchRequest;
 use protocol::messages::request_header::RequestHeader;
 use protocol::{ApiKey, Decode, Encode, Reader, decode_exact, encode_to_vec};
 
 use crate::common::frame;
 
 /// One request.
+#[derive(Clone)]
 pub struct Asked {
     pub api: ApiKey,
     pub version: i16,
@@ -24,6 +26,19 @@ pub struct Asked {
 impl Asked {
     pub fn decode<'a, T: Decode<'a>>(&'a self) -> T {
         decode_exact(&self.body, self.version).unwrap()
+    }
+
+    /// The same request; a fetch waits for news so long at most.
+    pub fn waiting(&self, wait_ms: i32) -> Self {
+        let mut asked = self.clone();
+        if self.api == ApiKey::Fetch {
+            let mut request: FetchRequest<'_> = self.decode();
+            request.max_wait_ms = request.max_wait_ms.min(wait_ms);
+            asked.body = encode_to_vec(&request, self.version).unwrap();
+            asked.bytes.truncate(self.bytes.len() - self.body.len());
+            asked.bytes.extend(&asked.body);
+        }
+        asked
     }
 
     /// What somebody else answers to the same request, without the header; `None` when nothing comes.
@@ -130,4 +145,9 @@ pub fn versions() -> ApiVersionsResponse<'static> {
         ..Default::default()
     };
     ApiVersionsResponse { api_keys: ApiKey::all().map(row).collect(), ..Default::default() }
+}
+
+/// How many there may be since `begin`, when so many may be in each `window`: on a busy machine a test sleeps longer than it wants.
+pub fn within(begin: Instant, window: Duration, most: usize) -> usize {
+    (begin.elapsed().div_duration_f64(window) * most as f64).ceil() as usize
 }
