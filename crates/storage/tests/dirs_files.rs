@@ -139,6 +139,7 @@ fn clean_shutdown_markers() {
         ("", None),
         ("{}", None),
         (r#"{"brokerEpoch":"x"}"#, None),
+        (r#"{"version":0,"brokerEpoch":9223372036854775807}"#, None),
     ] {
         fs::write(&path, text).unwrap();
         let found = clean_shutdown::read_epoch(&disk, dir.path());

@@ -10,6 +10,8 @@ use crate::disk::{Disk, OpenMode};
 
 pub const FILE_NAME: &str = ".kafka_cleanshutdown";
 const MAX_BYTES: usize = 4096;
+/// An epoch is an offset of the metadata log, which a million records a second do not bring here in eight years.
+const EPOCH_MAX: i64 = 1 << 48;
 
 /// The log directory was stopped cleanly. What the file says does not matter for that.
 pub fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool> {
@@ -32,14 +34,16 @@ pub fn write(disk: &dyn Disk, dir: &Path, epoch: BrokerEpoch) -> Result<()> {
     small_file::sync_parent(disk, &path)
 }
 
-/// The epoch in the marker; `None` when there is none or it cannot be read, as older Kafka versions left it empty.
+/// The epoch in the marker; `None` when there is none or it cannot be read, as older Kafka versions left it empty, or when no broker
+/// can have had it: a damaged number says nothing about the metadata log.
 pub fn read_epoch(disk: &dyn Disk, dir: &Path) -> Option<BrokerEpoch> {
     let path = dir.join(FILE_NAME);
     let text = small_file::read_text(disk, &path, "clean shutdown marker", MAX_BYTES).ok()??;
     let (_, value) = text.split_once("\"brokerEpoch\"")?;
     let value = value.trim_start().strip_prefix(':')?.trim_start();
     let end = value.find([',', '}']).unwrap_or(value.len());
-    value.get(..end)?.trim_end().parse().ok().map(BrokerEpoch)
+    let epoch = value.get(..end)?.trim_end().parse().ok();
+    epoch.filter(|epoch| *epoch <= EPOCH_MAX).map(BrokerEpoch)
 }
 
 /// The epoch that all directories agree on, which the broker tells the controller to prove its clean stop.
