@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{BrokerEpoch, LeaderEpoch, NodeId, Offset, TopicPartition, Uuid, WallMs};
+use base::{
+    BrokerEpoch, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs,
+};
 use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
 use storage::dirs::{
     CleanResult, Grabbed, LoadOptions, LogEntry, LogManager, MetaProperties, NewLog, Unique,
@@ -236,9 +238,9 @@ fn a_log_that_cannot_be_cleaned_is_left_alone() {
         log.write().delete_records(end).unwrap();
     }
     // The other one is still being cleaned.
-    assert_eq!(manager.delete_old_compacted(NOW), 0);
+    assert_eq!(manager.delete_old_compacted(NOW).segments, 0);
     manager.cleaned(&next, CleanResult::Void, NOW);
-    assert!(manager.delete_old_compacted(NOW) > 0);
+    assert!(manager.delete_old_compacted(NOW).segments > 0);
     assert_eq!(grabbed.entry.log.read().start_offset(), grabbed.entry.log.read().end_offset());
     assert!(grabbed.entry.log.read().segment_count() > 1);
     // A log that goes away while it is cleaned is no news; a failing disk is.
@@ -268,7 +270,11 @@ fn retention_of_compacted_logs_is_their_cleaners() {
     let later = WallMs(NOW.0 + 10_000);
     compact.log.write().delete_records(Offset(2)).unwrap();
     assert_eq!(manager.delete_old_segments(later), 0);
-    assert_eq!(manager.delete_old_compacted(later), 2 + 5);
+    let deleted = manager.delete_old_compacted(later);
+    assert_eq!(deleted.segments, 2 + 5);
+    let logs = [&compact, &both].map(|entry| entry.topic_id.unwrap());
+    assert_eq!(deleted.logs.len(), 2);
+    assert!(logs.iter().all(|id| deleted.logs.contains(&TopicIdPartition::new(*id, 0))));
     let starts = |entry: &LogEntry| entry.log.read().segment_base_offsets();
     assert_eq!(starts(&compact), [Offset(2), Offset(3), Offset(4)]);
     assert_eq!(starts(&both), [Offset(5)]);

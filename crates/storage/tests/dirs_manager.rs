@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base::{
-    BrokerEpoch, DirectoryId, LeaderEpoch, NodeId, Offset, TopicId, TopicPartition, Uuid, WallMs,
+    BrokerEpoch, DirectoryId, LeaderEpoch, NodeId, Offset, TopicId, TopicIdPartition,
+    TopicPartition, Uuid, WallMs,
 };
 use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
 use storage::dirs::{
@@ -426,7 +427,10 @@ fn retention_and_deleted_records() {
     manager.checkpoint_log_starts();
     let path = world.dirs[0].join("log-start-offset-checkpoint");
     assert_eq!(fs::read_to_string(&path).unwrap(), "0\n1\nt 0 17\n");
-    assert!(manager.delete_old_segments(NOW) > 0);
+    let gone = manager.delete_old_segments_of(0, NOW);
+    assert!(gone.segments > 0);
+    assert_eq!(gone.logs, [TopicIdPartition::new(entry.topic_id.unwrap(), 0)]);
+    assert!(manager.delete_old_segments_of(0, NOW).logs.is_empty());
     assert_eq!(entry.log.read().start_offset(), Offset(17));
     let deleted = || {
         let files = fs::read_dir(world.dirs[0].join("t-0")).unwrap();

@@ -93,7 +93,7 @@ fn run(node: &Node, index: usize, duties: Duties, mut removals: Option<WallMs>) 
         logs.run_work_of(index, now);
     }
     if duties.retention {
-        logs.delete_old_segments_of(index, now);
+        node.replicas.tell_starts(&logs.delete_old_segments_of(index, now).logs);
     }
     if duties.removals || duties.retention {
         removals = logs.run_removals_of(index, now);

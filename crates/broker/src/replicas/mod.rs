@@ -62,6 +62,11 @@ impl Shared {
         self.changed.notify_one();
     }
 
+    /// For the next round: no fetch that waits is given up for it.
+    fn tell_later(&self, change: Change) {
+        self.changes.lock().push(change);
+    }
+
     fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.changes.lock())
     }
@@ -132,6 +137,18 @@ impl Replicas {
         }
     }
 
+    /// The starts of these logs may have moved: those that are followed tell their leaders with the next fetch.
+    pub fn tell_starts(&self, logs: &[TopicIdPartition]) {
+        let leaders = self.leaders.lock();
+        let fetchers = self.fetchers.lock();
+        for id in logs {
+            let fetcher = leaders.get(id).and_then(|fetcher| fetchers.get(fetcher));
+            if let Some(fetcher) = fetcher {
+                fetcher.shared.tell_later(Change::Look(*id));
+            }
+        }
+    }
+
     fn leave(&self, fetcher: FetcherId, id: TopicIdPartition) {
         if let Some(fetcher) = self.fetchers.lock().get(&fetcher) {
             fetcher.shared.tell(Change::Leave(id));
@@ -175,3 +192,35 @@ fn hash(id: TopicIdPartition) -> u64 {
 }
 
 type WeakNode = Weak<Node>;
+
+#[cfg(test)]
+mod tests {
+    use base::Uuid;
+
+    use super::*;
+
+    fn fetcher(replicas: &Replicas, id: FetcherId, follows: TopicIdPartition) -> Arc<Shared> {
+        let shared = Arc::new(Shared::default());
+        let task = replicas.runtime.spawn(std::future::pending());
+        replicas.fetchers.lock().insert(id, Fetcher { shared: Arc::clone(&shared), task });
+        replicas.leaders.lock().insert(follows, id);
+        shared
+    }
+
+    #[tokio::test]
+    async fn a_start_that_moved_is_looked_at_by_whoever_follows() {
+        let replicas = Replicas::new();
+        let [first, second, led] = [0, 1, 2].map(|n| TopicIdPartition::new(Uuid::ONE, n));
+        let own = fetcher(&replicas, (NodeId(1), 0), first);
+        let other = fetcher(&replicas, (NodeId(2), 0), second);
+        replicas.tell_starts(&[first, led]);
+        assert!(matches!(own.take()[..], [Change::Look(id)] if id == first));
+        assert!(other.take().is_empty());
+        // What waits with the leader goes on; other news would end it.
+        let news = || tokio::time::timeout(std::time::Duration::ZERO, own.changed.notified());
+        assert!(news().await.is_err());
+        own.tell(Change::Look(first));
+        assert!(news().await.is_ok());
+        replicas.stop();
+    }
+}

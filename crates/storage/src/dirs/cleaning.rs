@@ -7,6 +7,7 @@ use base::{Offset, TopicPartition, WallMs};
 
 use super::checkpoint::{CLEANER_OFFSETS, write_offsets};
 use super::manager::{LogEntry, LogManager};
+use super::upkeep::Deleted;
 use crate::log::{Dirt, Log, LogError, Reset};
 
 /// A log that is to be cleaned; nobody else cleans it or deletes from it until [`LogManager::cleaned`].
@@ -169,9 +170,9 @@ impl LogManager {
     }
 
     /// One pass of retention over the compacted logs: the segments before the log start, and what `delete` beside
-    /// `compact` does not keep. Gives how many segments went.
-    pub fn delete_old_compacted(&self, now: WallMs) -> usize {
-        let mut deleted = 0;
+    /// `compact` does not keep.
+    pub fn delete_old_compacted(&self, now: WallMs) -> Deleted {
+        let mut deleted = Deleted::default();
         for (_, entry) in self.compacted() {
             let result = {
                 let mut log = entry.log.write();
@@ -181,7 +182,7 @@ impl LogManager {
                 log.delete_old_segments(now)
             };
             match result {
-                Ok(count) => deleted += count,
+                Ok(count) => deleted.add(&entry, count),
                 Err(fault) => self.cleaning_failed(&entry, &fault),
             }
             if entry.log.read().has_work() {

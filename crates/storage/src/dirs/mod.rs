@@ -30,3 +30,4 @@ pub use manager::{DirFailure, DirStatus, LogEntry, LogManager, NewLog, SharedLog
 pub use meta::{DirMeta, MetaEnsemble, MetaProperties, MetaVersion};
 pub use moves::{Changes, NewFuture, Promoted};
 pub use names::{DirKind, dir_name, fits_future, marked_dir_name, parse_dir_name};
+pub use upkeep::Deleted;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::{BrokerEpoch, Offset, TopicPartition, WallMs};
+use base::{BrokerEpoch, Offset, TopicIdPartition, TopicPartition, WallMs};
 
 use super::checkpoint::{HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS, write_offsets};
 use super::clean_shutdown;
@@ -13,6 +13,23 @@ use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
 use super::removals::Removal;
 use crate::disk::Disk;
 use crate::log::{Log, LogError, LogWork, store_epochs};
+
+/// What a pass of retention has removed.
+#[derive(Debug, Default)]
+pub struct Deleted {
+    pub segments: usize,
+    /// The logs that lost some.
+    pub logs: Vec<TopicIdPartition>,
+}
+
+impl Deleted {
+    pub(super) fn add(&mut self, entry: &LogEntry, segments: usize) {
+        self.segments += segments;
+        if let Some(id) = entry.topic_id.filter(|_| segments > 0) {
+            self.logs.push(TopicIdPartition::new(id, entry.log.read().name().partition));
+        }
+    }
+}
 
 impl LogManager {
     /// Takes directories offline that are not there any more: nothing may be made in what has taken their place.
@@ -90,12 +107,12 @@ impl LogManager {
     /// One pass of retention over all logs that are not compacted, as `log.retention.check.interval.ms` asks for; the
     /// others are their cleaner's. Gives how many segments went.
     pub fn delete_old_segments(&self, now: WallMs) -> usize {
-        (0..self.dirs.len()).map(|dir| self.delete_old_segments_of(dir, now)).sum()
+        (0..self.dirs.len()).map(|dir| self.delete_old_segments_of(dir, now).segments).sum()
     }
 
     /// The same in one directory.
-    pub fn delete_old_segments_of(&self, index: usize, now: WallMs) -> usize {
-        let mut deleted = 0;
+    pub fn delete_old_segments_of(&self, index: usize, now: WallMs) -> Deleted {
+        let mut deleted = Deleted::default();
         for entry in self.entries_of(index) {
             let result = {
                 let mut log = entry.log.write();
@@ -104,7 +121,7 @@ impl LogManager {
                 }
                 log.delete_old_segments(now)
             };
-            deleted += result.as_ref().copied().unwrap_or(0);
+            deleted.add(&entry, result.as_ref().copied().unwrap_or(0));
             self.check_disk(&entry, result.map(drop));
             self.run_work(&entry, now);
         }

@@ -79,7 +79,9 @@ async fn run(node: Arc<Node>, shared: Arc<Shared>) {
     while !shared.is_stopped() {
         let worker = Arc::clone(&node);
         let pass = tokio::task::spawn_blocking(move || {
-            if worker.logs.delete_old_compacted(worker.clock.wall()) > 0 {
+            let deleted = worker.logs.delete_old_compacted(worker.clock.wall());
+            if deleted.segments > 0 {
+                worker.replicas.tell_starts(&deleted.logs);
                 worker.note_deleted();
             }
         });
