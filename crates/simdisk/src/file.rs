@@ -1,6 +1,7 @@
 //! The content of one file: what is durable, and every change since.
 
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use crate::loss::ContentsLeft;
 use crate::rng::Rng;
@@ -37,21 +38,43 @@ impl Change {
     }
 }
 
+/// The bytes of a file, with a number that stands for them once somebody has asked.
+#[derive(Debug, Default)]
+struct Bytes {
+    bytes: Vec<u8>,
+    hash: OnceLock<u64>,
+}
+
+impl Bytes {
+    fn new(bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { bytes, hash: OnceLock::new() })
+    }
+}
+
 /// A file; a copy shares what was not changed since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
-    now: Arc<Vec<u8>>,
-    durable: Arc<Vec<u8>>,
+    now: Arc<Bytes>,
+    durable: Arc<Bytes>,
     changes: Vec<Arc<Change>>,
 }
 
 impl Content {
     pub fn now(&self) -> &[u8] {
-        &self.now
+        &self.now.bytes
     }
 
     pub fn len(&self) -> usize {
-        self.now.len()
+        self.now().len()
+    }
+
+    /// Stands for what is in the file now.
+    pub fn hash(&self) -> u64 {
+        *self.now.hash.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            self.now().hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     pub fn write(&mut self, at: usize, bytes: &[u8]) {
@@ -63,7 +86,17 @@ impl Content {
     }
 
     fn change(&mut self, change: Change) {
-        change.apply(Arc::make_mut(&mut self.now));
+        match Arc::get_mut(&mut self.now) {
+            Some(now) => {
+                now.hash.take();
+                change.apply(&mut now.bytes);
+            }
+            None => {
+                let mut bytes = self.now().to_vec();
+                change.apply(&mut bytes);
+                self.now = Bytes::new(bytes);
+            }
+        }
         self.changes.push(Arc::new(change));
     }
 
@@ -79,19 +112,19 @@ impl Content {
             ContentsLeft::Synced => Arc::clone(&self.durable),
             _ if self.changes.is_empty() => Arc::clone(&self.now),
             ContentsLeft::Zeros => {
-                let mut content = self.durable.to_vec();
-                content.resize(self.now.len(), 0);
-                Arc::new(content)
+                let mut content = self.durable.bytes.clone();
+                content.resize(self.len(), 0);
+                Bytes::new(content)
             }
-            ContentsLeft::Torn => Arc::new(self.torn(geometry, rng)),
-            ContentsLeft::Any => Arc::new(self.any(geometry, rng)),
+            ContentsLeft::Torn => Bytes::new(self.torn(geometry, rng)),
+            ContentsLeft::Any => Bytes::new(self.any(geometry, rng)),
         };
         Self { now: Arc::clone(&content), durable: content, changes: Vec::new() }
     }
 
     /// The content after so many changes.
     fn version(&self, changes: usize) -> Vec<u8> {
-        let mut content = self.durable.to_vec();
+        let mut content = self.durable.bytes.clone();
         for change in self.changes.iter().take(changes) {
             change.apply(&mut content);
         }
@@ -101,7 +134,7 @@ impl Content {
     /// The last change is there in some sectors.
     fn torn(&self, geometry: Geometry, rng: &mut Rng) -> Vec<u8> {
         let before = self.version(self.changes.len().saturating_sub(1));
-        let mut content = self.now.to_vec();
+        let mut content = self.now().to_vec();
         for at in (0..content.len()).step_by(geometry.sector) {
             if rng.one_in(2) {
                 copy(&mut content, &before, at, geometry.sector);
@@ -114,7 +147,7 @@ impl Content {
     fn any(&self, geometry: Geometry, rng: &mut Rng) -> Vec<u8> {
         let all = self.changes.len();
         let mut versions = Vec::with_capacity(all + 1);
-        let mut content = self.durable.to_vec();
+        let mut content = self.durable.bytes.clone();
         versions.push(content.clone());
         for change in &self.changes {
             change.apply(&mut content);

@@ -4,6 +4,7 @@
 //! Development only. Must not know: logs, brokers, what is in a file. Start reading at [`SimDisk`].
 
 mod file;
+mod image;
 pub mod kill;
 mod loss;
 mod names;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::WallMs;
@@ -11,18 +11,10 @@ use parking_lot::Mutex;
 use storage::disk::{Disk, DiskFile, FileInfo, OpenMode};
 use storage::space::Volume;
 
-use crate::file::{Content, Geometry};
+use crate::file::Geometry;
+use crate::image::{Image, gone, no_dir, parts};
 use crate::loss::Loss;
 use crate::names::{Entry, Id, Names, Place, ROOT};
-
-/// What is on the medium and in the caches above it. A copy shares what was not changed since.
-#[derive(Clone, Debug)]
-struct Image {
-    names: Names,
-    files: BTreeMap<Id, Arc<Content>>,
-    next_id: Id,
-    geometry: Geometry,
-}
 
 struct State {
     image: Image,
@@ -60,14 +52,6 @@ struct SimFile {
     id: Id,
 }
 
-fn gone(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("{} is not there", path.display()))
-}
-
-fn no_dir(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no directory", path.display()))
-}
-
 fn stopped() -> io::Error {
     io::Error::other("the machine has stopped")
 }
@@ -88,108 +72,6 @@ impl Photo {
     pub fn after_crash(&self, loss: Loss) -> SimDisk {
         SimDisk::of(self.image.after_crash(loss))
     }
-}
-
-impl Image {
-    fn after_crash(&self, loss: Loss) -> Self {
-        let mut rng = loss.rng();
-        let left = loss.names(&mut rng);
-        let names = self.names.after_crash(left, &mut rng);
-        let mut files = BTreeMap::new();
-        for entry in names.now().values() {
-            if let Entry::File(id) = entry
-                && let Some(content) = self.files.get(id)
-            {
-                let found = content.after_crash(loss.contents(), self.geometry, &mut rng);
-                files.insert(*id, Arc::new(found));
-            }
-        }
-        Self { names, files, next_id: self.next_id, geometry: self.geometry }
-    }
-
-    fn find(&self, path: &Path) -> Option<Entry> {
-        let mut found = Entry::Dir(ROOT);
-        for name in parts(path) {
-            let Entry::Dir(dir) = found else { return None };
-            found = self.names.get(dir, name)?;
-        }
-        Some(found)
-    }
-
-    fn dir(&self, path: &Path) -> io::Result<Id> {
-        match self.find(path) {
-            Some(Entry::Dir(id)) => Ok(id),
-            Some(Entry::File(_)) => Err(no_dir(path)),
-            None => Err(gone(path)),
-        }
-    }
-
-    /// The directory and the name in it.
-    fn place(&self, path: &Path) -> io::Result<Place> {
-        let name = parts(path).last().ok_or_else(|| gone(path))?;
-        let dir = self.dir(path.parent().unwrap_or(Path::new("/")))?;
-        Ok((dir, name.to_owned()))
-    }
-
-    fn new_id(&mut self) -> Id {
-        self.next_id += 1;
-        self.next_id
-    }
-
-    fn content(&self, id: Id) -> io::Result<&Content> {
-        self.files.get(&id).map(Arc::as_ref).ok_or_else(|| io::Error::other("no such file"))
-    }
-
-    fn content_mut(&mut self, id: Id) -> io::Result<&mut Content> {
-        let content = self.files.get_mut(&id).ok_or_else(|| io::Error::other("no such file"))?;
-        Ok(Arc::make_mut(content))
-    }
-
-    fn used(&self) -> u64 {
-        let files = self.names.now().values().filter_map(|entry| match entry {
-            Entry::File(id) => self.files.get(id),
-            Entry::Dir(_) => None,
-        });
-        files.map(|content| content.len() as u64).sum()
-    }
-
-    fn info(&self, name: &str, entry: Entry, modified: WallMs) -> FileInfo {
-        let (is_dir, len) = match entry {
-            Entry::Dir(_) => (true, 0),
-            Entry::File(id) => (false, self.files.get(&id).map_or(0, |file| file.len() as u64)),
-        };
-        FileInfo { name: name.to_owned(), is_dir, len, modified }
-    }
-
-    /// Everything below a directory, what is deepest first.
-    fn below(&self, dir: Id, found: &mut Vec<Place>) {
-        for (name, entry) in self.names.inside(dir) {
-            if let Entry::Dir(id) = entry {
-                self.below(id, found);
-            }
-            found.push((dir, name.to_owned()));
-        }
-    }
-
-    fn walk(&self, dir: Id, path: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
-        for (name, entry) in self.names.inside(dir) {
-            let path = path.join(name);
-            match entry {
-                Entry::Dir(id) => self.walk(id, &path, found),
-                Entry::File(id) => {
-                    let content = self.files.get(&id).map(|file| file.now().to_vec());
-                    found.insert(path, content.unwrap_or_default());
-                }
-            }
-        }
-    }
-}
-
-fn parts(path: &Path) -> impl Iterator<Item = &str> {
-    path.components().filter_map(|part| match part {
-        Component::Normal(name) => name.to_str(),
-        _ => None,
-    })
 }
 
 impl State {
@@ -315,6 +197,11 @@ impl SimDisk {
     pub fn after_crash(&self, loss: Loss) -> Self {
         let image = self.0.lock().image.after_crash(loss);
         Self::of(image)
+    }
+
+    /// Stands for all names and contents as they are now: disks with the same hold the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.lock().image.fingerprint()
     }
 
     /// All files with their content.

@@ -11,6 +11,8 @@ use storage::log::cleaning::{CleanError, CleanRequest, KeyMap, clean};
 use crate::checks::{After, Verdict, ensure};
 use crate::life::Life;
 use crate::reference::Batch;
+use crate::script::Told;
+use crate::starts::Found;
 
 /// What a pass has seen does not become old within a life.
 const DELETE_RETENTION_MS: i64 = 1_000_000;
@@ -114,7 +116,7 @@ pub fn only_what_may_go_is_gone(after: &After<'_>) -> Verdict {
     let mut left = BTreeSet::new();
     let mut newest: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     let (mut last, mut epoch) = (-1, i32::MIN);
-    for batch in &after.served {
+    for batch in &after.found.served {
         let rises = batch.base > last && batch.last >= batch.base && batch.epoch >= epoch;
         ensure(rises, || {
             format!("{} of epoch {} follows {last}, {epoch}", batch.base, batch.epoch)
@@ -130,12 +132,12 @@ pub fn only_what_may_go_is_gone(after: &After<'_>) -> Verdict {
         }
         (last, epoch) = (batch.last, batch.epoch);
     }
-    let (start, end) = (after.log.start_offset().0, after.log.end_offset().0);
-    let bases = after.log.segment_base_offsets();
+    let (start, end) = (after.found.start, after.found.end);
+    let bases = &after.found.segments;
     // As in Kafka, the lost end of a segment is not told from what a cleaner took.
     let lost = |offset: i64| {
         let next = left.range(offset..).next().copied().unwrap_or(end);
-        offset >= after.told.promised && bases.iter().any(|base| base.0 > offset && base.0 <= next)
+        offset >= after.told.promised && bases.iter().any(|base| *base > offset && *base <= next)
     };
     for offset in (start..end).filter(|offset| !left.contains(offset) && !lost(*offset)) {
         let why = after.told.removable.get(&offset);
@@ -151,8 +153,10 @@ pub fn only_what_may_go_is_gone(after: &After<'_>) -> Verdict {
 
 /// What was flushed is of the branch that it was of.
 pub fn flushed_is_there(after: &After<'_>) -> Verdict {
-    let (start, promised) = (after.log.start_offset().0, after.told.promised);
-    for batch in after.served.iter().filter(|batch| batch.last >= start && batch.base < promised) {
+    let (start, promised) = (after.found.start, after.told.promised);
+    for batch in
+        after.found.served.iter().filter(|batch| batch.last >= start && batch.base < promised)
+    {
         let mut known = after.told.history.iter();
         let known = known.find(|known| (known.base..=known.last).contains(&batch.base));
         ensure(known.is_some_and(|known| known.epoch == batch.epoch), || {
@@ -164,26 +168,24 @@ pub fn flushed_is_there(after: &After<'_>) -> Verdict {
 
 /// The history with what is served in its place: what a cleaner took is still known. What is neither here nor had to go was
 /// lost.
-pub fn merged(after: &After<'_>) -> Vec<Batch> {
-    let end = after.log.end_offset().0;
-    let mut whole: BTreeMap<i64, Batch> = BTreeMap::new();
+pub fn merged<'a>(told: &'a Told, found: &'a Found) -> Vec<&'a Batch> {
+    let mut whole: BTreeMap<i64, &Batch> = BTreeMap::new();
     let gone = |batch: &Batch| {
         let mut offsets = batch.base..=batch.last;
-        offsets.all(|offset| after.told.removable.contains_key(&offset))
+        offsets.all(|offset| told.removable.contains_key(&offset))
     };
-    let start = after.log.start_offset().0;
-    let history = after.told.history.iter().filter(|batch| batch.last < end);
-    for batch in history.filter(|batch| batch.last < start || gone(batch)) {
-        whole.insert(batch.base, (**batch).clone());
+    let history = told.history.iter().filter(|batch| batch.last < found.end);
+    for batch in history.filter(|batch| batch.last < found.start || gone(batch)) {
+        whole.insert(batch.base, batch);
     }
-    for batch in &after.served {
+    for batch in &found.served {
         let before = whole.range(..=batch.last).rev();
         let overlapped: Vec<i64> =
             before.map_while(|(base, known)| (known.last >= batch.base).then_some(*base)).collect();
         for base in overlapped {
             whole.remove(&base);
         }
-        whole.insert(batch.base, batch.clone());
+        whole.insert(batch.base, batch);
     }
     whole.into_values().collect()
 }
@@ -194,5 +196,5 @@ pub fn has_lost(after: &After<'_>, producer: i64) -> bool {
     let unflushed =
         |batch: &&Arc<Batch>| batch.producer == producer && batch.last >= after.told.promised;
     let mut unflushed = after.told.history.iter().filter(unflushed);
-    unflushed.any(|batch| after.served.iter().all(|served| served.base != batch.base))
+    unflushed.any(|batch| after.found.served.iter().all(|served| served.base != batch.base))
 }

@@ -16,13 +16,14 @@ mod moves;
 mod reference;
 mod script;
 mod sloppy;
+mod starts;
 mod world;
 
 use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 
-use checks::Depth;
+use checks::{Crashes, Depth};
 use life::Life;
 use script::{Record, script};
 use simdisk::{Loss, Photo, SimDisk};
@@ -60,7 +61,7 @@ fn look(
     record: &Record,
     choose: impl Fn(usize) -> (Vec<Loss>, Depth),
 ) -> Result<Looked, String> {
-    let mut looked = Looked { crashes: 0, starts: 0 };
+    let (mut crashes, mut looked) = (Crashes::new(record), 0);
     if std::env::var("MONEDULA_CRASH_SHOW").is_ok() {
         photos.iter().for_each(|photo| println!("{} {}", photo.operation, photo.what));
     }
@@ -69,12 +70,12 @@ fn look(
         if only.is_some_and(|only| only != photo.operation) {
             continue;
         }
-        let (at, step, told) = record.at(photo.operation);
+        let told = record.at(photo.operation);
         let (losses, depth) = choose(n);
         for loss in losses {
-            let crashed = photo.after_crash(loss);
-            looked.crashes += 1;
-            looked.starts += checks::check(&crashed, record, told, depth).map_err(|reason| {
+            looked += 1;
+            crashes.check(photo.after_crash(loss), told, depth).map_err(|reason| {
+                let (at, step, _) = &record.told[told];
                 format!(
                     "seed {seed}, {:?}, {step:?} since operation {at}, crash after operation {} ({}), {loss:?}: {reason}",
                     record.world.kind, photo.operation, photo.what
@@ -82,7 +83,7 @@ fn look(
             })?;
         }
     }
-    Ok(looked)
+    Ok(Looked { crashes: looked, starts: crashes.starts() })
 }
 
 /// Every crash with one loss, and now and then another in its recovery.

@@ -121,9 +121,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// What counts for a crash after so many operations.
-    pub fn at(&self, operation: u64) -> &(u64, Step, Told) {
-        let after = self.told.partition_point(|(at, _, _)| *at <= operation);
-        &self.told[after.saturating_sub(1)]
+    /// Place of what counts for a crash after so many operations.
+    pub fn at(&self, operation: u64) -> usize {
+        self.told.partition_point(|(at, _, _)| *at <= operation).saturating_sub(1)
     }
 }
