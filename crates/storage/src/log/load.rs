@@ -337,11 +337,13 @@ impl Log {
                 log = %self.name, end = self.end_offset, start,
                 "the log ends before its start, beginning anew"
             );
+            // First, or the next start would find the epoch of what is gone.
+            self.epochs.clear();
+            self.store_epochs()?;
             let gone = std::mem::take(&mut self.segments);
             self.remove_segments(gone)?;
             self.add_segment(start, now)?;
             self.end_offset = start;
-            self.epochs.clear();
             self.producers.reset(&self.files, start)?;
         }
         self.recovery_point =

@@ -100,7 +100,7 @@ impl Log {
 
     /// Durable at once: records that are gone must not come back with an epoch. On a full disk the next flush does it;
     /// until then recovery reads everything from here on and puts the epochs right.
-    fn store_epochs(&mut self) -> Result<()> {
+    pub(super) fn store_epochs(&mut self) -> Result<()> {
         if !self.epochs.needs_store(self.end_offset()) {
             return Ok(());
         }
