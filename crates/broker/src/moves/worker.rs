@@ -115,6 +115,16 @@ async fn listen(job: &mut Job) {
 async fn give_way(node: &Arc<Node>, job: &mut Job) -> bool {
     let Some(copy) = job.partition.copy(job.number) else { return true };
     flush(node, &copy).await;
+    let (worker, moving) = (Arc::clone(node), copy.clone());
+    let keeping = blocking(job, move |_| {
+        let name = moving.log.read().name().clone();
+        worker.logs.keep_start(&name)
+    });
+    if keeping.await == Some(false) {
+        // The disk is full, or the move is over.
+        sleep(LOOK_AGAIN).await;
+        return job.partition.copy(job.number).is_none();
+    }
     let (worker, number) = (Arc::clone(node), job.number);
     let given = blocking(job, move |partition| {
         let now = worker.clock.wall();

@@ -242,7 +242,8 @@ impl Partition {
         Moved::Gone
     }
 
-    /// The copy takes the log's place, if it holds the same: `None` when there is more to copy first. Blocks.
+    /// The copy takes the log's place, if it holds the same: `None` when there is more to copy or to write
+    /// down first. Blocks.
     ///
     /// # Errors
     /// The copy's disk failed, and nothing has changed.
@@ -278,6 +279,7 @@ impl Partition {
         }
         let name = log.name().clone();
         let promoted = logs.promote(&changes, &name, &mut state.log, &mut log)?;
+        let Some(promoted) = promoted else { return Ok(None) };
         drop(log);
         self.replace_log(&state, Arc::clone(&copy.log));
         state.copy_start = None;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base::{DirectoryId, TopicId, TopicPartition, WallMs};
 use parking_lot::{Mutex, RwLock};
@@ -69,6 +69,8 @@ struct DirJob<'a> {
     cleaned: Offsets,
     logs: Vec<(PathBuf, TopicPartition, DirKind)>,
     next: AtomicUsize,
+    /// There was no space to load all of them.
+    is_full: AtomicBool,
     progress: Progress,
 }
 
@@ -123,6 +125,11 @@ impl LogManager {
                 // A log that ends before its old recovery point must not grow over it unnoticed.
                 self.checkpoint_recovery_points_of(job.index);
             }
+            let is_gone = |partition: &TopicPartition| !self.is_here(job.index, partition);
+            if !job.is_full.load(Ordering::Relaxed) && job.starts.keys().any(is_gone) {
+                // What has this name next begins at 0.
+                self.checkpoint_log_starts_of(job.index);
+            }
         }
         self.check_any_online()?;
         Ok(report)
@@ -161,7 +168,9 @@ impl LogManager {
             }
         }
         let cleaned = read(CLEANER_OFFSETS)?;
+        let starts = read(LOG_STARTS)?;
         dir.cleaned.lock().clone_from(&cleaned);
+        dir.starts.lock().clone_from(&starts);
         let (dir_path, count) = (dir.path.display(), logs.len());
         tracing::info!(dir = %dir_path, logs = count, clean, "loading logs");
         let progress = Progress::new(&dir.path, count);
@@ -170,11 +179,12 @@ impl LogManager {
             dir,
             clean,
             recovery_points,
-            starts: read(LOG_STARTS)?,
+            starts,
             high_watermarks: read(HIGH_WATERMARKS)?,
             cleaned,
             logs,
             next: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
             progress,
         })
     }
@@ -191,6 +201,7 @@ impl LogManager {
                 // The others can be loaded, and this one when there is space again.
                 Err(error) if error.is_full() => {
                     tracing::error!(%partition, "the log is not loaded yet: {error}");
+                    job.is_full.store(true, Ordering::Relaxed);
                 }
                 Err(error) => {
                     loading.fault.lock().get_or_insert(error);
@@ -277,6 +288,11 @@ impl LogManager {
             self.fail_dir(loser.dir, fault.to_string());
         }
         Ok(())
+    }
+
+    /// Whether a log of the partition lies in this directory, or its copy.
+    fn is_here(&self, index: usize, partition: &TopicPartition) -> bool {
+        [self.get(partition), self.future(partition)].iter().flatten().any(|log| log.dir == index)
     }
 
     /// Under a name that tells that nobody serves it; nothing is removed.

@@ -54,6 +54,8 @@ pub(super) struct Dir {
     pub checkpoints: Mutex<()>,
     /// What the cleaner's checkpoint holds.
     pub cleaned: Mutex<Offsets>,
+    /// What the checkpoint of log starts holds.
+    pub starts: Mutex<Offsets>,
 }
 
 impl Dir {
@@ -516,6 +518,7 @@ fn open_dirs(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Vec<Dir>> {
             unwritten: AtomicBool::new(false),
             checkpoints: Mutex::default(),
             cleaned: Mutex::default(),
+            starts: Mutex::default(),
         });
     }
     Ok(dirs)

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{DirectoryId, TopicId, TopicPartition, WallMs};
+use base::{DirectoryId, Offset, TopicId, TopicPartition, WallMs};
 use parking_lot::{MutexGuard, RwLock};
 
 use super::error::{DirError, Result};
@@ -153,7 +153,27 @@ impl LogManager {
         Changes(self.changes.lock())
     }
 
-    /// The copy takes the log's place, under the locks of both; they must hold the same. The old log serves no more.
+    /// Before [`Self::promote`], and before the locks of its logs: writes down where the copy starts. Nothing else would tell, after
+    /// a crash, that the records before were deleted. Tells whether it is written.
+    pub fn keep_start(&self, partition: &TopicPartition) -> bool {
+        let Some(entry) = self.future(partition) else { return false };
+        let is_kept = || self.is_start_kept(entry.dir, partition, &entry.log.read());
+        if !is_kept() {
+            self.checkpoint_log_starts_of(entry.dir);
+        }
+        is_kept()
+    }
+
+    /// Whether a log in this directory would start at the same place after a crash.
+    fn is_start_kept(&self, index: usize, partition: &TopicPartition, log: &Log) -> bool {
+        let Some(dir) = self.dirs.get(index) else { return false };
+        let written = dir.starts.lock().get(partition).copied().unwrap_or(Offset::ZERO);
+        let first = log.segment_base_offsets().first().copied().unwrap_or(Offset::ZERO);
+        written.max(first) == log.start_offset()
+    }
+
+    /// The copy takes the log's place, under the locks of both; they must hold the same. The old log serves no more. `None`: not
+    /// before its start is written down ([`Self::keep_start`]).
     ///
     /// # Errors
     /// Nothing has changed then; the copy's directory has failed, or the copy is gone.
@@ -163,8 +183,11 @@ impl LogManager {
         partition: &TopicPartition,
         current: &mut Log,
         future: &mut Log,
-    ) -> Result<Promoted> {
+    ) -> Result<Option<Promoted>> {
         let entry = self.future(partition).ok_or_else(|| self.maybe_offline(partition))?;
+        if !self.is_start_kept(entry.dir, partition, future) {
+            return Ok(None);
+        }
         let from = self.get(partition).ok_or_else(|| self.maybe_offline(partition))?.dir;
         let (source, target) = (self.path_of(from)?, self.path_of(entry.dir)?);
         let disk = self.pool.disk();
@@ -185,7 +208,7 @@ impl LogManager {
         }
         current.fail("it moved to another directory".into());
         tracing::info!(%partition, from = %source.display(), to = %target.display(), "log moved");
-        Ok(Promoted { from, to, old: old.map(|()| away) })
+        Ok(Some(Promoted { from, to, old: old.map(|()| away) }))
     }
 
     /// Makes the change of places durable, writes it down, and lets the old log go after a while.

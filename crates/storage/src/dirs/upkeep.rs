@@ -232,7 +232,11 @@ impl LogManager {
     ) -> Result<()> {
         let _checkpoints = dir.checkpoints.lock();
         let offsets = self.collect(index, offset);
-        write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)
+        write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)?;
+        if name == LOG_STARTS {
+            *dir.starts.lock() = offsets;
+        }
+        Ok(())
     }
 
     /// What the logs of a directory say, those that say anything.

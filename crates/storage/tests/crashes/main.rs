@@ -17,6 +17,7 @@ mod reference;
 mod script;
 mod sloppy;
 mod starts;
+mod successors;
 mod world;
 
 use std::panic;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use checks::{Crashes, Depth};
 use life::Life;
-use script::{Record, script};
+use script::{Record, Step, script};
 use simdisk::{Loss, Photo, SimDisk};
 use sloppy::{MISTAKES, Mistake, Sloppy};
 use storage::Disk;
@@ -39,13 +40,22 @@ fn live(
     steps: usize,
     mistake: Option<Mistake>,
 ) -> (Vec<Photo>, Record) {
+    live_script(root, kind, seed, &script(seed, steps, kind), mistake)
+}
+
+fn live_script(
+    root: &Path,
+    kind: Kind,
+    seed: u64,
+    script: &[Step],
+    mistake: Option<Mistake>,
+) -> (Vec<Photo>, Record) {
     let sim = if seed.is_multiple_of(2) { SimDisk::default() } else { SimDisk::with_pages(64, 16) };
     let disk: Arc<dyn Disk> = match mistake {
         Some(mistake) => Arc::new(Sloppy::new(sim.clone(), mistake)),
         None => Arc::new(sim.clone()),
     };
-    let record =
-        Life::new(disk, sim.clone(), World::new(root, kind)).live(&script(seed, steps, kind));
+    let record = Life::new(disk, sim.clone(), World::new(root, kind)).live(script);
     (sim.photos(), record)
 }
 
@@ -103,6 +113,28 @@ fn a_crash_after_every_operation_keeps_what_was_promised() {
         let looked = look(seed, &photos, &record, usual);
         let looked = looked.unwrap_or_else(|fault| panic!("{fault}"));
         println!("seed {seed}, {kind:?}: {} crashes, {} starts", looked.crashes, looked.starts);
+    }
+}
+
+/// The start of a log that was written down for the directory that it leaves holds in the one it comes to.
+#[test]
+fn what_was_deleted_does_not_come_back_with_a_move() {
+    let copied_before = [Step::BeginMove, Step::Copy(1 << 20), Step::DeleteRecords(2)];
+    let copied_after = [Step::DeleteRecords(2), Step::BeginMove, Step::Copy(1 << 20)];
+    for (seed, copied) in (1..).zip([copied_before, copied_after]) {
+        let mut script = vec![Step::SyncCreated];
+        script.extend([Step::Plain; 5]);
+        script.push(Step::Flush);
+        script.extend(copied);
+        script.extend([Step::CheckpointStarts, Step::FinishMove, Step::Plain, Step::Flush]);
+        let root = tempfile::tempdir().unwrap();
+        let (photos, record) = live_script(root.path(), Kind::MOVING, seed, &script, None);
+        let (_, _, told) = record.told.last().unwrap();
+        assert!(told.start_least > 0 && told.assigned == 1, "{told:?}");
+        let every = |n: usize| {
+            (Loss::every(n as u64).to_vec(), Depth { second_crash: false, all_losses: false })
+        };
+        look(seed, &photos, &record, every).unwrap_or_else(|fault| panic!("{fault}"));
     }
 }
 

@@ -48,10 +48,11 @@ impl Life {
         if copy.log.read().recovery_point() < promised {
             self.manager.flush(&copy, now);
         }
+        assert!(self.manager.keep_start(&partition()));
         let promoted = {
             let changes = self.manager.changes();
             let (mut log, mut copy) = (self.entry.log.write(), copy.log.write());
-            self.manager.promote(&changes, &partition(), &mut log, &mut copy).unwrap()
+            self.manager.promote(&changes, &partition(), &mut log, &mut copy).unwrap().unwrap()
         };
         self.manager.finish_move(promoted, 0, now);
         self.entry = self.manager.get(&partition()).unwrap();
