@@ -25,12 +25,45 @@ const CRASHES: u64 = 12;
 
 type Act = Box<dyn FnOnce(&mut Log) + Send>;
 
-/// A disk that lets something happen to the log while its directory is synced.
+/// A disk that lets something happen to the log while its directory is synced, and sees to it that a step comes only once
+/// the one before is durable: not every file system keeps the order of names that were not synced.
 struct Meanwhile {
     disk: SimDisk,
+    unsynced: Mutex<Vec<Step>>,
     log: Mutex<Weak<RwLock<Log>>>,
     syncs: AtomicUsize,
     act: Mutex<Option<(usize, Act)>>,
+}
+
+/// What a rename does in a swap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Announced,
+    TakenBack,
+    Removed,
+    Installed,
+}
+
+impl Step {
+    fn of(from: &Path, to: &Path) -> Option<Self> {
+        let end = |path: &Path| path.extension().and_then(|end| end.to_str()).map(str::to_owned);
+        match (end(from).as_deref(), end(to).as_deref()) {
+            (_, Some("swap")) => Some(Self::Announced),
+            (Some("swap"), Some("cleaned")) => Some(Self::TakenBack),
+            (_, Some("deleted")) => Some(Self::Removed),
+            (Some("swap"), _) => Some(Self::Installed),
+            _ => None,
+        }
+    }
+
+    /// What must be durable before.
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Announced | Self::TakenBack => &[],
+            Self::Removed => &[Self::Announced, Self::TakenBack],
+            Self::Installed => &[Self::Announced, Self::Removed],
+        }
+    }
 }
 
 impl Disk for Meanwhile {
@@ -51,6 +84,18 @@ impl Disk for Meanwhile {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(step) = Step::of(from, to) {
+            let mut unsynced = self.unsynced.lock();
+            let early = step.needs().iter().find(|before| unsynced.contains(before));
+            assert_eq!(
+                early,
+                None,
+                "not durable before {} becomes {}",
+                from.display(),
+                to.display()
+            );
+            unsynced.push(step);
+        }
         self.disk.rename(from, to)
     }
 
@@ -71,7 +116,9 @@ impl Disk for Meanwhile {
                 act(&mut log.try_write().expect("nobody who waits for the disk holds the lock"));
             }
         }
-        self.disk.sync_dir(path)
+        self.disk.sync_dir(path)?;
+        self.unsynced.lock().clear();
+        Ok(())
     }
 }
 
@@ -102,6 +149,7 @@ fn world() -> World {
     disk.create_dir(Path::new("/logs")).unwrap();
     let watched = Arc::new(Meanwhile {
         disk: disk.clone(),
+        unsynced: Mutex::default(),
         log: Mutex::new(Weak::new()),
         syncs: AtomicUsize::new(0),
         act: Mutex::new(None),

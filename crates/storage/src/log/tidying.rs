@@ -17,19 +17,24 @@ pub(super) fn tidy_up(files: &LogFiles) -> Result<()> {
         let path = dir.join(name);
         disk.remove_file(&path).map_err(LogError::io("remove", &path))
     };
-    let cleaned = present.iter().filter(|name| name.ends_with(names::CLEANED_SUFFIX));
+    let with_suffix = |suffix| present.iter().filter(move |name| name.ends_with(suffix));
+    let cleaned = with_suffix(names::CLEANED_SUFFIX);
     let min_cleaned = cleaned.filter_map(|name| names::offset_of(name)).min().unwrap_or(i64::MAX);
-    let mut swaps = Vec::new();
+    // Beside a half-written file of its own offset, or a lower one, this is a part of what is not finished.
+    let (mut swaps, unfinished): (Vec<_>, Vec<_>) = with_suffix(names::SWAP_SUFFIX)
+        .map(|name| (names::offset_of(name).unwrap_or(i64::MAX), *name))
+        .partition(|(offset, _)| *offset < min_cleaned);
+    for (_, name) in &unfinished {
+        remove(name)?;
+    }
+    if !unfinished.is_empty() {
+        // A crash must not leave them without what tells that they are not finished.
+        files.sync_dir()?;
+    }
     for name in &present {
         let deleted = name.ends_with(names::DELETED_SUFFIX)
             && !name.ends_with(names::DELETED_METADATA_SNAPSHOT_SUFFIX);
-        if name.ends_with(names::SWAP_SUFFIX) {
-            // Beside a half-written file of a lower offset, this is a part of an unfinished split.
-            match names::offset_of(name).filter(|offset| *offset < min_cleaned) {
-                Some(offset) => swaps.push((offset, *name)),
-                None => drop(remove(name)?),
-            }
-        } else if deleted || name.ends_with(names::CLEANED_SUFFIX) {
+        if deleted || name.ends_with(names::CLEANED_SUFFIX) {
             remove(name)?;
         }
     }
