@@ -1,6 +1,7 @@
 //! Several log directories: one that stands still, replicas that move between them under load, and through crashes; cordoned ones.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
+mod cleaner;
 #[path = "../common/mod.rs"]
 mod common;
 mod faulty;

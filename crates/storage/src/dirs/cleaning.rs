@@ -3,6 +3,9 @@
 //! How far a log was cleaned, that it is being cleaned, and that it cannot be, is kept in the log itself: what cuts or
 //! deletes the log takes that along. A log that was cut, moved or deleted while it was being cleaned voids the result.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use base::{Offset, TopicPartition, WallMs};
 
 use super::checkpoint::{CLEANER_OFFSETS, write_offsets};
@@ -25,6 +28,25 @@ pub enum CleanResult {
     /// The log was cut or deleted meanwhile, or the node stops.
     Void,
     Failed(LogError),
+    /// A mistake of ours; what the panic said.
+    Panicked(String),
+}
+
+impl CleanResult {
+    /// Runs a pass. A panic ends it as other faults do: its log is let go, and other logs are cleaned.
+    pub fn of(pass: impl FnOnce() -> Self) -> Self {
+        caught(pass).unwrap_or_else(Self::Panicked)
+    }
+}
+
+/// What was changed under a lock may be half done: the cleaner must not go on with that log.
+fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| said(panic.as_ref()))
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 impl LogManager {
@@ -61,22 +83,29 @@ impl LogManager {
     }
 
     fn due_dirt(&self, entry: &LogEntry, now: WallMs) -> Option<Dirt> {
-        let log = entry.log.read();
-        match log.dirt(now) {
-            Ok((dirt, reset)) => {
-                let due = dirt.is_due(&log.clean_rules());
-                drop(log);
-                if let Some(reset) = reset {
-                    self.reset(entry, &dirt, reset);
-                }
-                due.then_some(dirt)
-            }
-            Err(fault) => {
-                drop(log);
-                self.cleaning_failed(entry, &fault);
-                None
-            }
+        let look = || {
+            let log = entry.log.read();
+            log.dirt(now).map(|(dirt, reset)| (dirt, reset, dirt.is_due(&log.clean_rules())))
+        };
+        let (dirt, reset, due) = self.unless_it_fails(entry, look)?;
+        if let Some(reset) = reset {
+            self.reset(entry, &dirt, reset);
         }
+        due.then_some(dirt)
+    }
+
+    /// What the cleaner wants of one log, which must not keep it from the others.
+    fn unless_it_fails<T>(
+        &self,
+        entry: &LogEntry,
+        run: impl FnOnce() -> Result<T, LogError>,
+    ) -> Option<T> {
+        match caught(run) {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(fault)) => self.cleaning_failed(entry, &fault),
+            Err(panic) => self.quarantine(entry, &panicked(&panic)),
+        }
+        None
     }
 
     fn reset(&self, entry: &LogEntry, dirt: &Dirt, reset: Reset) {
@@ -103,13 +132,14 @@ impl LogManager {
         let entry = &grabbed.entry;
         let upto = match &result {
             CleanResult::Upto(upto) => Some(*upto),
-            CleanResult::Void | CleanResult::Failed(_) => None,
+            CleanResult::Void | CleanResult::Failed(_) | CleanResult::Panicked(_) => None,
         };
         entry.log.write().end_cleaning(upto);
         match result {
             CleanResult::Upto(_) => self.checkpoint_cleaned(entry.dir),
             CleanResult::Void => {}
             CleanResult::Failed(fault) => self.cleaning_failed(entry, &fault),
+            CleanResult::Panicked(said) => self.quarantine(entry, &panicked(&said)),
         }
         self.run_work(entry, now);
     }
@@ -117,27 +147,30 @@ impl LogManager {
     /// A failing disk takes its directory offline, a full one is waited for; with anything else the cleaner leaves the log
     /// alone from now on.
     fn cleaning_failed(&self, entry: &LogEntry, fault: &LogError) {
-        let mut log = entry.log.write();
-        if log.failure().is_some() {
+        if entry.log.read().failure().is_some() {
             return;
         }
         if fault.is_disk_failure() {
-            drop(log);
             self.fail_log(entry, fault);
-            return;
-        }
-        let name = log.name().clone();
-        if fault.is_full() {
+        } else if fault.is_full() {
+            let name = entry.log.read().name().clone();
             tracing::warn!(log = %name, %fault, "not cleaned: the disk is full");
-            return;
+        } else {
+            self.quarantine(entry, &fault.to_string());
         }
-        log.mark_uncleanable(fault.to_string());
-        drop(log);
+    }
+
+    fn quarantine(&self, entry: &LogEntry, fault: &str) {
+        let name = {
+            let mut log = entry.log.write();
+            log.mark_uncleanable(fault.to_owned());
+            log.name().clone()
+        };
         let dir = self.dir_of(entry).map(|(dir, _)| dir.display().to_string()).unwrap_or_default();
         let uncleanable =
             self.uncleanable().iter().filter(|(other, _)| other.dir == entry.dir).count();
         tracing::error!(
-            log = %name, %fault, dir, uncleanable_in_dir = uncleanable,
+            log = %name, fault, dir, uncleanable_in_dir = uncleanable,
             "the log cannot be cleaned and is left as it is until it is loaded again"
         );
     }
@@ -174,16 +207,12 @@ impl LogManager {
     pub fn delete_old_compacted(&self, now: WallMs) -> Deleted {
         let mut deleted = Deleted::default();
         for (_, entry) in self.compacted() {
-            let result = {
+            let delete = || {
                 let mut log = entry.log.write();
-                if !may_clean(&log) {
-                    continue;
-                }
-                log.delete_old_segments(now)
+                if may_clean(&log) { log.delete_old_segments(now) } else { Ok(0) }
             };
-            match result {
-                Ok(count) => deleted.add(&entry, count),
-                Err(fault) => self.cleaning_failed(&entry, &fault),
+            if let Some(count) = self.unless_it_fails(&entry, delete) {
+                deleted.add(&entry, count);
             }
             if entry.log.read().has_work() {
                 self.run_work(&entry, now);
@@ -191,6 +220,10 @@ impl LogManager {
         }
         deleted
     }
+}
+
+fn panicked(said: &str) -> String {
+    format!("its cleaner panicked: {said}")
 }
 
 fn may_clean(log: &Log) -> bool {

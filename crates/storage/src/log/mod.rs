@@ -35,6 +35,7 @@ mod truncate;
 mod txn_index;
 mod work;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -269,7 +270,11 @@ impl Log {
     /// Runs a change that leaves everything as it was when the disk is full.
     fn change_if_space<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.check_online()?;
-        let result = change(self);
+        let result = catch_unwind(AssertUnwindSafe(|| change(self))).unwrap_or_else(|panic| {
+            // Nobody knows how much of it was done: what follows could make it worse.
+            self.fail("a change of the log panicked".into());
+            resume_unwind(panic)
+        });
         if let Err(error) = &result {
             if error.is_disk_failure() {
                 self.fail(error.to_string());

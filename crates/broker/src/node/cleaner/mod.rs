@@ -157,7 +157,7 @@ fn lower_priority() {
 
 /// Tells whether the log is cleaner than before.
 fn clean(node: &Node, shared: &Shared, config: &CleanerConfig, grabbed: &Grabbed) -> bool {
-    let result = work::clean(node, shared, config, grabbed);
+    let result = CleanResult::of(|| work::clean(node, shared, config, grabbed));
     let came_on =
         matches!(&result, CleanResult::Upto(upto) if upto.get() > grabbed.dirt.first_dirty);
     node.logs.cleaned(grabbed, result, node.clock.wall());
