@@ -96,22 +96,24 @@ fn measure(what: &str, log: &RwLock<Log>, first_dirty: Offset) -> Outcome<CleanS
     let mut map = KeyMap::new(128 << 20, 0.9, [3, 4]);
     let (cpu, begin) = (cpu_time()?, Instant::now());
     let stats = clean(log, &request, &mut map, &mut |_| true, &mut || {})?;
-    let (took, cpu) = (begin.elapsed(), cpu_time()?.saturating_sub(cpu));
+    let (took, after) = (begin.elapsed(), cpu_time()?);
     work(&mut log.write())?;
     let gigabytes = stats.bytes_read as f64 / 1e9;
+    let [user, system] = [0, 1].map(|n| after[n].saturating_sub(cpu[n]).as_secs_f64() / gigabytes);
     println!(
-        "{what}: {gigabytes:.2} GB, {:.2} GB left, {:.0} MB/s, {:.2} CPU-s per GB",
+        "{what}: {gigabytes:.2} GB, {:.2} GB left, {:.0} MB/s, {:.2} CPU-s per GB ({user:.2} + {system:.2})",
         stats.bytes_written as f64 / 1e9,
         gigabytes * 1e3 / took.as_secs_f64(),
-        cpu.as_secs_f64() / gigabytes
+        user + system
     );
     Ok(stats)
 }
 
-/// What this process has taken of the processors, in steps of 10 ms.
-fn cpu_time() -> Outcome<Duration> {
+/// What this process has taken of the processors itself and through the system, in steps of 10 ms.
+fn cpu_time() -> Outcome<[Duration; 2]> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit(") ").next().ok_or("no fields")?.split(' ');
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 10))
+    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).collect::<Result<Vec<_>, _>>()?;
+    let [user, system] = ticks.as_slice() else { return Err("too few fields".into()) };
+    Ok([*user, *system].map(|ticks| Duration::from_millis(ticks * 10)))
 }

@@ -94,6 +94,9 @@ pub trait DiskFile: Send + Sync + 'static {
     }
     /// The range is read soon: the system may begin with it now. Does not wait.
     fn will_need(&self, _position: u64, _len: u64) {}
+    /// Nobody reads this file any more: the memory that holds its content may serve others now. What is not on the disk
+    /// yet stays.
+    fn give_back(&self) {}
     /// Writes all of `buf`.
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
@@ -241,6 +244,12 @@ impl DiskFile for RealFile {
         let len = std::num::NonZeroU64::new(len);
         // It is advice: who does not take it reads later.
         let _ignored = rustix::fs::fadvise(&self.0, position, len, rustix::fs::Advice::WillNeed);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn give_back(&self) {
+        // Advice, too: else the memory goes with the file.
+        let _ignored = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {

@@ -13,11 +13,13 @@ use super::keymap::{KeyHash, KeyMap, TOGETHER};
 use super::output::Output;
 use super::txns::TxnScan;
 use super::{CleanError, CleanRequest, CleanStats, Pace};
+use crate::disk::DiskFile;
 use crate::log::error::{LogError, Result};
 use crate::log::files::LogFiles;
 use crate::log::scan::Whole;
 use crate::log::txn_index::TxnIndex;
 use crate::log::{AbortedTxn, LogConfig};
+use crate::pool::FileKind;
 
 /// Bytes between two looks at the pace.
 const STEP_BYTES: u64 = 256 << 10;
@@ -54,6 +56,8 @@ pub(in crate::log) struct CleanJob {
 pub(super) struct CleanedGroup {
     pub output: Output,
     pub replaced: Vec<Extent>,
+    /// The logs of those segments.
+    pub logs: Vec<Arc<dyn DiskFile>>,
     pub rewrites: u64,
 }
 
@@ -174,8 +178,11 @@ impl CleanJob {
         output.finish(modified)?;
         self.stats.segments_read += group.len();
         self.stats.segments_written += 1;
-        let replaced = group.iter().map(|source| source.extent).collect();
-        Ok(Some(CleanedGroup { output, replaced, rewrites: self.given.rewrites }))
+        let replaced: Vec<Extent> = group.iter().map(|source| source.extent).collect();
+        // After the swap they are not found under their names any more.
+        let open = |old: &Extent| self.given.files.open(old.base_offset, FileKind::Log);
+        let logs = replaced.iter().filter_map(|old| open(old).ok()).collect();
+        Ok(Some(CleanedGroup { output, replaced, logs, rewrites: self.given.rewrites }))
     }
 
     fn copy(

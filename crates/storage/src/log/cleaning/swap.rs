@@ -80,8 +80,9 @@ impl Log {
 pub(super) fn swap_in(
     log: &RwLock<Log>,
     files: &LogFiles,
-    group: CleanedGroup,
+    mut group: CleanedGroup,
 ) -> std::result::Result<(), CleanError> {
+    let replaced = std::mem::take(&mut group.logs);
     if !log.write().announce_swap(&group)? {
         return Err(CleanError::Changed);
     }
@@ -91,6 +92,8 @@ pub(super) fn swap_in(
     }
     sync_names(log, files)?;
     log.write().change(Log::finish_swap)?;
+    // What comes next is written into memory that is at hand.
+    replaced.iter().for_each(|old| old.give_back());
     Ok(())
 }
 
