@@ -101,6 +101,8 @@ SUITES = [
     Suite("mixed-cluster", (install.broker_jars, install.tools_jars, install.java_classes, install.python_clients, install.go_clients),
           [PYTHON, HERE / "mixed-cluster" / "suite.py"], 600, own_servers=True, beside=True),
     Suite("retention", (install.broker_jars,), [sys.executable, HERE / "retention" / "suite.py"], 240, own_servers=True, beside=True),
+    Suite("retention-readers", (install.java_classes, install.python_clients), [PYTHON, HERE / "retention" / "readers.py"], 240, own_servers=True,
+          beside=True),
     Suite("compaction", (install.broker_jars,), [sys.executable, HERE / "retention" / "compaction.py"], 240, own_servers=True, beside=True),
     Suite("flushing", (install.broker_jars,), [sys.executable, HERE / "retention" / "flushing.py"], 120, own_servers=True, beside=True),
     Suite("cleaned", (install.broker_jars, install.python_clients), [PYTHON, HERE / "retention" / "cleaned.py"], 300, own_servers=True, beside=True,

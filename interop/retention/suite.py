@@ -22,7 +22,7 @@ from harness.check import Checks, eventually, same
 CONFIG = {"log.retention.check.interval.ms": "400", "log.cleaner.backoff.ms": "300", "log.retention.minutes": "600", "log.retention.hours": "1"}
 # Long enough for several passes of retention and of the cleaner.
 PASSES_S = 2.5
-OUT_OF_RANGE, POLICY_VIOLATION = 1, 44
+OUT_OF_RANGE, UNKNOWN_TOPIC, INVALID_TIMESTAMP, INVALID_CONFIG, POLICY_VIOLATION = 1, 3, 32, 40, 44
 
 
 def settled(log, name, segments, start):
@@ -40,6 +40,7 @@ OLD = -8 * DAY
 STILL = {
     "by-size": ({"retention.bytes": "1500", "retention.ms": "-1"}, [0] * 10, [6, 8], 6),
     "by-size-exactly": ({"retention.bytes": "1884", "retention.ms": "-1"}, [0] * 8, [4, 6], 4),
+    "ms-nought": ({"retention.ms": "0"}, [-1000] * 5, [5], 5),
     "size-nought": ({"retention.bytes": "0", "retention.ms": "-1"}, [0] * 5, [5], 5),
     "by-time": ({"retention.ms": str(7 * DAY)}, [OLD] * 4 + [0] * 3, [4, 6], 4),
     "by-time-all": ({"retention.ms": str(7 * DAY)}, [OLD] * 5, [5], 5),
@@ -52,6 +53,8 @@ STILL = {
     "compact": ({"cleanup.policy": "compact", "retention.ms": "1", "min.cleanable.dirty.ratio": "1"}, [OLD] * 5, [0, 2, 4], 0),
     "compact-delete": ({"cleanup.policy": "compact,delete", "retention.ms": str(DAY), "min.cleanable.dirty.ratio": "1"},
                        [OLD] * 4 + [0] * 2, [4], 4),
+    "compact-delete-by-size": ({"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "1500",
+                                "min.cleanable.dirty.ratio": "1"}, [0] * 10, [6, 8], 6),
     "servers-retention": ({}, [-11 * HOUR, -11 * HOUR, -9 * HOUR, -9 * HOUR, 0], [2, 4], 2),
     "local-retention": ({"retention.ms": "-1", "local.retention.ms": "1", "local.retention.bytes": "1"}, [OLD] * 5, [0, 2, 4], 0),
 }
@@ -72,6 +75,48 @@ def policies(log, checks):
         checks.check(name, call)
 
 
+def far_future(log):
+    """More than an hour from now is refused, unless the topic says otherwise."""
+    log.create("far-future", **KEEP)
+    for at, error in ((2 * HOUR, INVALID_TIMESTAMP), (HOUR // 2, None)):
+        if error is None:
+            log.append("far-future", at)
+        else:
+            refused(error, lambda at=at: log.append("far-future", at))
+    log.alter(TOPIC_RESOURCE, "far-future", message_timestamp_after_max_ms=str(3 * HOUR))
+    eventually(5, lambda: log.append("far-future", 2 * HOUR))
+    same(2, log.offset("far-future", -1))
+
+
+def refused(code, call):
+    """What an answer's error makes of a call is an assertion with the answer."""
+    try:
+        call()
+    except AssertionError as error:
+        assert f"'ErrorCode': {code}," in str(error), error
+        return
+    raise AssertionError(f"not refused with {code}")
+
+
+def invalid(log):
+    """Settings that say nothing are refused, those of Kafka's own range are taken."""
+    log.create("settings")
+    taken = {"retention.ms": ("-1", "0"), "retention.bytes": ("-1", "-2"), "segment.ms": ("1",), "segment.jitter.ms": ("0",),
+             "file.delete.delay.ms": ("0",), "cleanup.policy": ("", "delete", "compact", "compact,delete", "delete,compact")}
+    wrong = {"retention.ms": ("-2", "x", ""), "retention.bytes": ("x",), "segment.ms": ("0", "-1"), "segment.jitter.ms": ("-1",),
+             "file.delete.delay.ms": ("-1",), "cleanup.policy": ("none", "delete,x"), "message.timestamp.type": ("Now",),
+             "segment.bytes": ("0",)}
+    for key, values in taken.items():
+        for value in values:
+            log.alter(TOPIC_RESOURCE, "settings", **{key: value})
+    for key, values in wrong.items():
+        for value in values:
+            try:
+                refused(INVALID_CONFIG, lambda key=key, value=value: log.alter(TOPIC_RESOURCE, "settings", **{key: value}))
+            except AssertionError as error:
+                raise AssertionError(f"{key}={value!r}: {error}") from None
+
+
 def rolls(log):
     """By the times of the records; between the times of the servers without them."""
     log.create("rolls", **KEEP, **{"segment.ms": "60000"})
@@ -82,6 +127,13 @@ def rolls(log):
     log.create("rolls-jitter", **KEEP, **{"segment.ms": "60000", "segment.jitter.ms": "60000"})
     log.append("rolls-jitter", -200_000, -139_999)
     same([0, 1], log.segments("rolls-jitter"))
+    # A shorter time acts with the next batch.
+    log.create("rolls-changed", **KEEP)
+    log.append("rolls-changed", -200_000)
+    log.alter(TOPIC_RESOURCE, "rolls-changed", segment_ms="60000")
+    time.sleep(0.5)
+    log.append("rolls-changed", -139_999)
+    same([0, 1], log.segments("rolls-changed"))
     log.create("rolls-compacted", **KEEP, **{"cleanup.policy": "compact", "max.compaction.lag.ms": "5000", "segment.ms": "60000"})
     log.append("rolls-compacted", -200_000, -194_999, key=b"key")
     same([0, 1], log.segments("rolls-compacted"))
@@ -111,6 +163,48 @@ def deletes_records(log):
         same((0, 7), log.delete_records(name, -1))
         # The last segment stays: there is no next one that begins at the start.
         settled(log, name, [6], 7)
+
+
+    # Beyond the end, before the start, and where there is nothing.
+    same((OUT_OF_RANGE, -1), log.delete_records("records-delete", -2))
+    same((UNKNOWN_TOPIC, -1), log.delete_records("no-such-topic", 0))
+    log.create("records-empty", **KEEP)
+    same((0, 0), log.delete_records("records-empty", -1))
+    same((OUT_OF_RANGE, -1), log.delete_records("records-empty", 1))
+
+
+def for_ever(log):
+    """No limit of all brokers, then one: -1 comes before the server's own minutes and hours."""
+    log.alter(BROKER_RESOURCE, "", log_retention_ms="-1")
+    log.create("for-ever-by-ms")
+    log.append("for-ever-by-ms", OLD, OLD, OLD, OLD, 0)
+    time.sleep(PASSES_S)
+    same([0, 2, 4], log.segments("for-ever-by-ms"))
+    log.alter(BROKER_RESOURCE, "", log_retention_ms=None)
+    settled(log, "for-ever-by-ms", [4], 4)
+
+
+def changes_of_times(log):
+    """Whose times count changes with the next batch; a policy that goes takes nothing with it."""
+    log.create("change-times", **{"retention.ms": str(DAY)})
+    log.append("change-times", OLD, OLD, OLD)
+    settled(log, "change-times", [3], 3)
+    log.alter(TOPIC_RESOURCE, "change-times", message_timestamp_type="LogAppendTime")
+    time.sleep(0.5)
+    log.append("change-times", OLD, OLD, OLD)
+    time.sleep(PASSES_S)
+    same({"segments": [3, 5], "start": 3, "end": 6}, log.state("change-times"))
+    log.create("change-compacted", **KEEP, **{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "1"})
+    log.append("change-compacted", OLD, OLD, OLD, OLD, 0, key=b"key")
+    log.alter(TOPIC_RESOURCE, "change-compacted", retention_ms=str(DAY))
+    time.sleep(PASSES_S)
+    same([0, 2, 4], log.segments("change-compacted"))
+    log.alter(TOPIC_RESOURCE, "change-compacted", cleanup_policy="delete")
+    settled(log, "change-compacted", [4], 4)
+    log.alter(TOPIC_RESOURCE, "change-compacted", cleanup_policy="")
+    log.append("change-compacted", OLD, OLD, key=b"key")
+    time.sleep(PASSES_S)
+    same([4, 6], log.segments("change-compacted"))
 
 
 def changes(log):
@@ -148,6 +242,22 @@ def delayed(log):
     assert not gone(), "the files are gone too early"
     eventually(10, gone)
     assert time.monotonic() - begin < 8, "the files are gone too late"
+
+
+def delayed_anew(log):
+    """What is deleted later goes after what file.delete.delay.ms says then; what was deleted before waits as long as was said."""
+    log.create("delayed-anew", **{"retention.ms": str(DAY), "file.delete.delay.ms": "600000"})
+    log.append("delayed-anew", OLD, OLD, 0)
+    settled(log, "delayed-anew", [2], 2)
+    deleted = log.files("delayed-anew", ".deleted")
+    assert deleted, "the files are gone"
+    log.alter(TOPIC_RESOURCE, "delayed-anew", file_delete_delay_ms="100")
+    time.sleep(0.5)
+    log.append("delayed-anew", 0, 0)
+    same((0, 4), log.delete_records("delayed-anew", 4))
+    settled(log, "delayed-anew", [4], 4)
+    time.sleep(PASSES_S)
+    same(deleted, log.files("delayed-anew", ".deleted"))
 
 
 def running_fetch(log):
@@ -204,7 +314,9 @@ def main():
     try:
         log.start()
         policies(log, checks)
-        for name, call in [("rolls", rolls), ("delete-records", deletes_records), ("changes", changes), ("delayed", delayed),
+        for name, call in [("far-future", far_future), ("invalid", invalid), ("rolls", rolls), ("delete-records", deletes_records),
+                           ("for-ever-by-ms", for_ever), ("changes", changes), ("changes-of-times", changes_of_times), ("delayed", delayed),
+                           ("delayed-anew", delayed_anew),
                            ("running-fetch", running_fetch), ("without-times-old", without_times), ("after-restart", after_restart)]:
             checks.check(name, call, log)
         checks.check("stop", log.server.stop)
