@@ -105,6 +105,11 @@ impl Content {
         self.changes.clear();
     }
 
+    /// A crash leaves all of it.
+    pub fn is_durable(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     /// What a crash leaves.
     pub fn after_crash(&self, left: ContentsLeft, geometry: Geometry, rng: &mut Rng) -> Self {
         let content = match left {

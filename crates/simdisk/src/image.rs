@@ -36,12 +36,16 @@ impl Image {
         let left = loss.names(&mut rng);
         let names = self.names.after_crash(left, &mut rng);
         let mut files = BTreeMap::new();
-        for entry in names.now().values() {
+        for (_, entry) in names.now().all() {
             if let Entry::File(id) = entry
-                && let Some(content) = self.files.get(id)
+                && let Some(content) = self.files.get(&id)
             {
-                let found = content.after_crash(loss.contents(), self.geometry, &mut rng);
-                files.insert(*id, Arc::new(found));
+                let found = if content.is_durable() {
+                    Arc::clone(content)
+                } else {
+                    Arc::new(content.after_crash(loss.contents(), self.geometry, &mut rng))
+                };
+                files.insert(id, found);
             }
         }
         Self { names, files, next_id: self.next_id, geometry: self.geometry }
@@ -68,7 +72,7 @@ impl Image {
     pub fn place(&self, path: &Path) -> io::Result<Place> {
         let name = parts(path).last().ok_or_else(|| gone(path))?;
         let dir = self.dir(path.parent().unwrap_or(Path::new("/")))?;
-        Ok((dir, name.to_owned()))
+        Ok((dir, name.into()))
     }
 
     pub fn new_id(&mut self) -> Id {
@@ -86,8 +90,8 @@ impl Image {
     }
 
     pub fn used(&self) -> u64 {
-        let files = self.names.now().values().filter_map(|entry| match entry {
-            Entry::File(id) => self.files.get(id),
+        let files = self.names.now().all().filter_map(|(_, entry)| match entry {
+            Entry::File(id) => self.files.get(&id),
             Entry::Dir(_) => None,
         });
         files.map(|content| content.len() as u64).sum()
@@ -107,13 +111,13 @@ impl Image {
             if let Entry::Dir(id) = entry {
                 self.below(id, found);
             }
-            found.push((dir, name.to_owned()));
+            found.push((dir, Arc::clone(name)));
         }
     }
 
     pub fn walk(&self, dir: Id, path: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for (name, entry) in self.names.inside(dir) {
-            let path = path.join(name);
+            let path = path.join(&**name);
             match entry {
                 Entry::Dir(id) => self.walk(id, &path, found),
                 Entry::File(id) => {

@@ -1,6 +1,7 @@
 //! The names of a file system: directories, what is in them, and which changes of them a crash may take back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::loss::NamesLeft;
 use crate::rng::Rng;
@@ -15,8 +16,37 @@ pub(crate) enum Entry {
     File(Id),
 }
 
-pub(crate) type Place = (Id, String);
-pub(crate) type Tree = BTreeMap<Place, Entry>;
+pub(crate) type Place = (Id, Arc<str>);
+
+/// What is in each directory; a copy shares the directories that were not changed since.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree(BTreeMap<Id, Arc<BTreeMap<Arc<str>, Entry>>>);
+
+impl Tree {
+    fn get(&self, dir: Id, name: &str) -> Option<Entry> {
+        self.0.get(&dir)?.get(name).copied()
+    }
+
+    fn inside(&self, dir: Id) -> impl Iterator<Item = (&Arc<str>, Entry)> {
+        self.0.get(&dir).into_iter().flat_map(|names| names.iter()).map(|(name, e)| (name, *e))
+    }
+
+    /// Everything, directory by directory.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Entry)> {
+        self.0.values().flat_map(|names| names.iter()).map(|(name, entry)| (&**name, *entry))
+    }
+
+    fn set(&mut self, (dir, name): &Place, entry: Option<Entry>) {
+        let names = Arc::make_mut(self.0.entry(*dir).or_default());
+        match entry {
+            Some(entry) => names.insert(Arc::clone(name), entry),
+            None => names.remove(name),
+        };
+        if names.is_empty() {
+            self.0.remove(dir);
+        }
+    }
+}
 
 /// One atomic change: what each of these places holds afterwards.
 #[derive(Clone, Debug)]
@@ -29,10 +59,7 @@ struct Change {
 impl Change {
     fn apply(&self, tree: &mut Tree) {
         for (place, entry) in &self.places {
-            match entry {
-                Some(entry) => tree.insert(place.clone(), *entry),
-                None => tree.remove(place),
-            };
+            tree.set(place, *entry);
         }
     }
 
@@ -49,7 +76,7 @@ impl Change {
 pub(crate) struct Names {
     now: Tree,
     durable: Tree,
-    changes: Vec<Change>,
+    changes: Vec<Arc<Change>>,
     /// With one journal for all, so many of the changes are durable.
     journalled: usize,
 }
@@ -60,20 +87,18 @@ impl Names {
     }
 
     pub fn get(&self, dir: Id, name: &str) -> Option<Entry> {
-        self.now.get(&(dir, name.to_owned())).copied()
+        self.now.get(dir, name)
     }
 
     /// What is in a directory.
-    pub fn inside(&self, dir: Id) -> impl Iterator<Item = (&str, Entry)> {
-        let from = (dir, String::new());
-        let inside = self.now.range(from..).take_while(move |((parent, _), _)| *parent == dir);
-        inside.map(|((_, name), entry)| (name.as_str(), *entry))
+    pub fn inside(&self, dir: Id) -> impl Iterator<Item = (&Arc<str>, Entry)> {
+        self.now.inside(dir)
     }
 
     pub fn change(&mut self, places: Vec<(Place, Option<Entry>)>) {
         let change = Change { places, synced: false };
         change.apply(&mut self.now);
-        self.changes.push(change);
+        self.changes.push(Arc::new(change));
     }
 
     /// Makes the changes of a directory durable, with those that came before them in the directories they touch.
@@ -81,7 +106,9 @@ impl Names {
         let mut dirs = BTreeSet::from([dir]);
         for change in self.changes.iter_mut().rev() {
             if change.touches(&dirs) {
-                change.synced = true;
+                if !change.synced {
+                    Arc::make_mut(change).synced = true;
+                }
                 dirs.extend(change.places.iter().map(|((dir, _), _)| *dir));
             }
         }

@@ -101,9 +101,9 @@ impl State {
 
     /// The name of a file, for photos.
     fn name(&self, id: Id) -> String {
-        let mut names = self.image.names.now().iter().filter(|_| self.photos.is_some());
-        let found = names.find(|(_, entry)| **entry == Entry::File(id));
-        found.map_or_else(|| "a file without a name".into(), |((_, name), _)| name.clone())
+        let mut names = self.image.names.now().all().filter(|_| self.photos.is_some());
+        let found = names.find(|(_, entry)| *entry == Entry::File(id));
+        found.map_or_else(|| "a file without a name".into(), |(name, _)| name.to_owned())
     }
 
     fn names(
@@ -249,7 +249,7 @@ impl Disk for SimDisk {
                 Some(Entry::File(_)) => return Err(no_dir(path)),
                 None => {
                     let id = state.image.new_id();
-                    let created = vec![((parent, name.to_owned()), Some(Entry::Dir(id)))];
+                    let created = vec![((parent, name.into()), Some(Entry::Dir(id)))];
                     state.names(created, || format!("create directory {}", path.display()))?;
                     id
                 }

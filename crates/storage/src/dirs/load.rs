@@ -103,12 +103,17 @@ impl LogManager {
         }
         let (fault, report) = (Mutex::new(None), Mutex::default());
         let loading = Loading { options, assigned, now, report, fault };
+        let mut shares = jobs.iter().flat_map(|job| {
+            let threads = options.threads_per_dir.clamp(1, job.logs.len().max(1));
+            std::iter::repeat_n(job, threads)
+        });
+        // This thread has nothing else to do.
+        let own = shares.next();
         std::thread::scope(|scope| {
-            for job in &jobs {
-                for _ in 0..options.threads_per_dir.clamp(1, job.logs.len().max(1)) {
-                    scope.spawn(|| self.run_job(job, &loading));
-                }
+            for job in shares {
+                scope.spawn(|| self.run_job(job, &loading));
             }
+            own.into_iter().for_each(|job| self.run_job(job, &loading));
         });
         if let Some(fault) = loading.fault.into_inner() {
             return Err(fault);
