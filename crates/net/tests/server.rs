@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use net::{
@@ -27,8 +28,11 @@ impl FileRegion for File {
     }
 }
 
-/// Frames are commands: `slow`, `none`, `close`, `file` (by descriptor), `copy` (by reading); others are echoed.
+/// Frames are commands: `slow`, `owed…` and `waiting…` (for ever), `none`, `close`, `file` (by descriptor), `copy` (by reading); others are echoed.
 struct Commands;
+
+/// How often something was owed for ever.
+static OWED: AtomicUsize = AtomicUsize::new(0);
 
 impl Service for Commands {
     async fn call(self: Arc<Self>, _: Arc<Connection>, frame: Frame) -> Handled {
@@ -38,6 +42,14 @@ impl Service for Commands {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Some(Response::bytes("slow"))
             })),
+            _ if text.starts_with("owed") => {
+                OWED.fetch_add(1, Ordering::SeqCst);
+                Handled::Later(Box::pin(std::future::pending()))
+            }
+            _ if text.starts_with("waiting") => {
+                OWED.fetch_add(1, Ordering::SeqCst);
+                Handled::Waiting(Box::pin(std::future::pending()))
+            }
             "none" => Handled::Now(None),
             "broken" => Handled::Later(Box::pin(async { None })),
             "large" => Handled::Now(Some(Response::bytes(vec![7; 64 << 20]))),
@@ -264,6 +276,26 @@ async fn the_budget_is_given_back() {
     drop(stream);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(budget.available_bytes(), before);
+}
+
+#[tokio::test]
+async fn who_waits_for_others_keeps_nothing_of_the_budget() {
+    for (command, keeps) in [("owed", true), ("waiting", false)] {
+        let budget = Budget::new(8 << 20);
+        let limits = ServerLimits { budget: budget.clone(), ..Default::default() };
+        let (_server, address) = start(limits);
+        let before = budget.available_bytes();
+        let handled = OWED.load(Ordering::SeqCst);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        send(&mut stream, &format!("{command}{}", " ".repeat(1 << 20))).await;
+        let begin = std::time::Instant::now();
+        let is_over = || OWED.load(Ordering::SeqCst) > handled;
+        while !is_over() || (!keeps && budget.available_bytes() < before) {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{command}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(budget.available_bytes() < before, keeps, "{command}");
+    }
 }
 
 #[test]

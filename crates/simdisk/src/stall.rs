@@ -25,13 +25,22 @@ pub struct Gate {
 #[derive(Default)]
 struct State {
     shut: bool,
+    /// What is in memory can be read all the same.
+    memory: bool,
     waiting: usize,
 }
 
 impl Gate {
     /// From now on everything stands still here.
     pub fn shut(&self) {
-        self.state.lock().shut = true;
+        let mut state = self.state.lock();
+        (state.shut, state.memory) = (true, false);
+    }
+
+    /// The same, but everything is in memory for those who do not wait.
+    pub fn shut_behind_memory(&self) {
+        let mut state = self.state.lock();
+        (state.shut, state.memory) = (true, true);
     }
 
     pub fn open(&self) {
@@ -58,6 +67,11 @@ impl Gate {
 
     fn is_shut(&self) -> bool {
         self.state.lock().shut
+    }
+
+    fn hides_memory(&self) -> bool {
+        let state = self.state.lock();
+        state.shut && !state.memory
     }
 
     fn pass(&self) {
@@ -166,9 +180,9 @@ impl DiskFile for StallFile {
         self.file.read_at(buf, position)
     }
 
-    /// Nothing is in memory while the disk stands still.
+    /// Nothing is in memory while the disk stands still, unless the test says so.
     fn read_cached_at(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
-        if self.gate.is_shut() { Ok(None) } else { self.file.read_at(buf, position).map(Some) }
+        if self.gate.hides_memory() { Ok(None) } else { self.file.read_at(buf, position).map(Some) }
     }
 
     fn write_at(&self, buf: &[u8], position: u64) -> io::Result<()> {

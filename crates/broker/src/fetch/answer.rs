@@ -16,9 +16,7 @@ use super::session::{PartitionAnswer, PartitionKey, PartitionRequest, TopicKey};
 use super::told::{Entry, push};
 use crate::authorizer::{Operation, Resource};
 use crate::leaders::fetch::node_endpoints;
-use crate::partitions::{
-    Client, Partition, PartitionFailure, ReadRequest, ReadResult, Reader, Use,
-};
+use crate::partitions::{Client, Partition, PartitionFailure, ReadRequest, ReadResult, Reader};
 use crate::request::RequestContext;
 
 /// So often a look-up is tried anew after what it met was read from the disk; then it waits for the rest under the partition's lock.
@@ -234,7 +232,7 @@ impl Pass<'_> {
         };
         let mut lookups = LOOKUPS_MAX;
         let read = loop {
-            match partition.enter(Use::Read, || partition.read(&asked)).await {
+            match partition.read_beside(&asked).await {
                 Err(PartitionFailure::Log(LogError::NotCached(cold))) => {
                     partition.lane().load(cold, LOOKUP_AHEAD_BYTES).await;
                     lookups -= 1;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::waiter::FetchWaiter;
-use crate::partitions::{Partition, Use};
+use crate::partitions::Partition;
 use crate::request::RequestContext;
 
 /// The waiting request: a deadline, and one waiter shared by its partitions.
@@ -41,8 +41,7 @@ impl Waiting {
         let mut registered = Registered { waiter: Arc::clone(&waiter), partitions };
         for entry in &answer.entries {
             let (Some(partition), Ok(result)) = (&entry.partition, &entry.result) else { continue };
-            let add = || partition.add_reader(&waiter, answer.limits.reader, result);
-            if partition.enter(Use::Read, add).await {
+            if partition.add_reader_beside(&waiter, answer.limits.reader, result).await {
                 registered.partitions.push(Arc::clone(partition));
             } else {
                 waiter.complete(); // something came between the look and the registration

@@ -102,7 +102,7 @@ async fn produce(context: Arc<RequestContext>, frame: Frame) -> Handled {
     if owed.is_empty() {
         return context.respond(&response);
     }
-    Handled::Later(Box::pin(wait(context, response, owed, timeout_ms)))
+    Handled::Waiting(Box::pin(wait(context, response, owed, timeout_ms)))
 }
 
 /// Why nothing of the request is appended.

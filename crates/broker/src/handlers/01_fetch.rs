@@ -83,7 +83,7 @@ async fn fetch(context: Arc<RequestContext>, frame: Frame) -> Handled {
         };
     }
     let waiting = Waiting::new(context, answer, wait_ms).await;
-    Handled::Later(Box::pin(waiting.response()))
+    Handled::Waiting(Box::pin(waiting.response()))
 }
 
 /// Who names a broker's id reads as that broker's replica.

@@ -98,7 +98,7 @@ async fn answer(
 ) -> Option<Response> {
     let response = match handled {
         Handled::Now(response) => response,
-        Handled::Later(reply) => reply.await,
+        Handled::Later(reply) | Handled::Waiting(reply) => reply.await,
         // What cannot be read inside is the client's mistake, not the broker's.
         Handled::Close => return refused(context, ErrorCode::UnsupportedVersion),
     };

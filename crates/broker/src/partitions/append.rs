@@ -177,7 +177,9 @@ impl Partition {
         if all && state.leader.as_ref().is_some_and(|leader| !leader.has_min_isr()) {
             return Err(AppendFailure::NotEnoughReplicas);
         }
-        let appended = state.log.append_as_leader(&mut prepared, leader_epoch, appender, now.wall);
+        let appended = self.write(&mut state, now.mono, |state| {
+            state.log.append_as_leader(&mut prepared, leader_epoch, appender, now.wall)
+        });
         let info = match appended {
             Ok(info) => info,
             Err(error) => {

@@ -5,6 +5,7 @@ mod durable;
 mod failure;
 mod flusher;
 mod follow;
+mod glimpse;
 mod lane;
 mod locked;
 mod moving;

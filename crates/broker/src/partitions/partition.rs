@@ -16,6 +16,7 @@ use storage::log::{Log, LogError};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::failure::PartitionFailure;
+use super::glimpse::Glimpses;
 use super::lane::{Lane, Use};
 use super::locked::Locked;
 use super::moving::Moving;
@@ -32,8 +33,10 @@ pub struct Partition {
     log: ArcSwap<RwLock<Log>>,
     /// To the log's disk.
     lane: ArcSwap<Lane>,
-    /// Where the disk is slow, who wants the locks waits here first.
-    turn: Semaphore,
+    /// Where the disk is slow, who wants the locks waits here first: who reads not behind all who write.
+    write_turn: Semaphore,
+    read_turn: Semaphore,
+    pub(super) glimpses: Glimpses,
     /// Its copy in another directory; locked before anything else.
     pub(super) moving: Mutex<Option<Moving>>,
     neighbours: Arc<Neighbours>,
@@ -122,7 +125,9 @@ impl Partition {
             state: Mutex::new(state),
             log: ArcSwap::new(log),
             lane: ArcSwap::new(lane),
-            turn: Semaphore::new(1),
+            write_turn: Semaphore::new(1),
+            read_turn: Semaphore::new(1),
+            glimpses: Glimpses::default(),
             moving: Mutex::new(None),
             neighbours,
         }
@@ -134,7 +139,7 @@ impl Partition {
         Locked { id: self.id, neighbours: &self.neighbours, state, log }
     }
 
-    fn try_lock(&self) -> Option<Locked<'_>> {
+    pub(super) fn try_lock(&self) -> Option<Locked<'_>> {
         let state = self.state.try_lock()?;
         let log = self.log.load_full().try_write_arc()?;
         Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
@@ -152,13 +157,21 @@ impl Partition {
 
     /// Does what takes the locks or the disk; a slow disk holds no thread of the runtime meanwhile.
     pub async fn enter<T>(&self, how: Use, operation: impl FnOnce() -> T) -> T {
-        let lane = self.lane();
-        lane.run(how, &self.turn, operation).await
+        let turn = match how {
+            Use::Read => &self.read_turn,
+            Use::Write => &self.write_turn,
+        };
+        self.lane().run(how, turn, operation).await
     }
 
     /// The same for those who are few and are no requests of clients.
     pub fn enter_now<T>(&self, operation: impl FnOnce() -> T) -> T {
         self.lane().run_now(operation)
+    }
+
+    /// Its directory is.
+    pub(super) fn is_slow(&self) -> bool {
+        self.lane.load().is_slow()
     }
 
     pub fn lane(&self) -> Arc<Lane> {
@@ -371,6 +384,10 @@ impl Partition {
     /// Completes the waiting fetches: the log's start has moved.
     pub fn with_consumers_told(&self) {
         self.readers.wake();
+    }
+
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     pub fn remove_consumer(&self, waiter: &Arc<FetchWaiter>) {

@@ -11,7 +11,7 @@ use super::failure::PartitionFailure;
 use super::locked::Locked;
 use super::partition::Partition;
 use super::preferred::Client;
-use crate::fetch::waiter::FetchWaiter;
+use crate::fetch::waiter::{FetchWaiter, Readers, Waiters};
 
 /// Who reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +64,14 @@ pub struct ReadResult {
 
 impl Partition {
     pub fn read(&self, request: &ReadRequest<'_>) -> Result<ReadResult, PartitionFailure> {
-        let mut state = self.lock();
+        self.read_locked(&mut self.lock(), request)
+    }
+
+    pub(super) fn read_locked(
+        &self,
+        state: &mut Locked<'_>,
+        request: &ReadRequest<'_>,
+    ) -> Result<ReadResult, PartitionFailure> {
         state.check_reader(request)?;
         let preferred = request.client.and_then(|(client, image, own)| {
             state.preferred_replica(client, request.offset, image, own, request.now)
@@ -82,7 +89,7 @@ impl Partition {
         if let (Some(data), Reader::Replica { id, .. }) = (&mut data, request.reader)
             && state.neighbours.leader_throttle.is_limited()
         {
-            self.throttle(&state, data, id, request.now);
+            self.throttle(state, data, id, request.now);
         }
         if let (true, Some(_), Reader::Replica { id, broker_epoch }) =
             (request.counts, &data, request.reader)
@@ -123,11 +130,32 @@ impl Partition {
 
     /// Registers a reader that saw the partition so: false, when the partition has moved since, so that it must look again.
     pub fn add_reader(&self, waiter: &Arc<FetchWaiter>, reader: Reader, seen: &ReadResult) -> bool {
-        let state = self.lock();
-        if state.deleted || state.log.start_offset() != seen.log_start {
+        self.lock().add_reader(waiter, reader, seen)
+    }
+}
+
+impl Reader {
+    /// Among whom it waits.
+    pub(super) fn among(self, readers: &Readers) -> &Waiters {
+        match self {
+            Self::Consumer { read_committed: true, .. } => &readers.stable,
+            Self::Consumer { .. } => &readers.consumers,
+            Self::Replica { .. } => &readers.replicas,
+        }
+    }
+}
+
+impl Locked<'_> {
+    pub(super) fn add_reader(
+        &self,
+        waiter: &Arc<FetchWaiter>,
+        reader: Reader,
+        seen: &ReadResult,
+    ) -> bool {
+        let log = &self.log;
+        if self.deleted || log.start_offset() != seen.log_start {
             return false;
         }
-        let log = &state.log;
         let same = match reader {
             Reader::Consumer { read_committed: true, .. } => {
                 log.last_stable_offset() == seen.last_stable_offset
@@ -136,18 +164,11 @@ impl Partition {
             Reader::Replica { .. } => log.end_offset() == seen.log_end,
         };
         if same {
-            let waiters = match reader {
-                Reader::Consumer { read_committed: true, .. } => &state.readers.stable,
-                Reader::Consumer { .. } => &state.readers.consumers,
-                Reader::Replica { .. } => &state.readers.replicas,
-            };
-            waiters.add(waiter);
+            reader.among(&self.readers).add(waiter);
         }
         same
     }
-}
 
-impl Locked<'_> {
     fn check_reader(&self, request: &ReadRequest<'_>) -> Result<(), PartitionFailure> {
         let epoch = request.leader_epoch;
         let (id, broker_epoch) = match request.reader {

@@ -267,3 +267,75 @@ fn checkpoints_of_a_directory_wait_for_no_other() {
     assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
     world.stop();
 }
+
+/// A fetch of these partitions in this order, each from an offset on, that waits for more than there is.
+fn fetch_all(places: &[(i32, i64)], max_wait_ms: i32) -> FetchRequest<'static> {
+    let partition = |&(partition, fetch_offset)| FetchPartition {
+        partition,
+        fetch_offset,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    };
+    let partitions = places.iter().map(partition).collect();
+    let topics = vec![FetchTopic { topic: "t".into(), partitions, ..Default::default() }];
+    FetchRequest { max_wait_ms, min_bytes: 1, max_bytes: 1 << 20, topics, ..Default::default() }
+}
+
+/// Partition, high watermark and bytes of what was answered.
+fn answered(body: &[u8]) -> Vec<(i32, i64, usize)> {
+    let answer: FetchResponse<'_> = decoded(body, 12);
+    let partitions = answer.responses[0].partitions.iter();
+    let row = partitions.map(|partition| {
+        assert_eq!(partition.error_code, 0);
+        let len = partition.records.as_ref().map_or(0, |records| records.len());
+        (partition.partition_index, partition.high_watermark, len)
+    });
+    row.collect()
+}
+
+/// Who reads what is in memory does not wait for one who writes; and is told when the write has ended.
+#[test]
+fn a_write_that_stands_still_does_not_hold_readers_of_its_partition() {
+    let world = World::new();
+    world.create("t");
+    let (quick, still) = (world.partitions(0, "t")[0], world.partitions(1, "t")[0]);
+    // That the directory is slow is known from a write before, for a while: on a busy machine perhaps not for long enough.
+    for round in 0..20 {
+        let end = 1 + i64::from(round);
+        world.gate.shut_behind_memory();
+        let body = encode_to_vec(&produce_request("t", still, &batch(&[b"x"])), 12).unwrap();
+        let mut writer = world.connect();
+        writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+        world.gate.until_waiting(1);
+        let (done, read) = std::sync::mpsc::channel();
+        let address = world.address.clone();
+        let reader = std::thread::spawn(move || {
+            let places = [(still, 0), (quick, 0)];
+            let body = Peer::connect(&address).call(&fetch_all(&places, 0), 12);
+            let _late = done.send(answered(&body));
+            // At its end nothing comes while the write stands still.
+            let body = Peer::connect(&address).call(&fetch_all(&[(still, end)], 60_000), 12);
+            answered(&body)
+        });
+        let seen = read.recv_timeout(Duration::from_secs(2));
+        let waits = seen.is_err();
+        if let Ok(seen) = seen {
+            let [(_, high_watermark, len), (_, 1, other_len)] = seen[..] else {
+                panic!("{seen:?}")
+            };
+            assert_eq!(high_watermark, end);
+            assert!(len > 0 && other_len > 0, "{len} {other_len}");
+            // It registers while the partition is held.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        world.gate.open();
+        assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
+        let [(_, high_watermark, len)] = reader.join().unwrap()[..] else { panic!() };
+        assert_eq!(high_watermark, end + 1);
+        assert!(len > 0);
+        if !waits {
+            return world.stop();
+        }
+    }
+    panic!("readers wait for who writes");
+}

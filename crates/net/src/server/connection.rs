@@ -98,6 +98,10 @@ async fn serve<S: Service>(
                     (Handled::Later(reply), permit) => {
                         owed.push_back(Owed::Waiting { reply, _permit: permit })
                     }
+                    (Handled::Waiting(reply), permit) => {
+                        drop(permit);
+                        owed.push_back(Owed::Waiting { reply, _permit: BudgetPermit::default() });
+                    }
                     (Handled::Close, _) => return Ok(()),
                 }
             }

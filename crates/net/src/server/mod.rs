@@ -36,6 +36,8 @@ pub enum Handled {
     Now(Option<Response>),
     /// The response is owed; the connection goes on to its next request meanwhile.
     Later(ReplyFuture),
+    /// The same, and nothing of the request is kept: others may have its memory.
+    Waiting(ReplyFuture),
     /// The connection ends; the service has logged why.
     Close,
 }

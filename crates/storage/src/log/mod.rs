@@ -30,6 +30,7 @@ mod retention;
 mod roll;
 mod scan;
 mod segment;
+mod tail;
 mod tidying;
 mod truncate;
 mod txn_index;
@@ -53,6 +54,7 @@ pub use lookup::TimestampOffset;
 pub use producers::{ActiveProducer, Unverified, VerificationGuard, Verify};
 pub use read::{FetchData, FileSlice, OffsetPosition};
 pub use records::AppendOrigin;
+pub use tail::LogTail;
 pub use txn_index::AbortedTxn;
 pub use work::{FlushWork, LogWork, RemoveWork};
 

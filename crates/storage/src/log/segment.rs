@@ -30,11 +30,11 @@ pub(crate) struct FileLengths {
 
 /// A recently appended batch.
 #[derive(Clone, Copy, Debug)]
-struct TailBatch {
-    base_offset: i64,
-    last_offset: i64,
-    position: u64,
-    size: u64,
+pub(crate) struct TailBatch {
+    pub base_offset: i64,
+    pub last_offset: i64,
+    pub position: u64,
+    pub size: u64,
 }
 
 /// Where a batch was found.
@@ -258,6 +258,11 @@ impl Segment {
     }
 
     // Looking up.
+
+    /// The last batches that were appended.
+    pub fn tail(&self) -> impl Iterator<Item = &TailBatch> {
+        self.tail.iter()
+    }
 
     /// The first batch whose last offset is `offset` or more.
     pub fn find(&self, files: &LogFiles, offset: i64) -> Result<Option<Found>> {

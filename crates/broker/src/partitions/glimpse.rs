@@ -1,0 +1,250 @@
+//! What readers are told of a partition while a slow disk holds its locks: all of it as it was when the write began.
+//!
+//! As long as records are being written nothing changes but by them, and nobody knows of these yet. So who finds the
+//! locks taken reads what was there before, if it is among the last batches, or hears that there is nothing new. A follower's place is
+//! kept and taken into account when the write has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::{LeaderEpoch, MonoMs, NodeId, Offset};
+use parking_lot::Mutex;
+use replication::Event;
+use storage::log::LogTail;
+use tokio::sync::Semaphore;
+
+use super::failure::PartitionFailure;
+use super::lane::Use;
+use super::locked::Locked;
+use super::partition::Partition;
+use super::read::{ReadRequest, ReadResult, Reader};
+use crate::fetch::waiter::FetchWaiter;
+
+/// Followers whose places are kept: more than any partition has.
+const PLACES_MAX: usize = 64;
+
+/// Nobody has to wait for his turn here: whoever comes tries once.
+static NO_TURN: Semaphore = Semaphore::const_new(Semaphore::MAX_PERMITS);
+
+/// A partition as it is before records are written to it.
+#[derive(Debug)]
+struct Glimpse {
+    leader_epoch: LeaderEpoch,
+    latest_epoch: Option<LeaderEpoch>,
+    high_watermark: Offset,
+    last_stable_offset: Offset,
+    log_start: Offset,
+    log_end: Offset,
+    tail: LogTail,
+}
+
+/// What can be seen now, if anything, and who was here meanwhile.
+#[derive(Default)]
+pub(super) struct Glimpses {
+    is_shown: AtomicBool,
+    shown: Mutex<Option<Box<Shown>>>,
+}
+
+struct Shown {
+    glimpse: Arc<Glimpse>,
+    /// Where followers are.
+    places: Vec<(NodeId, Event)>,
+}
+
+/// While it lives, the partition can be seen: no longer than the write lasts, however that ends.
+struct Showing<'a>(&'a Glimpses);
+
+impl Drop for Showing<'_> {
+    fn drop(&mut self) {
+        self.0.hide();
+    }
+}
+
+impl Glimpses {
+    fn show(&self, glimpse: Glimpse) -> Showing<'_> {
+        let shown = Shown { glimpse: Arc::new(glimpse), places: Vec::new() };
+        *self.shown.lock() = Some(Box::new(shown));
+        self.is_shown.store(true, Ordering::Release);
+        Showing(self)
+    }
+
+    fn hide(&self) -> Vec<(NodeId, Event)> {
+        self.is_shown.store(false, Ordering::Release);
+        self.shown.lock().take().map_or_else(Vec::new, |shown| shown.places)
+    }
+
+    fn is_shown(&self) -> bool {
+        self.is_shown.load(Ordering::Acquire)
+    }
+
+    fn get(&self) -> Option<Arc<Glimpse>> {
+        self.shown.lock().as_ref().map(|shown| Arc::clone(&shown.glimpse))
+    }
+
+    /// Keeps where a follower is; false when the write has ended, or there are too many.
+    fn keep(&self, replica: NodeId, place: Event) -> bool {
+        let mut shown = self.shown.lock();
+        let Some(shown) = &mut *shown else { return false };
+        shown.places.retain(|(known, _)| *known != replica);
+        let has_room = shown.places.len() < PLACES_MAX;
+        if has_room {
+            shown.places.push((replica, place));
+        }
+        has_room
+    }
+}
+
+impl Glimpse {
+    fn of(state: &Locked<'_>) -> Option<Self> {
+        let log = &state.log;
+        Some(Self {
+            leader_epoch: state.leader_epoch,
+            latest_epoch: log.latest_epoch(),
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start: log.start_offset(),
+            log_end: log.end_offset(),
+            // Whoever writes meets the error, too.
+            tail: log.tail().ok()?,
+        })
+    }
+
+    fn upper(&self, reader: Reader) -> Offset {
+        match reader {
+            Reader::Consumer { read_committed: true, .. } => self.last_stable_offset,
+            Reader::Consumer { .. } => self.high_watermark,
+            Reader::Replica { .. } => self.log_end,
+        }
+    }
+
+    /// Nothing has come for this reader since it saw the partition.
+    fn is_as(&self, reader: Reader, seen: &ReadResult) -> bool {
+        let upper = match reader {
+            Reader::Consumer { read_committed: true, .. } => seen.last_stable_offset,
+            Reader::Consumer { .. } => seen.high_watermark,
+            Reader::Replica { .. } => seen.log_end,
+        };
+        self.log_start == seen.log_start && self.upper(reader) == upper
+    }
+
+    /// `None`: only the partition itself can tell.
+    fn read(&self, request: &ReadRequest<'_>) -> Option<ReadResult> {
+        let (offset, epoch, last) =
+            (request.offset, request.leader_epoch, request.last_fetched_epoch);
+        let knows_epoch = !epoch.is_some() || epoch == self.leader_epoch;
+        let may_diverge = last.is_some() && Some(last) != self.latest_epoch;
+        let is_here = (self.log_start..=self.log_end).contains(&offset);
+        if !knows_epoch || may_diverge || !is_here || request.client.is_some() {
+            return None;
+        }
+        let read_committed =
+            matches!(request.reader, Reader::Consumer { read_committed: true, .. });
+        let upper = self.upper(request.reader);
+        let (bytes_max, whole_batch) = (request.bytes_max, request.whole_batch);
+        let data = self.tail.read(offset, bytes_max, upper, whole_batch, read_committed)?;
+        Some(ReadResult {
+            data: Some(data),
+            high_watermark: self.high_watermark,
+            last_stable_offset: self.last_stable_offset,
+            log_start: self.log_start,
+            log_end: self.log_end,
+            diverging: None,
+            preferred: None,
+        })
+    }
+}
+
+impl Partition {
+    /// Does what writes to the log of a leader, under its locks. Where the disk is slow it can be seen meanwhile.
+    pub(super) fn write<T>(
+        &self,
+        state: &mut Locked<'_>,
+        now: MonoMs,
+        write: impl FnOnce(&mut Locked<'_>) -> T,
+    ) -> T {
+        if self.is_slow() { self.write_seen(state, now, write) } else { write(state) }
+    }
+
+    fn write_seen<T>(
+        &self,
+        state: &mut Locked<'_>,
+        now: MonoMs,
+        write: impl FnOnce(&mut Locked<'_>) -> T,
+    ) -> T {
+        let Some(glimpse) = Glimpse::of(state) else { return write(state) };
+        let showing = self.glimpses.show(glimpse);
+        let done = write(state);
+        let places = self.glimpses.hide();
+        drop(showing);
+        for (_, place) in places {
+            state.step(now, place);
+        }
+        done
+    }
+
+    /// As [`Partition::read`]. On a slow disk it waits for nobody who writes, but may know less than he does.
+    pub async fn read_beside(
+        &self,
+        request: &ReadRequest<'_>,
+    ) -> Result<ReadResult, PartitionFailure> {
+        if !self.may_be_held() {
+            return self.enter(Use::Read, || self.read(request)).await;
+        }
+        let try_read = || Some(self.read_locked(&mut self.try_lock()?, request));
+        if let Some(read) = self.lane().run(Use::Read, &NO_TURN, try_read).await {
+            return read;
+        }
+        match self.glimpse(request) {
+            Some(seen) => Ok(seen),
+            None => self.enter(Use::Read, || self.read(request)).await,
+        }
+    }
+
+    /// As [`Partition::add_reader`], in the same way.
+    pub async fn add_reader_beside(
+        &self,
+        waiter: &Arc<FetchWaiter>,
+        reader: Reader,
+        seen: &ReadResult,
+    ) -> bool {
+        if !self.may_be_held() {
+            return self.enter(Use::Read, || self.add_reader(waiter, reader, seen)).await;
+        }
+        let try_add = || Some(self.try_lock()?.add_reader(waiter, reader, seen));
+        if let Some(added) = self.lane().run(Use::Read, &NO_TURN, try_add).await {
+            return added;
+        }
+        // Whoever writes looks for readers when he has hidden the partition again: first come, then look.
+        reader.among(self.readers()).add(waiter);
+        let same = self.glimpses.get().is_some_and(|glimpse| glimpse.is_as(reader, seen));
+        if !same {
+            self.remove_consumer(waiter);
+        }
+        same
+    }
+
+    fn may_be_held(&self) -> bool {
+        self.glimpses.is_shown() || self.is_slow()
+    }
+
+    fn glimpse(&self, request: &ReadRequest<'_>) -> Option<ReadResult> {
+        let glimpse = self.glimpses.get()?;
+        let Reader::Replica { id, broker_epoch } = request.reader else {
+            return glimpse.read(request);
+        };
+        if self.neighbours().leader_throttle.is_limited() {
+            return None;
+        }
+        let seen = glimpse.read(request)?;
+        let place = Event::FollowerFetched {
+            replica: id,
+            fetch_offset: request.offset,
+            log_start: request.log_start,
+            broker_epoch,
+        };
+        (!request.counts || self.glimpses.keep(id, place)).then_some(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests;
