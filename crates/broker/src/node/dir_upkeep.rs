@@ -11,6 +11,8 @@ use super::Node;
 /// What is to be done. What has come twice while the directory was busy is done once.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Duties {
+    /// Logs were cut below their recovery points.
+    pub truncations: bool,
     /// Logs may have left something for later.
     pub work: bool,
     /// Something may be due to be removed.
@@ -24,6 +26,7 @@ pub(super) struct Duties {
 
 impl Duties {
     fn add(&mut self, more: Self) {
+        self.truncations |= more.truncations;
         self.work |= more.work;
         self.removals |= more.removals;
         self.retention |= more.retention;
@@ -71,6 +74,7 @@ impl DirUpkeep {
         let short = self.removals.is_some() && node.logs.is_short_of_space();
         duties.removals |= short || duties.work || self.removals.is_some_and(|at| at <= now);
         let any = [
+            duties.truncations,
             duties.removals,
             duties.retention,
             duties.recovery_points,
@@ -89,6 +93,11 @@ impl DirUpkeep {
 /// Does it; gives when something is to be removed next.
 fn run(node: &Node, index: usize, duties: Duties, mut removals: Option<WallMs>) -> Option<WallMs> {
     let (logs, now) = (&node.logs, node.clock.wall());
+    if duties.truncations
+        && let Some(dir) = logs.dirs().get(index)
+    {
+        node.settle_truncations(&dir.dir);
+    }
     if duties.work {
         logs.run_work_of(index, now);
     }

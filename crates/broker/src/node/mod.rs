@@ -15,6 +15,7 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -149,9 +150,13 @@ impl Node {
         self.appended.swap(false, Ordering::Relaxed)
     }
 
-    /// Writes recovery points down again where logs were cut. It blocks.
-    pub(crate) fn settle_truncations(&self) {
-        self.neighbours.truncations.settle(|| self.logs.checkpoint_recovery_points());
+    /// Writes the recovery points of a directory down again if logs were cut there. It blocks.
+    pub(crate) fn settle_truncations(&self, dir: &Path) {
+        self.neighbours.truncations.settle(dir, || {
+            if let Some(index) = self.logs.dirs().iter().position(|known| known.dir == dir) {
+                self.logs.checkpoint_durable_of(index);
+            }
+        });
     }
 
     pub(crate) fn note_deleted(&self) {

@@ -147,13 +147,13 @@ fn tick(node: &Arc<Node>, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     node.logs.look_at_dirs();
     node.logs.look_at_space(config.reserve_bytes);
     node.patience.set_aside(config.reserve_bytes);
-    node.settle_truncations();
     apply::host_again(node);
     let starts_ms = ms(log.flush_start_offset_checkpoint_interval_ms);
     let points_ms = ms(log.flush_offset_checkpoint_interval_ms);
     let marks_ms = ms(config.replication.high_watermark_checkpoint_interval_ms);
     let expiry_ms = ms(config.transaction.producer_id_expiration_check_interval_ms);
     let duties = Duties {
+        truncations: false,
         work: node.take_work(),
         removals: node.take_deleted(),
         retention: due(&mut schedule.retention, now.mono, ms(log.retention_check_interval_ms)),
@@ -163,8 +163,11 @@ fn tick(node: &Arc<Node>, lifecycle: &Lifecycle, schedule: &mut Schedule) {
             && node.take_appended(),
         producers: due(&mut schedule.producers, now.mono, expiry_ms),
     };
+    let cut = node.neighbours.truncations.due();
+    let known = if cut.is_empty() { Vec::new() } else { node.logs.dirs() };
     for (index, dir) in schedule.dirs.iter_mut().enumerate() {
-        dir.take_on(node, index, duties);
+        let truncations = known.get(index).is_some_and(|known| cut.contains(&known.dir));
+        dir.take_on(node, index, Duties { truncations, ..duties });
     }
     failures(node, lifecycle);
     tell_or_stop(node, lifecycle, &mut schedule.untold);

@@ -192,7 +192,9 @@ impl Locked<'_> {
         let before = self.log.recovery_point();
         let changed = change(&mut self.log);
         if self.log.recovery_point() < before {
-            self.neighbours.truncations.add();
+            let dir = self.log.dir();
+            let lane = self.neighbours.lanes.of_log(dir);
+            self.neighbours.truncations.add(&lane, dir.parent().unwrap_or(dir));
         }
         changed
     }

@@ -1,6 +1,7 @@
 //! A fetcher: one task that follows the leaders of many partitions on one broker, by one fetch after the other.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -283,7 +284,7 @@ impl Fetcher {
             self.session.restart();
             return self.pause(Some(ms(node.config().replication.fetch_backoff_ms))).await;
         }
-        settle_truncations(node).await;
+        self.settle_truncations(node).await;
         let (mut appended, mut since_yield) = (false, 0);
         let mut flushes = Vec::new();
         for topic in &response.responses {
@@ -322,17 +323,23 @@ impl Fetcher {
         }
         durable(flushes).await;
     }
-}
 
-/// A log that was cut grows again only when its recovery point is written down: a start after a crash would not look at what lies
-/// below the old one.
-async fn settle_truncations(node: &Arc<Node>) {
-    if !node.neighbours.truncations.is_due() {
-        return;
-    }
-    let settling = Arc::clone(node);
-    if let Err(panic) = tokio::task::spawn_blocking(move || settling.settle_truncations()).await {
-        error!("recovery points were not written: {panic}");
+    /// A log that was cut grows again only when its recovery point is written down: a start after a crash would not look at what
+    /// lies below the old one. Nothing is waited for but the disks that are written to.
+    async fn settle_truncations(&self, node: &Arc<Node>) {
+        let truncations = &node.neighbours.truncations;
+        if truncations.due().is_empty() {
+            return;
+        }
+        let lanes = self.partitions.values().map(|partition| partition.lane());
+        let dirs: HashSet<PathBuf> = lanes.filter_map(|lane| truncations.due_in(&lane)).collect();
+        for dir in dirs {
+            let node = Arc::clone(node);
+            let settling = tokio::task::spawn_blocking(move || node.settle_truncations(&dir));
+            if let Err(panic) = settling.await {
+                error!("recovery points were not written: {panic}");
+            }
+        }
     }
 }
 
