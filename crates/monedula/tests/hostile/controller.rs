@@ -26,8 +26,8 @@ pub const METADATA_TOPIC: &str = "__cluster_metadata";
 const BROKER: i32 = 101;
 const MIB: u64 = 1 << 20;
 /// So long each lie is told, to one follower, with pauses of 20 ms after each mistake.
-const LIE_FOR: Duration = Duration::from_millis(200);
-const ANSWERS_MAX: usize = 16;
+const LIE_FOR: Duration = Duration::from_millis(100);
+const ANSWERS_MAX: usize = 8;
 /// Fetches wait with the honest leader no longer: to those no lie is told.
 const WAIT_MS: i32 = 20;
 /// Errors of the whole that the wire knows.

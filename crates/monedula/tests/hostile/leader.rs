@@ -31,7 +31,7 @@ use crate::fake::{Asked, Fake, Reply, versions, within};
 use crate::leader_lies::{CUTS, LIES};
 
 const FAKE: i32 = 50;
-const FOLLOWER: i32 = 101;
+pub const FOLLOWER: i32 = 101;
 const MIB: u64 = 1 << 20;
 const OUT_OF_RANGE: i16 = 1;
 /// So long each lie is told, with pauses of 100 ms after each mistake, 50 ms after the first lost connection.
@@ -60,10 +60,16 @@ pub enum Lie {
     Log(i64, i64),
 }
 
-struct State {
+pub struct State {
     lie: Lie,
     /// Answers with this lie.
     told: usize,
+    /// Answers name only what is new, as in a session.
+    pub in_session: bool,
+    /// What the follower asks for: topic, partition, place.
+    wanted: Vec<(Uuid, i32, Place)>,
+    /// Where its log starts, as it told last.
+    pub start: i64,
     /// The honest log: one record in each batch.
     log: Vec<Vec<u8>>,
 }
@@ -78,7 +84,7 @@ pub fn batch_at(base: i64, epoch: i32, values: &[&[u8]]) -> Vec<u8> {
 }
 
 impl State {
-    fn end(&self) -> i64 {
+    pub fn end(&self) -> i64 {
         self.log.len() as i64
     }
 
@@ -97,33 +103,34 @@ impl State {
             return lie(asked);
         }
         let request: FetchRequest<'_> = asked.decode();
+        self.take(&request);
         let mut answer = Answer::default();
-        for topic in &request.topics {
-            let rows = topic.partitions.iter().map(|partition| {
-                let at = usize::try_from(partition.fetch_offset).unwrap();
-                let records = self.log.get(at..).unwrap_or_default().concat();
-                let mut row = PartitionData {
-                    partition_index: partition.partition,
-                    high_watermark: self.end(),
-                    log_start_offset: 0,
-                    records: Some(Records::from(records)),
-                    ..Default::default()
-                };
-                let (offset, epoch) = (partition.fetch_offset, partition.current_leader_epoch);
-                match self.lie {
-                    Lie::Row(lie) => lie(&Place { offset, epoch }, &mut row),
-                    Lie::Log(..) => row.error_code = OUT_OF_RANGE,
-                    Lie::None | Lie::Whole(_) | Lie::Raw(_) => {}
-                }
-                row
-            });
-            let row = FetchableTopicResponse {
-                topic_id: topic.topic_id,
-                partitions: rows.collect(),
+        for (topic_id, partition_index, place) in &self.wanted {
+            let at = usize::try_from(place.offset).unwrap();
+            let records = self.log.get(at..).unwrap_or_default().concat();
+            if self.in_session && records.is_empty() {
+                continue;
+            }
+            let mut row = PartitionData {
+                partition_index: *partition_index,
+                high_watermark: self.end(),
+                log_start_offset: 0,
+                records: Some(Records::from(records)),
                 ..Default::default()
             };
-            answer.responses.push(row);
+            match self.lie {
+                Lie::Row(lie) => lie(place, &mut row),
+                Lie::Log(..) => row.error_code = OUT_OF_RANGE,
+                Lie::None | Lie::Whole(_) | Lie::Raw(_) => {}
+            }
+            let topic = FetchableTopicResponse {
+                topic_id: *topic_id,
+                partitions: vec![row],
+                ..Default::default()
+            };
+            answer.responses.push(topic);
         }
+        answer.session_id = i32::from(self.in_session);
         if let Lie::Whole(lie) = self.lie {
             lie(&mut answer);
         }
@@ -136,6 +143,22 @@ impl State {
             std::thread::sleep(Duration::from_millis(request.max_wait_ms as u64));
         }
         asked.answer(&answer)
+    }
+
+    /// A first request of a session names everything, a later one what has changed.
+    fn take(&mut self, request: &FetchRequest<'_>) {
+        if request.session_epoch <= 0 {
+            self.wanted.clear();
+        }
+        for topic in &request.topics {
+            for partition in &topic.partitions {
+                let (id, index) = (topic.topic_id, partition.partition);
+                self.wanted.retain(|(topic, partition, _)| (*topic, *partition) != (id, index));
+                let (offset, epoch) = (partition.fetch_offset, partition.current_leader_epoch);
+                self.wanted.push((id, index, Place { offset, epoch }));
+                self.start = partition.log_start_offset;
+            }
+        }
     }
 
     fn list_offsets(&self, asked: &Asked) -> Reply {
@@ -162,25 +185,38 @@ impl State {
 }
 
 /// A cluster of one controller, one broker that follows, and a leader that lies.
-struct World {
-    cluster: Cluster,
-    state: Arc<Mutex<State>>,
+pub struct World {
+    pub cluster: Cluster,
+    pub state: Arc<Mutex<State>>,
     alive: Arc<AtomicBool>,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more settings, which win.
+    pub fn with(more: &[(&str, &str)]) -> Self {
         let settings = [
             ("broker.session.timeout.ms", "2000"),
             ("broker.heartbeat.interval.ms", "200"),
             ("replica.fetch.backoff.ms", "100"),
-            ("replica.fetch.wait.max.ms", "100"),
+            ("replica.fetch.wait.max.ms", "20"),
             ("replica.socket.timeout.ms", "1000"),
             // The records' time is long ago: on a slow machine they would be deleted meanwhile.
             ("log.retention.ms", "-1"),
         ];
-        let cluster = Cluster::separate(1, 1, &settings);
-        let state = Arc::new(Mutex::new(State { lie: Lie::None, told: 0, log: Vec::new() }));
+        let cluster = Cluster::separate(1, 1, &[&settings, more].concat());
+        let state = State {
+            lie: Lie::None,
+            told: 0,
+            in_session: false,
+            wanted: Vec::new(),
+            start: 0,
+            log: Vec::new(),
+        };
+        let state = Arc::new(Mutex::new(state));
         let script = Arc::clone(&state);
         let fake = Fake::start(move |asked| script.lock().unwrap().reply(asked));
         let alive = Arc::new(AtomicBool::new(true));
@@ -214,7 +250,7 @@ impl World {
         assert_eq!(response.topics[0].error_code, 0);
     }
 
-    fn append(&self, value: i64) {
+    pub fn append(&self, value: i64) {
         let mut state = self.state.lock().unwrap();
         let batch = batch_at(state.end(), 0, &[value.to_string().as_bytes()]);
         state.log.push(batch);
@@ -236,7 +272,7 @@ impl World {
         until(what, || self.log() == self.honest_log());
     }
 
-    fn told(&self) -> usize {
+    pub fn told(&self) -> usize {
         self.state.lock().unwrap().told
     }
 

@@ -10,6 +10,7 @@
 //! | registrations, heartbeats, changes of partitions and directories, envelopes of strangers, with wrong ids and epochs | `strangers::brokers` |
 //! | fetches of clients that say they are a replica, and what they do to the watermark | `strangers::replicas` |
 //! | a broker's id taken twice, a copied directory, a voter with another's directory | `doubles` |
+//! | nobody lies: a follower's own retention, and when its leader hears of it | `starts` |
 //! | a broker that is let go, and does not hear it | `leaving` |
 //! | directories of another cluster or node | `../bad_input/directories.rs` |
 //! | consensus and controller, with everything wrong, without sockets | crates/kraft, crates/controller |
@@ -24,4 +25,5 @@ mod fake;
 mod leader;
 mod leader_lies;
 mod leaving;
+mod starts;
 mod strangers;
