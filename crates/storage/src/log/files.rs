@@ -21,6 +21,8 @@ pub(crate) struct LogFiles {
     swapped: Option<i64>,
     /// Reads do not wait for the disk, but say what they would wait for.
     cached_only: AtomicBool,
+    /// Writes end at multiples of this.
+    write_step: u64,
 }
 
 /// While it lives, reads do not wait for the disk.
@@ -40,7 +42,13 @@ impl LogFiles {
     /// Files beside those of the log, under the same names with a suffix.
     pub fn with_suffix(pool: Arc<FilePool>, dir: PathBuf, suffix: &'static str) -> Self {
         let log = pool.new_log();
-        Self { pool, log, dir, suffix, swapped: None, cached_only: AtomicBool::new(false) }
+        let cached_only = AtomicBool::new(false);
+        Self { pool, log, dir, suffix, swapped: None, cached_only, write_step: u64::MAX }
+    }
+
+    /// From now on what is written goes to the system in pieces that end at multiples of this.
+    pub fn set_write_step(&mut self, step: u64) {
+        self.write_step = step.max(1);
     }
 
     /// From now on reads do not wait for the disk: [`LogError::NotCached`] says what they would wait for.
@@ -187,8 +195,9 @@ impl LogFiles {
         bytes: &[u8],
         position: u64,
     ) -> Result<()> {
-        self.open_or_create(base_offset, kind)?
-            .write_at(bytes, position)
+        let file = self.open_or_create(base_offset, kind)?;
+        pieces(bytes, position, self.write_step)
+            .try_for_each(|(piece, at)| file.write_at(piece, at))
             .map_err(|source| self.error("write", base_offset, kind, source))
     }
 
@@ -199,8 +208,44 @@ impl LogFiles {
     }
 }
 
+/// What is to be written at `position`, cut at multiples of `step`.
+fn pieces(mut rest: &[u8], mut position: u64, step: u64) -> impl Iterator<Item = (&[u8], u64)> {
+    std::iter::from_fn(move || {
+        let len = usize::try_from(step - position % step).unwrap_or(usize::MAX).min(rest.len());
+        let (piece, after) = rest.split_at_checked(len).filter(|_| len > 0)?;
+        let at = position;
+        (rest, position) = (after, position.saturating_add(len as u64));
+        Some((piece, at))
+    })
+}
+
 impl Drop for LogFiles {
     fn drop(&mut self) {
         self.forget_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_at_multiples_of_the_step() {
+        let cut = |bytes: &[u8], position, step| -> Vec<(u64, usize)> {
+            let mut found = Vec::new();
+            let mut whole = Vec::new();
+            for (piece, at) in pieces(bytes, position, step) {
+                found.push((at, piece.len()));
+                whole.extend_from_slice(piece);
+            }
+            assert_eq!(whole, bytes);
+            found
+        };
+        let bytes: Vec<u8> = (0..100).collect();
+        assert_eq!(cut(&bytes, 5, u64::MAX), [(5, 100)]);
+        assert_eq!(cut(&bytes, 5, 40), [(5, 35), (40, 40), (80, 25)]);
+        assert_eq!(cut(&bytes, 40, 50), [(40, 10), (50, 50), (100, 40)]);
+        assert_eq!(cut(&bytes, 0, 100), [(0, 100)]);
+        assert_eq!(cut(&[], 7, 10), []);
     }
 }

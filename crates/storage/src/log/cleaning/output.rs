@@ -13,6 +13,9 @@ use crate::pool::FileKind;
 
 /// Bytes that are written together.
 const WRITE_BYTES: usize = 1 << 20;
+/// The system takes memory for a write in pieces as large as the write. Small ones are lying about from before; large ones
+/// may be new, which costs a virtual machine ten times the copying.
+const WRITE_STEP: u64 = 64 << 10;
 
 /// A cleaned segment. Its files go when it is dropped, unless they were given away.
 pub(super) struct Output {
@@ -36,7 +39,8 @@ impl Output {
         now: WallMs,
     ) -> Result<Self> {
         let dir = log.dir().to_path_buf();
-        let files = LogFiles::with_suffix(Arc::clone(log.pool()), dir, names::CLEANED_SUFFIX);
+        let mut files = LogFiles::with_suffix(Arc::clone(log.pool()), dir, names::CLEANED_SUFFIX);
+        files.set_write_step(WRITE_STEP);
         // What is written is smaller than what it replaces: reserving space for more would be in vain.
         let config = Arc::new(LogConfig { preallocate: false, ..config.clone() });
         let mut output = Self {
