@@ -6,9 +6,11 @@ mod common;
 use base::{Offset, WallMs};
 use common::keyed::*;
 use common::*;
+use parking_lot::RwLock;
 use records::batch::Attributes;
 use records::{Batches, Compression};
 use storage::Log;
+use storage::log::cleaning::{CleanError, CleanRequest, KeyMap, clean};
 
 /// Each of these in a batch of its own, then a new segment.
 fn fill(log: &mut Log, records: &[Keyed]) {
@@ -124,6 +126,22 @@ fn a_full_map_ends_the_pass_where_it_is_full() {
 }
 
 #[test]
+fn a_tombstone_that_a_full_map_does_not_know_stays_whatever_its_age() {
+    let place = Place::new(compacted(1 << 20));
+    let mut log = place.open();
+    let mut records = vec![keyed("deleted", "old")];
+    records.extend((1..41).map(|n| keyed(&format!("{n}"), "v")));
+    records.push(tombstone("deleted"));
+    fill(&mut log, &records);
+    let (log, first) = cleaned(log, Pass { keys: 20, ..Pass::from(0) });
+    // Its time has begun with the first pass, and is over when the second does not come as far as it either.
+    let late = Pass { keys: 20, now: WallMs(NOW.0 + 1000), ..Pass::from(first.upto.0) };
+    let (log, second) = cleaned(log, late);
+    assert_eq!((first.upto, second.upto), (Offset(20), Offset(40)));
+    assert_eq!(offsets(&log), (0..42).collect::<Vec<_>>(), "or else the old value would be back");
+}
+
+#[test]
 fn records_without_a_key_go() {
     let place = Place::new(compacted(1 << 20));
     let mut log = place.open();
@@ -224,6 +242,17 @@ fn nothing_of_an_open_transaction_is_touched() {
     let (log, stats) = cleaned(log, Pass::from(0));
     assert_eq!(stats.upto, Offset(2), "the segment with the first open record is not cleaned");
     assert_eq!(consume(&log, false).len(), 4);
+    // Even if the caller does not know of it.
+    let log = RwLock::new(log);
+    let request = CleanRequest {
+        first_dirty: Offset(0),
+        first_uncleanable: log.read().end_offset(),
+        now: NOW,
+        delete_retention_ms: 0,
+    };
+    let mut map = KeyMap::new(1 << 10, 0.9, [3, 4]);
+    let stats = clean(&log, &request, &mut map, &mut |_| true, &mut || {}).unwrap();
+    assert_eq!((stats.upto, consume(&log.read(), false).len()), (Offset(2), 4));
 }
 
 #[test]
@@ -237,7 +266,7 @@ fn a_flipped_bit_ends_the_cleaning_and_changes_nothing() {
     bytes[65] ^= 4;
     std::fs::write(&file, &bytes).unwrap();
     let before = bytes_of(&log);
-    let log = parking_lot::RwLock::new(log);
+    let log = RwLock::new(log);
     let fault = clean_log(&log, Pass::from(0)).unwrap_err();
     assert!(fault.to_string().contains("00000000000000000002.log is corrupt at byte 0"), "{fault}");
     assert_eq!(bytes_of(&log.read()), before);
@@ -250,20 +279,20 @@ fn a_truncation_meanwhile_voids_the_pass() {
     let mut log = place.open();
     fill(&mut log, &[keyed("a", "1"), keyed("a", "2")]);
     fill(&mut log, &[keyed("b", "1")]);
-    let log = parking_lot::RwLock::new(log);
-    let request = storage::log::cleaning::CleanRequest {
+    let log = RwLock::new(log);
+    let request = CleanRequest {
         first_dirty: Offset(0),
         first_uncleanable: Offset(3),
         now: NOW,
         delete_retention_ms: 0,
     };
-    let mut map = storage::log::cleaning::KeyMap::new(1 << 20, 0.9, [0, 0]);
+    let mut map = KeyMap::new(1 << 20, 0.9, [0, 0]);
     let mut truncate = |_| {
         log.write().truncate_to(Offset(2), NOW).unwrap();
         true
     };
-    let done = storage::log::cleaning::clean(&log, &request, &mut map, &mut truncate, &mut || {});
-    assert!(matches!(done, Err(storage::log::cleaning::CleanError::Changed)), "{done:?}");
+    let done = clean(&log, &request, &mut map, &mut truncate, &mut || {});
+    assert!(matches!(done, Err(CleanError::Changed)), "{done:?}");
     assert_eq!(offsets(&log.read()), [0, 1]);
     assert!(!place.names().iter().any(|name| name.contains("cleaned")));
 }

@@ -143,6 +143,9 @@ mod tests {
         assert_eq!(scan.on_control(9, 7, Some(ControlType::Abort)), obsolete);
         assert_eq!(scan.on_control(10, 8, Some(ControlType::Commit)), obsolete);
         assert_eq!(scan.on_control(11, 8, None), obsolete);
+        assert!(!scan.on_data(11, 9, true));
+        assert!(!scan.on_control(11, 9, Some(ControlType::Commit)).obsolete);
+        assert_eq!(scan.on_control(11, 9, Some(ControlType::Commit)), obsolete, "the next one");
         let unknown = scan.on_control(12, 8, Some(ControlType::Unknown(9)));
         assert_eq!(unknown, MarkerFate { obsolete: false, aborted: None });
     }
