@@ -85,7 +85,10 @@ impl Found {
             segments: log.segment_base_offsets().iter().map(|base| base.0).collect(),
             digest: String::new(),
         };
-        let Self { epochs, producers, aborted, segments, .. } = &found;
+        let Self { producers, aborted, segments, .. } = &found;
+        // As in Kafka, a clean start forgets an epoch of which no record is left, and a recovery finds it.
+        let epochs = found.epochs.partition_point(|entry| entry.start_offset < end);
+        let epochs = &found.epochs[..epochs];
         found.digest = format!(
             "{start} to {end}, {epochs:?}, {producers:?}, {aborted:?}, segments {segments:?}"
         );
