@@ -1,7 +1,7 @@
 //! Lives of a partition, a crash after every operation of the disk, with any loss: what was promised is there.
 //!
 //! The usual form takes a few seconds. `MONEDULA_CRASH_LIVES=50 cargo test --release -p monedula-storage --test crashes --
-//! --nocapture` looks at so many lives of 200 steps with every kind of loss and many second crashes in recoveries;
+//! --nocapture` looks at so many lives of 200 steps with every kind of loss and some second crashes in recoveries, in a few seconds each;
 //! `MONEDULA_CRASH_SEED` is that of the first, `MONEDULA_CRASH_KIND` (`usual`, `compacted`, `moving`, `both`) is what they are
 //! like, all in turn by default, `MONEDULA_CRASH_OPERATION` looks at one operation alone, `MONEDULA_CRASH_SHOW`
 //! lists them.
@@ -69,7 +69,7 @@ fn look(
     seed: u64,
     photos: &[Photo],
     record: &Record,
-    choose: impl Fn(usize) -> (Vec<Loss>, Depth),
+    choose: impl Fn(usize) -> Vec<(Loss, Depth)>,
 ) -> Result<Looked, String> {
     let (mut crashes, mut looked) = (Crashes::new(record), 0);
     if std::env::var("MONEDULA_CRASH_SHOW").is_ok() {
@@ -81,8 +81,7 @@ fn look(
             continue;
         }
         let told = record.at(photo.operation);
-        let (losses, depth) = choose(n);
-        for loss in losses {
+        for (loss, depth) in choose(n) {
             looked += 1;
             crashes.check(photo.after_crash(loss), told, depth).map_err(|reason| {
                 let (at, step, _) = &record.told[told];
@@ -97,10 +96,10 @@ fn look(
 }
 
 /// Every crash with one loss, and now and then another in its recovery.
-fn usual(n: usize) -> (Vec<Loss>, Depth) {
+fn usual(n: usize) -> Vec<(Loss, Depth)> {
     let losses = Loss::every(n as u64);
-    let chosen = vec![losses[n % losses.len()]];
-    (chosen, Depth { second_crash: n.is_multiple_of(32), all_losses: false })
+    let depth = Depth { second_crash: n.is_multiple_of(32), all_losses: false };
+    vec![(losses[n % losses.len()], depth)]
 }
 
 #[test]
@@ -132,7 +131,8 @@ fn what_was_deleted_does_not_come_back_with_a_move() {
         let (_, _, told) = record.told.last().unwrap();
         assert!(told.start_least > 0 && told.assigned == 1, "{told:?}");
         let every = |n: usize| {
-            (Loss::every(n as u64).to_vec(), Depth { second_crash: false, all_losses: false })
+            let depth = Depth { second_crash: false, all_losses: false };
+            Loss::every(n as u64).map(|loss| (loss, depth)).to_vec()
         };
         look(seed, &photos, &record, every).unwrap_or_else(|fault| panic!("{fault}"));
     }
@@ -155,9 +155,12 @@ fn many_lives_when_asked_for() {
         let root = tempfile::tempdir().unwrap();
         let (photos, record) = live(root.path(), kind, seed, 200, None);
         let thorough = |n: usize| {
-            let depth =
-                Depth { second_crash: n.is_multiple_of(8), all_losses: n.is_multiple_of(64) };
-            (Loss::every(seed << 20 | n as u64).to_vec(), depth)
+            let losses = (n..).zip(Loss::every(seed << 20 | n as u64));
+            let depth = |n: usize| Depth {
+                second_crash: n.is_multiple_of(24),
+                all_losses: n.is_multiple_of(192),
+            };
+            losses.map(|(n, loss)| (loss, depth(n))).collect()
         };
         match look(seed, &photos, &record, thorough) {
             Ok(looked) => println!(
@@ -185,8 +188,9 @@ fn what_is_left_out_is_found() {
         let lived = panic::catch_unwind(|| live(root.path(), kind, seed, 120, Some(mistake)));
         let Ok((photos, record)) = lived else { continue };
         let quick = |n: usize| {
-            let losses = if n.is_multiple_of(2) { vec![Loss::All] } else { usual(n).0 };
-            (losses, Depth { second_crash: false, all_losses: false })
+            let (loss, _) = usual(n)[0];
+            let loss = if n.is_multiple_of(2) { Loss::All } else { loss };
+            vec![(loss, Depth { second_crash: false, all_losses: false })]
         };
         match look(seed, &photos, &record, quick) {
             Ok(_) => missed.push(mistake),
