@@ -90,6 +90,8 @@ impl Log {
         self.cleaning.cut(offset);
         self.epochs.clear();
         self.store_epochs()?;
+        // A flush finds nothing to sync here, and a crash after it must not bring back what was removed.
+        self.files.sync_dir()?;
         self.producers.reset(&self.files, offset)?;
         self.start_offset = start;
         self.recovery_point = self.recovery_point.min(offset);

@@ -102,6 +102,8 @@ impl Life {
             }
             Step::StartOver => {
                 (told.promised, told.start_least, told.start_most) = (0, 0, i64::MAX);
+                // What an older record has given way to goes with the rest, and before it.
+                Arc::make_mut(&mut told.removable).values_mut().for_each(|newer| *newer = None);
             }
             Step::DeleteRecords(_) | Step::DeleteSegments => told.start_most = i64::MAX,
             Step::Recreate => {
