@@ -87,6 +87,14 @@ impl CleanJob {
         self.request.first_uncleanable
     }
 
+    /// Up to where all lies that the pass goes by: the newest records, and the markers of what was aborted.
+    pub(super) fn goes_by(&self) -> Result<Offset, CleanError> {
+        let until = self.until();
+        let aborted = self.aborted(0, until.0)?;
+        let markers = aborted.iter().map(|txn| Offset(txn.last_offset.saturating_add(1)));
+        Ok(markers.fold(until, Offset::max))
+    }
+
     pub(super) fn rewrites(&self) -> u64 {
         self.given.rewrites
     }

@@ -123,7 +123,7 @@ pub fn clean(
     let Some(mut job) = log.read().prepare_clean(request)? else {
         return Ok(CleanStats::begin(request.first_dirty));
     };
-    make_durable(log, job.until(), request.now)?;
+    make_durable(log, job.goes_by()?, request.now)?;
     let done = run(log, &mut job, map, pace, swapped);
     map.release();
     if let Err(CleanError::Log(fault)) = &done
@@ -142,7 +142,7 @@ pub fn clean(
     Ok(stats)
 }
 
-/// A record must not give way to a newer one that a crash could still take.
+/// A record must not give way to a newer one, or to the end of its transaction, that a crash could still take.
 fn make_durable(log: &RwLock<Log>, until: Offset, now: WallMs) -> Result<(), LogError> {
     let work = log.write().prepare_flush(until)?;
     work.map_or(Ok(()), |work| {
