@@ -89,6 +89,21 @@ class Client:
         records = answer[at + 4:]
         return error, high_watermark, struct.unpack_from(">q", records)[0] if records else None, records
 
+    def fetch_several(self, topic, places, wait_ms):
+        """Error, high watermark and first offset of each of these partitions, which are asked from an offset on."""
+        body = struct.pack(">iiiibii", -1, wait_ms, 1, 50 << 20, 0, 0, -1) + struct.pack(">i", 1) + string(topic) + struct.pack(">i", len(places))
+        body += b"".join(struct.pack(">iiqqi", partition, -1, offset, 1, 1 << 20) for partition, offset in places)
+        answer, at, found = self.ask(FETCH, body + struct.pack(">i", 0) + string("")), 4 + 2 + 4 + 4 + 2 + len(topic) + 4, {}
+        for _ in places:
+            partition, error, high_watermark = struct.unpack_from(">ihq", answer, at)
+            aborted, = struct.unpack_from(">i", answer, at + 30)
+            at += 38 + 16 * max(aborted, 0)
+            size, = struct.unpack_from(">i", answer, at)
+            at += 4
+            found[partition] = error, high_watermark, struct.unpack_from(">q", answer, at)[0] if size > 0 else None
+            at += max(size, 0)
+        return found
+
     def leader(self, topic):
         """The least leader of its partitions: -1 when one has none."""
         answer = self.ask(METADATA, struct.pack(">i", 1) + string(topic) + b"\0")
@@ -156,16 +171,17 @@ class Figures:
 
 
 class Probes:
-    """Who has nothing to do with the slow directory: a producer, a consumer at the end of its log, a member of a group, and metadata."""
+    """Who has nothing to do with the slow directory: a producer, a consumer at the end of its log, a member of a group, and metadata; and a consumer that
+    asks for partitions of both directories in one fetch."""
 
-    def __init__(self, port, topic, partitions, group):
-        self.port, self.topic, self.partitions, self.group = port, topic, partitions, group
+    def __init__(self, port, topic, partitions, slow, group):
+        self.port, self.topic, self.partitions, self.slow, self.group = port, topic, partitions, slow, group
         self.figures, self.stopped, self.sent, self.threads = Figures(), threading.Event(), {}, []
 
     def start(self):
         client = Client(self.port)
         end = client.fetch(self.topic, self.partitions[0], 0, 0)[1]
-        for probe in (lambda: self.produce(end), lambda: self.tail(end), self.heartbeats, self.metadata):
+        for probe in (lambda: self.produce(end), lambda: self.tail(end), lambda: self.both(end), self.heartbeats, self.metadata):
             thread = threading.Thread(target=self.guarded, args=(probe,), daemon=True)
             thread.start()
             self.threads.append(thread)
@@ -212,8 +228,25 @@ class Probes:
                 self.figures.wrong(f"fetch error {error}")
             elif first is not None:
                 if at in self.sent:
-                    self.figures.add("tail", now - self.sent.pop(at))
+                    self.figures.add("tail", now - self.sent[at])
                 at = first + 1
+
+    def both(self, at):
+        """What comes from the quick directory while the same fetches ask for the ends of the slow one's partitions."""
+        client, watched = Client(self.port), self.partitions[0]
+        ends = {partition: client.fetch(self.topic, partition, 0, 0, 1)[1] for partition in self.slow}
+        while not self.stopped.is_set():
+            found = client.fetch_several(self.topic, [(watched, at), *ends.items()], 500)
+            now = time.monotonic()
+            for partition, (error, high_watermark, first) in found.items():
+                if error:
+                    self.figures.wrong(f"fetch error {error}")
+                elif partition != watched:
+                    ends[partition] = high_watermark
+                elif first is not None:
+                    if at in self.sent:
+                        self.figures.add("both", now - self.sent[at])
+                    at = first + 1
 
     def heartbeats(self):
         client = Client(self.port)

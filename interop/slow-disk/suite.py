@@ -33,6 +33,8 @@ QUIET_S, BUSY_S = (int(os.environ.get(name, usual)) for name, usual in [("QUIET_
 WRITERS, READERS = 40, 16
 # What a busy machine does to somebody whom nobody disturbs.
 P99_MS, MAX_MS = 100, 1500
+# Who asks for both directories in one fetch meets locks that are about to be taken for a write; he waits for none of them.
+BOTH_P99_MS = 400
 CONFIG = {"offsets.topic.num.partitions": "4", "offsets.topic.replication.factor": "1", "auto.create.topics.enable": "false",
           "group.initial.rebalance.delay.ms": "0"}
 
@@ -154,7 +156,7 @@ def run(checks, world):
     world.slow.slow()
     checks.check("bites", world.slow.bites)
     child, begin = load(world)
-    probes = requests.Probes(world.server.port, "t", world.here("fast", "t"), world.group).start()
+    probes = requests.Probes(world.server.port, "t", world.here("fast", "t"), world.here("slow", "t"), world.group).start()
     time.sleep(2)
     probes.figures.take()
     time.sleep(QUIET_S)
@@ -171,12 +173,13 @@ def run(checks, world):
     probes.stop()
     print(json.dumps({"quiet": quiet, "busy": busy, "late": late}, indent=1), file=sys.stderr)
     checks.check("busy", lambda: same({}, errors | late_errors))
-    for name in ("produce", "tail", "metadata", "heartbeat"):
+    for name in ("produce", "tail", "both", "metadata", "heartbeat"):
         def measured(name=name):
             figures = busy.get(name)
             assert figures, f"no answer in {BUSY_S} s; then {shown(late.get(name, {}))}"
             worst = max(figures["max"], late.get(name, {}).get("max", 0))
-            assert figures["p99"] <= P99_MS and worst <= MAX_MS, f"{shown(figures)} worst={worst:.1f}, before {shown(quiet[name])}"
+            p99_ms = BOTH_P99_MS if name == "both" else P99_MS
+            assert figures["p99"] <= p99_ms and worst <= MAX_MS, f"{shown(figures)} worst={worst:.1f}, before {shown(quiet[name])}"
             return f"{shown(figures)}, before {shown(quiet[name])}"
         checks.check(name, measured)
 

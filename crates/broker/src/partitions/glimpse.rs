@@ -1,11 +1,11 @@
-//! What readers are told of a partition while a slow disk holds its locks: all of it as it was when the write began.
+//! What readers are told of a partition while a write holds its locks: all of it as it was when the write began.
 //!
 //! As long as records are being written nothing changes but by them, and nobody knows of these yet. So who finds the
 //! locks taken reads what was there before, if it is among the last batches, or hears that there is nothing new. A follower's place is
 //! kept and taken into account when the write has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base::{LeaderEpoch, MonoMs, NodeId, Offset};
 use parking_lot::Mutex;
@@ -22,6 +22,13 @@ use crate::fetch::waiter::FetchWaiter;
 
 /// Followers whose places are kept: more than any partition has.
 const PLACES_MAX: usize = 64;
+
+/// So long a thread of the runtime waits for one who writes.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// Locks that are held without a write change hands soon: so often it is looked again, after a pause, before it is waited for them.
+const LOOKS_MAX: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Nobody has to wait for his turn here: whoever comes tries once.
 static NO_TURN: Semaphore = Semaphore::const_new(Semaphore::MAX_PERMITS);
@@ -41,12 +48,12 @@ struct Glimpse {
 /// What can be seen now, if anything, and who was here meanwhile.
 #[derive(Default)]
 pub(super) struct Glimpses {
-    is_shown: AtomicBool,
-    shown: Mutex<Option<Box<Shown>>>,
+    shown: Mutex<Shown>,
 }
 
+#[derive(Default)]
 struct Shown {
-    glimpse: Arc<Glimpse>,
+    glimpse: Option<Arc<Glimpse>>,
     /// Where followers are.
     places: Vec<(NodeId, Event)>,
 }
@@ -62,31 +69,23 @@ impl Drop for Showing<'_> {
 
 impl Glimpses {
     fn show(&self, glimpse: Glimpse) -> Showing<'_> {
-        let shown = Shown { glimpse: Arc::new(glimpse), places: Vec::new() };
-        *self.shown.lock() = Some(Box::new(shown));
-        self.is_shown.store(true, Ordering::Release);
+        self.shown.lock().glimpse = Some(Arc::new(glimpse));
         Showing(self)
     }
 
     fn hide(&self) -> Vec<(NodeId, Event)> {
-        self.is_shown.store(false, Ordering::Release);
-        self.shown.lock().take().map_or_else(Vec::new, |shown| shown.places)
-    }
-
-    fn is_shown(&self) -> bool {
-        self.is_shown.load(Ordering::Acquire)
+        std::mem::take(&mut *self.shown.lock()).places
     }
 
     fn get(&self) -> Option<Arc<Glimpse>> {
-        self.shown.lock().as_ref().map(|shown| Arc::clone(&shown.glimpse))
+        self.shown.lock().glimpse.clone()
     }
 
     /// Keeps where a follower is; false when the write has ended, or there are too many.
     fn keep(&self, replica: NodeId, place: Event) -> bool {
         let mut shown = self.shown.lock();
-        let Some(shown) = &mut *shown else { return false };
         shown.places.retain(|(known, _)| *known != replica);
-        let has_room = shown.places.len() < PLACES_MAX;
+        let has_room = shown.glimpse.is_some() && shown.places.len() < PLACES_MAX;
         if has_room {
             shown.places.push((replica, place));
         }
@@ -155,17 +154,8 @@ impl Glimpse {
 }
 
 impl Partition {
-    /// Does what writes to the log of a leader, under its locks. Where the disk is slow it can be seen meanwhile.
+    /// Does what writes to the log of a leader, under its locks. It can be seen meanwhile.
     pub(super) fn write<T>(
-        &self,
-        state: &mut Locked<'_>,
-        now: MonoMs,
-        write: impl FnOnce(&mut Locked<'_>) -> T,
-    ) -> T {
-        if self.is_slow() { self.write_seen(state, now, write) } else { write(state) }
-    }
-
-    fn write_seen<T>(
         &self,
         state: &mut Locked<'_>,
         now: MonoMs,
@@ -182,22 +172,27 @@ impl Partition {
         done
     }
 
-    /// As [`Partition::read`]. On a slow disk it waits for nobody who writes, but may know less than he does.
+    /// As [`Partition::read`]. It does not wait for long while somebody writes, but may know less than he does.
     pub async fn read_beside(
         &self,
         request: &ReadRequest<'_>,
     ) -> Result<ReadResult, PartitionFailure> {
-        if !self.may_be_held() {
-            return self.enter(Use::Read, || self.read(request)).await;
+        for _ in 0..LOOKS_MAX {
+            let patience = self.patience();
+            let try_read = || Some(self.read_locked(&mut self.lock_within(patience)?, request));
+            if let Some(read) = self.lane().run(Use::Read, &NO_TURN, try_read).await {
+                return read;
+            }
+            match self.glimpses.get() {
+                Some(glimpse) => match self.seen(&glimpse, request) {
+                    Some(seen) => return Ok(seen),
+                    None => break,
+                },
+                // Somebody is about to write, or done with it.
+                None => tokio::time::sleep(LOOK_AGAIN).await,
+            }
         }
-        let try_read = || Some(self.read_locked(&mut self.try_lock()?, request));
-        if let Some(read) = self.lane().run(Use::Read, &NO_TURN, try_read).await {
-            return read;
-        }
-        match self.glimpse(request) {
-            Some(seen) => Ok(seen),
-            None => self.enter(Use::Read, || self.read(request)).await,
-        }
+        self.enter(Use::Read, || self.read(request)).await
     }
 
     /// As [`Partition::add_reader`], in the same way.
@@ -207,10 +202,8 @@ impl Partition {
         reader: Reader,
         seen: &ReadResult,
     ) -> bool {
-        if !self.may_be_held() {
-            return self.enter(Use::Read, || self.add_reader(waiter, reader, seen)).await;
-        }
-        let try_add = || Some(self.try_lock()?.add_reader(waiter, reader, seen));
+        let patience = self.patience();
+        let try_add = || Some(self.lock_within(patience)?.add_reader(waiter, reader, seen));
         if let Some(added) = self.lane().run(Use::Read, &NO_TURN, try_add).await {
             return added;
         }
@@ -223,12 +216,12 @@ impl Partition {
         same
     }
 
-    fn may_be_held(&self) -> bool {
-        self.glimpses.is_shown() || self.is_slow()
+    /// How long a reader waits for the locks: a disk that is not known to be slow is done soon, mostly.
+    fn patience(&self) -> Duration {
+        if self.is_slow() { Duration::ZERO } else { PATIENCE }
     }
 
-    fn glimpse(&self, request: &ReadRequest<'_>) -> Option<ReadResult> {
-        let glimpse = self.glimpses.get()?;
+    fn seen(&self, glimpse: &Glimpse, request: &ReadRequest<'_>) -> Option<ReadResult> {
         let Reader::Replica { id, broker_epoch } = request.reader else {
             return glimpse.read(request);
         };

@@ -5,6 +5,7 @@
 //! both locks: whoever holds them has the log that serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
@@ -139,9 +140,19 @@ impl Partition {
         Locked { id: self.id, neighbours: &self.neighbours, state, log }
     }
 
-    pub(super) fn try_lock(&self) -> Option<Locked<'_>> {
+    fn try_lock(&self) -> Option<Locked<'_>> {
         let state = self.state.try_lock()?;
         let log = self.log.load_full().try_write_arc()?;
+        Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
+    }
+
+    /// The same for one who waits a little.
+    pub(super) fn lock_within(&self, limit: Duration) -> Option<Locked<'_>> {
+        if let Some(locked) = self.try_lock() {
+            return Some(locked);
+        }
+        let state = self.state.try_lock_for(limit)?;
+        let log = self.log.load_full().try_write_arc_for(limit)?;
         Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
     }
 

@@ -299,43 +299,26 @@ fn a_write_that_stands_still_does_not_hold_readers_of_its_partition() {
     let world = World::new();
     world.create("t");
     let (quick, still) = (world.partitions(0, "t")[0], world.partitions(1, "t")[0]);
-    // That the directory is slow is known from a write before, for a while: on a busy machine perhaps not for long enough.
-    for round in 0..20 {
-        let end = 1 + i64::from(round);
-        world.gate.shut_behind_memory();
-        let body = encode_to_vec(&produce_request("t", still, &batch(&[b"x"])), 12).unwrap();
-        let mut writer = world.connect();
-        writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
-        world.gate.until_waiting(1);
-        let (done, read) = std::sync::mpsc::channel();
-        let address = world.address.clone();
-        let reader = std::thread::spawn(move || {
-            let places = [(still, 0), (quick, 0)];
-            let body = Peer::connect(&address).call(&fetch_all(&places, 0), 12);
-            let _late = done.send(answered(&body));
-            // At its end nothing comes while the write stands still.
-            let body = Peer::connect(&address).call(&fetch_all(&[(still, end)], 60_000), 12);
-            answered(&body)
-        });
-        let seen = read.recv_timeout(Duration::from_secs(2));
-        let waits = seen.is_err();
-        if let Ok(seen) = seen {
-            let [(_, high_watermark, len), (_, 1, other_len)] = seen[..] else {
-                panic!("{seen:?}")
-            };
-            assert_eq!(high_watermark, end);
-            assert!(len > 0 && other_len > 0, "{len} {other_len}");
-            // It registers while the partition is held.
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        world.gate.open();
-        assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
-        let [(_, high_watermark, len)] = reader.join().unwrap()[..] else { panic!() };
-        assert_eq!(high_watermark, end + 1);
-        assert!(len > 0);
-        if !waits {
-            return world.stop();
-        }
-    }
-    panic!("readers wait for who writes");
+    world.gate.shut_behind_memory();
+    let body = encode_to_vec(&produce_request("t", still, &batch(&[b"x"])), 12).unwrap();
+    let mut writer = world.connect();
+    writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+    world.gate.until_waiting(1);
+    let body = world.connect().call(&fetch_all(&[(still, 0), (quick, 0)], 0), 12);
+    let [(_, 1, len), (_, 1, other_len)] = answered(&body)[..] else { panic!("{body:?}") };
+    assert!(len > 0 && other_len > 0, "{len} {other_len}");
+    // At its end nothing comes while the write stands still.
+    let body = encode_to_vec(&fetch_all(&[(still, 1)], 60_000), 12).unwrap();
+    let mut reader = world.connect();
+    reader.send(&frame(&request_bytes(ApiKey::Fetch as i16, 12, &body)));
+    let body = world.connect().call(&fetch_all(&[(still, 1), (quick, 1)], 100), 12);
+    assert!(
+        answered(&body).iter().all(|(_, high_watermark, len)| (*high_watermark, *len) == (1, 0))
+    );
+    world.gate.open();
+    assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
+    let body = answer(reader, 5);
+    let [(_, 2, len)] = answered(&body)[..] else { panic!("{body:?}") };
+    assert!(len > 0);
+    world.stop();
 }
