@@ -138,6 +138,20 @@ fn what_was_deleted_does_not_come_back_with_a_move() {
     }
 }
 
+/// A copy that starts over with its log takes nothing of what it held before into its new place.
+#[test]
+fn what_started_over_does_not_come_back_with_a_move() {
+    let mut script = vec![Step::SyncCreated, Step::Plain, Step::BeginMove, Step::Copy(1 << 20)];
+    script.extend([Step::Plain, Step::Plain, Step::Flush, Step::StartOver, Step::FinishMove]);
+    let root = tempfile::tempdir().unwrap();
+    let (photos, record) = live_script(root.path(), Kind::MOVING, 2, &script, None);
+    let depth = Depth { second_crash: false, all_losses: false };
+    let many = |n: usize| {
+        (0..4).flat_map(|k| Loss::every((n * 4 + k) as u64)).map(|loss| (loss, depth)).collect()
+    };
+    look(2, &photos, &record, many).unwrap_or_else(|fault| panic!("{fault}"));
+}
+
 #[test]
 fn many_lives_when_asked_for() {
     let lives = std::env::var("MONEDULA_CRASH_LIVES").ok();
