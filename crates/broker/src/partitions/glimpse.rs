@@ -208,7 +208,7 @@ impl Partition {
             return added;
         }
         // Whoever writes looks for readers when he has hidden the partition again: first come, then look.
-        reader.among(self.readers()).add(waiter);
+        reader.among(&self.readers).add(waiter);
         let same = self.glimpses.get().is_some_and(|glimpse| glimpse.is_as(reader, seen));
         if !same {
             self.remove_consumer(waiter);

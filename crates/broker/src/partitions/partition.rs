@@ -30,7 +30,7 @@ pub struct Partition {
     topic: Arc<str>,
     settings: ArcSwap<PartitionSettings>,
     state: Mutex<State>,
-    readers: Arc<Readers>,
+    pub(super) readers: Arc<Readers>,
     log: ArcSwap<RwLock<Log>>,
     /// To the log's disk.
     lane: ArcSwap<Lane>,
@@ -141,16 +141,11 @@ impl Partition {
     }
 
     fn try_lock(&self) -> Option<Locked<'_>> {
-        let state = self.state.try_lock()?;
-        let log = self.log.load_full().try_write_arc()?;
-        Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
+        self.lock_within(Duration::ZERO)
     }
 
     /// The same for one who waits a little.
     pub(super) fn lock_within(&self, limit: Duration) -> Option<Locked<'_>> {
-        if let Some(locked) = self.try_lock() {
-            return Some(locked);
-        }
         let state = self.state.try_lock_for(limit)?;
         let log = self.log.load_full().try_write_arc_for(limit)?;
         Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
@@ -395,10 +390,6 @@ impl Partition {
     /// Completes the waiting fetches: the log's start has moved.
     pub fn with_consumers_told(&self) {
         self.readers.wake();
-    }
-
-    pub(super) fn readers(&self) -> &Readers {
-        &self.readers
     }
 
     pub fn remove_consumer(&self, waiter: &Arc<FetchWaiter>) {
