@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{Offset, TopicPartition, WallMs};
+use records::AnyBatch;
 
 use super::cleanable::CleaningState;
 use super::config::{LogConfig, ProducerConfig};
@@ -14,7 +15,7 @@ use super::files::LogFiles;
 use super::listing::list;
 use super::producers::ProducerState;
 use super::recovery::{OnFault, Recovered, Recovery, rebuild_producers};
-use super::scan::{Broken, Heads, Placed};
+use super::scan::{Broken, Whole};
 use super::segment::{FileLengths, Segment};
 use super::tidying::tidy_up;
 use super::{Log, names, recovery};
@@ -290,16 +291,21 @@ impl Log {
         Ok(self.recovery_point > 0 || !self.has_gaps()?)
     }
 
-    /// Offsets are missing within a segment: no crash does that.
+    /// Offsets are missing between whole batches of a segment: no crash does that. What follows a batch that is torn says nothing.
     fn has_gaps(&self) -> Result<bool> {
         for segment in &self.segments {
-            let mut heads = Heads::new(&self.files, segment.base_offset, 0, segment.size);
-            let mut next = segment.base_offset;
-            while let Ok(Some(Placed { head, .. })) = heads.next()? {
-                if head.v2.is_some() && head.base_offset > next {
+            let mut batches = Whole::new(&self.files, segment.base_offset, 0, segment.size);
+            let mut next = Offset(segment.base_offset);
+            // Where it begins, and what follows; the first of an old batch is not in its head.
+            let look = |batch: &AnyBatch<'_>| {
+                batch.check_crc().ok()?;
+                Some((batch.v2().map(|head| head.base_offset), batch.next_offset()))
+            };
+            while let Ok(Some(Some((first, after)))) = batches.next(look)? {
+                if first.is_some_and(|first| first > next) {
                     return Ok(true);
                 }
-                next = head.next_offset();
+                next = after;
             }
         }
         Ok(false)
