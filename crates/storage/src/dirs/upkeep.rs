@@ -192,7 +192,13 @@ impl LogManager {
     /// As [`Self::checkpoint_log_starts`], in one directory.
     pub fn checkpoint_log_starts_of(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
-        self.try_checkpoint(index, dir, LOG_STARTS, &cut_start);
+        // What was written once stays: a crash may bring back the segments that went since.
+        let written = dir.starts.lock().clone();
+        let start = |log: &Log| {
+            let known = written.contains_key(log.name());
+            cut_start(log).or_else(|| known.then(|| log.start_offset()))
+        };
+        self.try_checkpoint(index, dir, LOG_STARTS, &start);
     }
 
     /// As [`Self::checkpoint_high_watermarks`], in one directory.

@@ -176,11 +176,14 @@ pub fn producers_agree(after: &After<'_>) -> Verdict {
 pub fn transaction_index_agrees(after: &After<'_>) -> Verdict {
     let [whole, left] = [0, 1].map(|which: usize| &after.states[which].aborted);
     let found = &after.found.aborted;
-    // A copy may have begun in the midst of it.
+    // A copy may have begun in the midst of it; or the end of the one before is in a hole.
     let rest = |txn: &reference::Aborted| {
         let began = |batch: &&Batch| batch.producer == txn.0 && batch.base == txn.1;
-        whole.iter().any(|known| known.0 == txn.0 && known.1 < txn.1 && known.2 == txn.2)
-            && after.record.world.kind.moving
+        let lost = after.is_compacted() && has_lost(after, txn.0);
+        let of_copy =
+            |known: &reference::Aborted| after.record.world.kind.moving && known.1 < txn.1;
+        let ends_so = |known: &&reference::Aborted| known.0 == txn.0 && known.2 == txn.2;
+        whole.iter().filter(ends_so).any(|known| lost || of_copy(known))
             && after.histories[0].iter().any(began)
     };
     for txn in found {
