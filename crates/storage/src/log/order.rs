@@ -13,6 +13,7 @@ struct Jump {
     last: i64,
     epoch: i32,
     skips_offsets: bool,
+    raises_epoch: bool,
 }
 
 /// The order of the batches of a segment, as far as they were read.
@@ -58,20 +59,24 @@ impl Order {
         let skips_offsets = head.v2.is_some() && head.base_offset > self.last.saturating_add(1);
         let epoch = head.leader_epoch.0.max(self.epoch);
         let (position, last) = (placed.position, self.last);
-        let jump =
-            Jump { position, first: head.base_offset, last, epoch: self.epoch, skips_offsets };
-        self.jump = (skips_offsets || epoch > self.epoch).then_some(jump);
+        let raises_epoch = epoch > self.epoch;
+        let (first, before) = (head.base_offset, self.epoch);
+        let jump = Jump { position, first, last, epoch: before, skips_offsets, raises_epoch };
+        self.jump = (skips_offsets || raises_epoch).then_some(jump);
         self.gaps = self.gaps.saturating_add(u32::from(skips_offsets));
         (self.last, self.epoch) = (head.last_offset, epoch);
     }
 
     /// This batch cannot come next, but it could if the one before were not there: where that one begins. Which of the two is
-    /// wrong cannot be told.
+    /// wrong cannot be told. One that follows on what was before it in just what this one contradicts is not in doubt.
     pub fn doubtful_before(&self, head: &BatchHead) -> Option<u64> {
         let jump = self.jump?;
         let epoch = head.leader_epoch.0;
+        let (by_offset, by_epoch) =
+            (head.base_offset <= self.last, epoch != -1 && epoch < self.epoch);
+        let explains = (jump.skips_offsets || !by_offset) && (jump.raises_epoch || !by_epoch);
         let fits = head.base_offset > jump.last && (epoch == -1 || epoch >= jump.epoch);
-        fits.then_some(jump.position)
+        ((by_offset || by_epoch) && explains && fits).then_some(jump.position)
     }
 
     /// The last batch lies beyond a gap that must not be behind it: the offset that follows is known to be this one.
