@@ -306,7 +306,9 @@ class ExactlyOnce(Distributed):
         create_topic(self.topic, 1)
         self.files.append(400)
         config = {**source(self.names[0], self.files, self.topic), "exactly.once.support": "required", "transaction.boundary": "poll",
-                  "batch.size": 20}
+                  "batch.size": 20,
+                  # A worker that starts waits for the end of a transaction that was left open, with Kafka as with us.
+                  "producer.override.transaction.timeout.ms": 3000}
         config = {key: str(value) for key, value in config.items()}
         eventually(LIMIT_S, lambda: self.a.rest("PUT", f"/connectors/{self.names[0]}/config", config) and None, 0.5)
         self.all_run(self.a)

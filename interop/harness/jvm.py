@@ -21,7 +21,8 @@ class Jvm:
         return self
 
     def stop(self):
-        step.end_group(self.process, grace_s=20)
+        # So long Connect gives its REST interface alone (Streams is done sooner).
+        step.end_group(self.process, grace_s=70)
         # A JVM ends with 143 after SIGTERM.
         assert self.process.returncode in (0, 143), f"exit code {self.process.returncode}"
 

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use protocol::messages::metadata_request::MetadataRequest;
@@ -33,9 +35,20 @@ pub struct Cluster {
     pub cluster_id: Option<&'static str>,
 }
 
-/// A port that nobody listens on now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Below those that systems give to outgoing connections: such a one could take a port before its node listens, or while it is down.
+const PORTS: Range<u32> = 10_000..32_000;
+
+/// A port that nobody listens on now, and no other test of this process gets.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Processes at the same time begin at different places.
+        let n = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Relaxed));
+        let port = u16::try_from(PORTS.start + n % (PORTS.end - PORTS.start)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Cluster {

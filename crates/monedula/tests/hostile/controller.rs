@@ -18,7 +18,7 @@ use protocol::messages::metadata_response::MetadataResponse;
 use protocol::{ApiKey, Records, decode_exact};
 use records::Batches;
 
-use crate::common::cluster::{Cluster, until};
+use crate::common::cluster::{Cluster, free_port, until};
 use crate::controller_lies::{self, LIES, PIECES, contradiction, refused_record};
 use crate::fake::{Asked, Fake, Reply, within};
 
@@ -194,10 +194,6 @@ struct World {
     /// How many are lied to.
     followers: usize,
     topics: usize,
-}
-
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl World {

@@ -11,9 +11,8 @@ use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::cluster::{Cluster, until};
+use crate::common::cluster::{Cluster, free_port, until};
 use crate::common::{Peer, decoded};
-use crate::controller::free_port;
 use crate::fake::{Fake, Reply};
 
 const BROKER: i32 = 101;
