@@ -166,7 +166,15 @@ fn take_up(
     }
 }
 
-/// Tries to open the logs again that could not be opened, where it is time. Blocks.
+/// Whether logs that could not be opened are to be tried again now. Does not wait for metadata that is being applied, which may
+/// wait for a slow directory itself.
+pub fn is_hosting_due(node: &Node) -> bool {
+    let unhosted = node.unhosted.try_lock();
+    unhosted.is_some_and(|unhosted| !unhosted.due(node.clock.mono()).is_empty())
+}
+
+/// Tries to open the logs again that could not be opened, where it is time. Blocks for as long as their directories, and
+/// metadata that is being applied.
 pub fn host_again(node: &Arc<Node>) {
     let due = node.unhosted.lock().due(node.clock.mono());
     for id in &due {

@@ -30,6 +30,8 @@ struct Schedule {
     producers: MonoMs,
     /// Of each log directory.
     dirs: Vec<DirUpkeep>,
+    /// Logs that could not be opened are tried again.
+    hosting: Option<JoinHandle<()>>,
     /// Since when the controller has not heard of a failed directory.
     untold: Option<MonoMs>,
 }
@@ -45,6 +47,7 @@ pub fn start(node: &Arc<Node>, lifecycle: &Lifecycle) -> JoinHandle<()> {
             high_watermarks: now,
             producers: now,
             dirs: node.logs.dirs().iter().map(|_| DirUpkeep::default()).collect(),
+            hosting: None,
             untold: None,
         };
         let retention_ms = ms(node.config().log.retention_check_interval_ms);
@@ -147,7 +150,11 @@ fn tick(node: &Arc<Node>, lifecycle: &Lifecycle, schedule: &mut Schedule) {
     node.logs.look_at_dirs();
     node.logs.look_at_space(config.reserve_bytes);
     node.patience.set_aside(config.reserve_bytes);
-    apply::host_again(node);
+    if schedule.hosting.as_ref().is_none_or(JoinHandle::is_finished) && apply::is_hosting_due(node)
+    {
+        let node = Arc::clone(node);
+        schedule.hosting = Some(tokio::task::spawn_blocking(move || apply::host_again(&node)));
+    }
     let starts_ms = ms(log.flush_start_offset_checkpoint_interval_ms);
     let points_ms = ms(log.flush_offset_checkpoint_interval_ms);
     let marks_ms = ms(config.replication.high_watermark_checkpoint_interval_ms);

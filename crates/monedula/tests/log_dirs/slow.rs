@@ -8,6 +8,8 @@ use broker::RunningNode;
 use config::BrokerConfig;
 use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::create_topics_response::CreateTopicsResponse;
+use protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use protocol::messages::delete_topics_response::DeleteTopicsResponse;
 use protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use protocol::messages::fetch_response::FetchResponse;
 use protocol::messages::list_offsets_request::{
@@ -239,6 +241,24 @@ fn reads_that_stand_still_hold_nobody_else() {
     world.stop();
 }
 
+/// The high watermarks of the first directory are written down while the other stands still.
+fn assert_marks_are_written(world: &World, moving: i32) {
+    let marks = || {
+        let path = world.dirs[0].join("replication-offset-checkpoint");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(&format!("t {moving} ")));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<i64>().ok()).unwrap_or(0)
+    };
+    for expected in [2, 3] {
+        assert_eq!(world.produce("t", moving, &batch(&[b"x"])), 0);
+        let begin = Instant::now();
+        while marks() < expected {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{} of {expected}", marks());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[test]
 fn checkpoints_of_a_directory_wait_for_no_other() {
     let world = World::new();
@@ -249,22 +269,39 @@ fn checkpoints_of_a_directory_wait_for_no_other() {
     let mut writer = world.connect();
     writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
     world.gate.until_waiting(1);
-    let marks = || {
-        let path = world.dirs[0].join("replication-offset-checkpoint");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(&format!("t {} ", moving[0])));
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<i64>().ok()).unwrap_or(0)
-    };
-    for expected in [2, 3] {
-        assert_eq!(world.produce("t", moving[0], &batch(&[b"x"])), 0);
-        let begin = Instant::now();
-        while marks() < expected {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{} of {expected}", marks());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
+    assert_marks_are_written(&world, moving[0]);
     world.gate.open();
     assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
+    world.stop();
+}
+
+/// Metadata is applied in its order: what it wants of a partition whose write stands still waits, and nothing else with it.
+#[test]
+fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
+    let world = World::new();
+    world.create("t");
+    world.create("gone");
+    let (moving, still) = (world.partitions(0, "t"), world.partitions(1, "gone"));
+    world.gate.shut();
+    let body = encode_to_vec(&produce_request("gone", still[0], &batch(&[b"x"])), 12).unwrap();
+    let mut writer = world.connect();
+    writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+    world.gate.until_waiting(1);
+    let delete = DeleteTopicsRequest {
+        topic_names: vec!["gone".into()],
+        timeout_ms: 20_000,
+        ..Default::default()
+    };
+    let mut deleter = world.connect();
+    let body = encode_to_vec(&delete, 5).unwrap();
+    deleter.send(&frame(&request_bytes(ApiKey::DeleteTopics as i16, 5, &body)));
+    // The metadata is applied within this time; its directories are renamed when it is.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_marks_are_written(&world, moving[0]);
+    world.gate.open();
+    let deleted = answer(deleter, 5);
+    let deleted: DeleteTopicsResponse<'_> = decoded(&deleted, 5);
+    assert_eq!(deleted.responses[0].error_code, 0);
     world.stop();
 }
 
