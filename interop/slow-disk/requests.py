@@ -6,46 +6,10 @@ import struct
 import threading
 import time
 
+from harness.batches import batch, string
+
 PRODUCE, FETCH, METADATA, FIND, JOIN, HEARTBEAT, SYNC = (0, 7), (1, 11), (3, 5), (10, 1), (11, 2), (12, 1), (14, 1)
 EMPTY_MEMBER, GROUP_ERRORS = "", {22, 25, 27}
-
-
-def crc_table():
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-TABLE = crc_table()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-def varint(value):
-    value, out = value << 1, b""
-    while value > 0x7F:
-        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
-    return out + bytes([value])
-
-
-def batch(size):
-    """One record of so many bytes."""
-    value, now = b"x" * size, int(time.time() * 1000)
-    record = bytes([0, 0, 0, 1]) + varint(len(value)) + value + b"\0"
-    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + varint(len(record)) + record
-    return struct.pack(">qiibI", 0, len(body) + 9, -1, 2, crc32c(body)) + body
-
-
-def string(text):
-    return struct.pack(">h", len(text)) + text.encode()
 
 
 class Client:
@@ -205,7 +169,7 @@ class Probes:
             self.figures.add(name, time.monotonic() - begin)
 
     def produce(self, end):
-        client, records, place = Client(self.port), batch(1000), {"next": end, "turn": 0}
+        client, records, place = Client(self.port), batch(b"x" * 1000), {"next": end, "turn": 0}
         def one():
             # Most go to the partition whose end is watched, the others to all.
             place["turn"] += 1
@@ -270,7 +234,7 @@ class Load:
 
     def __init__(self, port, topic, partitions, writers, readers, size):
         self.port, self.topic, self.partitions = port, topic, partitions
-        self.stopped, self.records, self.written, self.read, self.threads = threading.Event(), batch(size), 0, 0, []
+        self.stopped, self.records, self.written, self.read, self.threads = threading.Event(), batch(b"x" * size), 0, 0, []
         self.slowest = 0
         for n in range(writers):
             self.threads.append(threading.Thread(target=self.guarded, args=(self.write, partitions[n % len(partitions)]), daemon=True))

@@ -103,13 +103,13 @@ class World:
         # Java's hash of the name says which partition is the group's.
         self.group = next(g for g in groups if java_hash(g) % 4 in fast)
         eventually(20, lambda: same(0, client.coordinator(self.group)))
-        records = requests.batch(RECORD)
+        records = requests.batch(b"x" * RECORD)
         for partition in self.here("slow", "t"):
             eventually(20, lambda partition=partition: same(0, client.produce("t", partition, records)[0]))
             for _ in range(COLD_MB * (1 << 20) // RECORD // len(self.here("slow", "t"))):
                 same(0, client.produce("t", partition, records)[0])
         for partition in self.here("fast", "t"):
-            eventually(20, lambda partition=partition: same(0, client.produce("t", partition, requests.batch(1000))[0]))
+            eventually(20, lambda partition=partition: same(0, client.produce("t", partition, requests.batch(b"x" * 1000))[0]))
 
     def here(self, directory, name):
         """The partitions of a topic in a directory."""

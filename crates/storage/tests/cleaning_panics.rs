@@ -4,22 +4,21 @@
 #![allow(clippy::panic)] // panics are what is tested
 
 mod common;
+#[path = "common/manager.rs"]
+mod manager;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{NodeId, Offset, TopicPartition, Uuid};
+use base::{Offset, TopicPartition, Uuid};
 use common::keyed::*;
 use common::*;
+use manager::{formatted, started};
 use records::Compression;
 use simdisk::KillDisk;
 use simdisk::kill::Point;
-use storage::dirs::{
-    CleanResult, Grabbed, LoadOptions, LogEntry, LogManager, MetaProperties, NewLog,
-};
-use storage::log::ProducerConfig;
+use storage::dirs::{CleanResult, Grabbed, LogEntry, LogManager, NewLog};
 use storage::log::cleaning::{CleanError, CleanRequest, KeyMap, clean};
-use storage::{Disk, FilePool, LogConfig, RealDisk};
+use storage::{Disk, LogConfig, RealDisk};
 
 const TOPICS: [&str; 2] = ["bad", "good"];
 
@@ -30,9 +29,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let meta = MetaProperties::new("cluster", NodeId(1), Uuid([1; 16]));
-        meta.write(&RealDisk, root.path(), NOW).unwrap();
+        let root = formatted(NOW);
         let config = LogConfig { min_cleanable_dirty_ratio: 0.01, ..compacted(1 << 20) };
         let world = Self { root, config: Arc::new(config) };
         let manager = world.start(Arc::new(RealDisk));
@@ -43,24 +40,7 @@ impl World {
     }
 
     fn start(&self, disk: Arc<dyn Disk>) -> LogManager {
-        let counter = AtomicU64::new(1);
-        let unique = Arc::new(move || counter.fetch_add(1, Ordering::Relaxed).into());
-        let dirs = [self.root.path().to_path_buf()];
-        let pool = FilePool::new(disk, 64);
-        let manager = LogManager::new(pool, &dirs, ProducerConfig::default(), unique).unwrap();
-        let options = LoadOptions {
-            config: &|_| Arc::clone(&self.config),
-            is_stray: &|_, _| false,
-            threads_per_dir: 1,
-            delete_delay_ms: 0,
-        };
-        manager.load(&options, NOW).unwrap();
-        for (_, entry) in manager.all() {
-            let mut log = entry.log.write();
-            let end = log.end_offset();
-            log.set_high_watermark(end);
-        }
-        manager
+        started(self.root.path(), &self.config, disk, NOW)
     }
 
     /// Three segments of two records each, and the active one.

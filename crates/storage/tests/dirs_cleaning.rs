@@ -2,20 +2,18 @@
 //! here: the tests say how it went.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "common/manager.rs"]
+mod manager;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{
-    BrokerEpoch, LeaderEpoch, NodeId, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs,
-};
+use base::{BrokerEpoch, LeaderEpoch, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs};
+use manager::{formatted, started};
 use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
-use storage::dirs::{
-    CleanResult, Grabbed, LoadOptions, LogEntry, LogManager, MetaProperties, NewLog, Unique,
-};
-use storage::log::ProducerConfig;
-use storage::{FilePool, LogConfig, LogError, RealDisk};
+use storage::dirs::{CleanResult, Grabbed, LogEntry, LogManager, NewLog};
+use storage::{LogConfig, LogError, RealDisk};
 
 const NOW: WallMs = WallMs(1_700_000_000_000);
 const CHECKPOINT: &str = "cleaner-offset-checkpoint";
@@ -27,32 +25,11 @@ struct World {
 
 impl World {
     fn new(config: LogConfig) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        MetaProperties::new("cluster", NodeId(1), Uuid([1; 16]))
-            .write(&RealDisk, root.path(), NOW)
-            .unwrap();
-        Self { root, config: Arc::new(config) }
+        Self { root: formatted(NOW), config: Arc::new(config) }
     }
 
     fn start(&self) -> LogManager {
-        let counter = AtomicU64::new(1);
-        let unique: Unique = Arc::new(move || counter.fetch_add(1, Ordering::Relaxed).into());
-        let pool = FilePool::new(Arc::new(RealDisk), 64);
-        let dirs = [self.root.path().to_path_buf()];
-        let manager = LogManager::new(pool, &dirs, ProducerConfig::default(), unique).unwrap();
-        let options = LoadOptions {
-            config: &|_| Arc::clone(&self.config),
-            is_stray: &|_, _| false,
-            threads_per_dir: 1,
-            delete_delay_ms: 0,
-        };
-        manager.load(&options, NOW).unwrap();
-        for (_, entry) in manager.all() {
-            let mut log = entry.log.write();
-            let end = log.end_offset();
-            log.set_high_watermark(end);
-        }
-        manager
+        started(self.root.path(), &self.config, Arc::new(RealDisk), NOW)
     }
 
     /// A topic with so many segments of one record each.

@@ -306,11 +306,16 @@ impl Peer {
         self.reaction_within(Duration::from_secs(20))
     }
 
+    /// Sends a request, and waits for nothing.
+    pub fn ask<Q: Message + Encode>(&mut self, request: &Q, version: i16) {
+        let body = encode_to_vec(request, version).unwrap();
+        self.send(&frame(&request_bytes(Q::API_KEY.unwrap(), version, &body)));
+    }
+
     /// The answer's body, without its header.
     pub fn call<Q: Message + Encode>(&mut self, request: &Q, version: i16) -> Vec<u8> {
-        let body = encode_to_vec(request, version).unwrap();
+        self.ask(request, version);
         let key = Q::API_KEY.unwrap();
-        self.send(&frame(&request_bytes(key, version, &body)));
         let Reaction::Answer(answer) = self.reaction() else {
             panic!("no answer to {} version {version}", Q::NAME)
         };

@@ -18,12 +18,12 @@ use protocol::messages::list_offsets_request::{
 use protocol::messages::list_offsets_response::ListOffsetsResponse;
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::produce_response::ProduceResponse;
-use protocol::{ApiKey, encode_to_vec};
+use protocol::{Encode, Message};
 use simdisk::{Gate, StallDisk};
 use storage::RealDisk;
 use tokio::runtime::Runtime;
 
-use crate::common::{Peer, Reaction, batch, decoded, frame, produce_request, request_bytes};
+use crate::common::{Peer, Reaction, batch, decoded, produce_request};
 
 const PARTITIONS: i32 = 12;
 /// Many more than the runtime has threads.
@@ -66,6 +66,22 @@ impl World {
 
     fn connect(&self) -> Peer {
         Peer::connect(&self.address)
+    }
+
+    /// A client that waits for its answer, in version 12.
+    fn asked<Q: Message + Encode>(&self, request: &Q) -> Peer {
+        let mut peer = self.connect();
+        peer.ask(request, 12);
+        peer
+    }
+
+    /// Many of them, each at one of these partitions.
+    fn asked_of_each<Q: Message + Encode>(
+        &self,
+        partitions: &[i32],
+        request: impl Fn(i32) -> Q,
+    ) -> Vec<Peer> {
+        (0..CLIENTS).map(|n| self.asked(&request(partitions[n % partitions.len()]))).collect()
     }
 
     fn create(&self, name: &str) {
@@ -177,23 +193,9 @@ fn writes_that_stand_still_hold_nobody_else() {
     let still = world.partitions(1, "t");
     let batch = batch(&[&[7; 1000]]);
     world.gate.shut();
-    let writers: Vec<Peer> = (0..CLIENTS)
-        .map(|n| {
-            let body = encode_to_vec(&produce_request("t", still[n % still.len()], &batch), 12);
-            let mut peer = world.connect();
-            peer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body.unwrap())));
-            peer
-        })
-        .collect();
+    let writers = world.asked_of_each(&still, |partition| produce_request("t", partition, &batch));
     // Readers wait behind those who write, and go away again.
-    let readers: Vec<Peer> = (0..CLIENTS)
-        .map(|n| {
-            let body = encode_to_vec(&fetch("t", still[n % still.len()]), 12).unwrap();
-            let mut peer = world.connect();
-            peer.send(&frame(&request_bytes(ApiKey::Fetch as i16, 12, &body)));
-            peer
-        })
-        .collect();
+    let readers = world.asked_of_each(&still, |partition| fetch("t", partition));
     world.gate.until_waiting(2);
     world.assert_serves("t");
     assert!(world.gate.waiting() <= THREADS_MAX, "{}", world.gate.waiting());
@@ -219,14 +221,7 @@ fn reads_that_stand_still_hold_nobody_else() {
         }
     }
     world.gate.shut();
-    let readers: Vec<Peer> = (0..CLIENTS)
-        .map(|n| {
-            let body = encode_to_vec(&fetch("t", still[n % still.len()]), 12).unwrap();
-            let mut peer = world.connect();
-            peer.send(&frame(&request_bytes(ApiKey::Fetch as i16, 12, &body)));
-            peer
-        })
-        .collect();
+    let readers = world.asked_of_each(&still, |partition| fetch("t", partition));
     world.gate.until_waiting(2);
     world.assert_serves("t");
     assert!(world.gate.waiting() <= THREADS_MAX, "{}", world.gate.waiting());
@@ -265,9 +260,7 @@ fn checkpoints_of_a_directory_wait_for_no_other() {
     world.create("t");
     let (moving, still) = (world.partitions(0, "t"), world.partitions(1, "t"));
     world.gate.shut();
-    let body = encode_to_vec(&produce_request("t", still[0], &batch(&[b"x"])), 12).unwrap();
-    let mut writer = world.connect();
-    writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+    let writer = world.asked(&produce_request("t", still[0], &batch(&[b"x"])));
     world.gate.until_waiting(1);
     assert_marks_are_written(&world, moving[0]);
     world.gate.open();
@@ -283,9 +276,7 @@ fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
     world.create("gone");
     let (moving, still) = (world.partitions(0, "t"), world.partitions(1, "gone"));
     world.gate.shut();
-    let body = encode_to_vec(&produce_request("gone", still[0], &batch(&[b"x"])), 12).unwrap();
-    let mut writer = world.connect();
-    writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+    let writer = world.asked(&produce_request("gone", still[0], &batch(&[b"x"])));
     world.gate.until_waiting(1);
     let delete = DeleteTopicsRequest {
         topic_names: vec!["gone".into()],
@@ -293,8 +284,7 @@ fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
         ..Default::default()
     };
     let mut deleter = world.connect();
-    let body = encode_to_vec(&delete, 5).unwrap();
-    deleter.send(&frame(&request_bytes(ApiKey::DeleteTopics as i16, 5, &body)));
+    deleter.ask(&delete, 5);
     // The metadata is applied within this time; its directories are renamed when it is.
     std::thread::sleep(Duration::from_millis(500));
     assert_marks_are_written(&world, moving[0]);
@@ -302,6 +292,7 @@ fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
     let deleted = answer(deleter, 5);
     let deleted: DeleteTopicsResponse<'_> = decoded(&deleted, 5);
     assert_eq!(deleted.responses[0].error_code, 0);
+    assert_eq!(error(&decoded::<ProduceResponse<'_>>(&answer(writer, 5), 12)), 0);
     world.stop();
 }
 
@@ -337,17 +328,14 @@ fn a_write_that_stands_still_does_not_hold_readers_of_its_partition() {
     world.create("t");
     let (quick, still) = (world.partitions(0, "t")[0], world.partitions(1, "t")[0]);
     world.gate.shut_behind_memory();
-    let body = encode_to_vec(&produce_request("t", still, &batch(&[b"x"])), 12).unwrap();
-    let mut writer = world.connect();
-    writer.send(&frame(&request_bytes(ApiKey::Produce as i16, 12, &body)));
+    let batch = batch(&[b"x"]);
+    let writer = world.asked(&produce_request("t", still, &batch));
     world.gate.until_waiting(1);
     let body = world.connect().call(&fetch_all(&[(still, 0), (quick, 0)], 0), 12);
     let [(_, 1, len), (_, 1, other_len)] = answered(&body)[..] else { panic!("{body:?}") };
     assert!(len > 0 && other_len > 0, "{len} {other_len}");
     // At its end nothing comes while the write stands still.
-    let body = encode_to_vec(&fetch_all(&[(still, 1)], 60_000), 12).unwrap();
-    let mut reader = world.connect();
-    reader.send(&frame(&request_bytes(ApiKey::Fetch as i16, 12, &body)));
+    let reader = world.asked(&fetch_all(&[(still, 1)], 60_000));
     let body = world.connect().call(&fetch_all(&[(still, 1), (quick, 1)], 100), 12);
     assert!(
         answered(&body).iter().all(|(_, high_watermark, len)| (*high_watermark, *len) == (1, 0))
