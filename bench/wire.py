@@ -8,6 +8,8 @@ import time
 from harness.batches import batch, string
 
 CREATE_TOPICS, DELETE_TOPICS, FETCH, METADATA, PRODUCE = (19, 4), (20, 3), (1, 11), (3, 5), (0, 7)
+NOT_LEADER_OR_FOLLOWER = 6
+LED_LIMIT_S = 60
 
 
 def frame(api, body, correlation=1):
@@ -69,16 +71,23 @@ class Client:
                 raise RuntimeError(f"deleting topics: error {code}")
 
     def produce_to_all(self, name, partitions, records):
-        """The same batch to every partition of a topic, in one request; acks=1."""
-        body = struct.pack(">hhii", -1, 1, 60_000, 1) + string(name) + struct.pack(">i", partitions)
-        body += b"".join(struct.pack(">ii", p, len(records)) + records for p in range(partitions))
-        answer = self.ask(PRODUCE, body)
-        at = 4 + 2 + len(name) + 4
-        for _ in range(partitions):
-            partition, code = struct.unpack_from(">ih", answer, at)
-            if code != 0:
-                raise RuntimeError(f"producing to {name}-{partition}: error {code}")
-            at += 4 + 2 + 8 + 8 + 8
+        """The same batch to every partition of a topic, in one request; acks=1. Kafka tells clients of leaders that do not know of
+        it themselves yet: those are asked again."""
+        left, end = range(partitions), time.monotonic() + LED_LIMIT_S
+        while left:
+            body = struct.pack(">hhii", -1, 1, 60_000, 1) + string(name) + struct.pack(">i", len(left))
+            body += b"".join(struct.pack(">ii", p, len(records)) + records for p in left)
+            answer, at, again = self.ask(PRODUCE, body), 4 + 2 + len(name) + 4, []
+            for _ in left:
+                partition, code = struct.unpack_from(">ih", answer, at)
+                if code == NOT_LEADER_OR_FOLLOWER and time.monotonic() < end:
+                    again.append(partition)
+                elif code != 0:
+                    raise RuntimeError(f"producing to {name}-{partition}: error {code}")
+                at += 4 + 2 + 8 + 8 + 8
+            left = again
+            if left:
+                time.sleep(0.02)
 
     def led_partitions(self, name):
         """How many partitions of a topic have a leader."""
