@@ -123,11 +123,12 @@ fn copy(from: &Path, to: &Path) {
 fn outcome(data: &Path, file: &str, case: &str) -> Outcome {
     let mut node = match Node::try_start(command(data, &[]), data) {
         Ok(node) => node,
-        Err(Refused { code, stderr }) => {
-            assert_eq!(code, Some(1), "{case}: {stderr}");
+        Err(refused) => {
+            let Refused { code, stderr } = &refused;
+            assert_eq!(*code, Some(1), "{case}: {stderr}");
             assert!(!stderr.contains("panicked"), "{case}: {stderr}");
-            let last = stderr.lines().last().unwrap_or_default();
-            assert!(last.contains(file), "{case}: refused without the file's name: {stderr}");
+            let told = refused.reason().contains(file);
+            assert!(told, "{case}: refused without the file's name: {stderr}");
             return Outcome::Refused;
         }
     };

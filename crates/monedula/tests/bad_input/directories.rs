@@ -7,13 +7,13 @@ use crate::common::{BINARY, Node, Place, Refused, batch, command};
 
 /// The start is refused with exit code 1 and a message that holds each of `words`.
 fn check_refused(command: Command, data: &Path, words: &[&str]) {
-    let Err(Refused { code, stderr }) = Node::try_start(command, data) else {
+    let Err(refused) = Node::try_start(command, data) else {
         panic!("started, expected {words:?}")
     };
-    assert_eq!(code, Some(1), "{stderr}");
-    let last = stderr.lines().last().unwrap_or_default();
+    let Refused { code, stderr } = &refused;
+    assert_eq!(*code, Some(1), "{stderr}");
     for word in words {
-        assert!(last.contains(word), "no {word:?} in: {stderr}");
+        assert!(refused.reason().contains(word), "no {word:?} in: {stderr}");
     }
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
@@ -238,17 +238,18 @@ fn a_full_disk_at_start() {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(&full);
     unshare.arg(BINARY).args(start.get_args());
-    let Err(Refused { code, stderr }) = Node::try_start(unshare, &place.data) else {
+    let Err(refused) = Node::try_start(unshare, &place.data) else {
         panic!("started on a full disk")
     };
-    if code == Some(77) || stderr.starts_with("unshare:") {
+    let Refused { code, stderr } = &refused;
+    if *code == Some(77) || stderr.starts_with("unshare:") {
         eprintln!(
             "this machine mounts no tmpfs for a test; no_space_at_the_first_start stands alone"
         );
         return;
     }
-    assert_eq!(code, Some(1), "{stderr}");
-    let last = stderr.lines().last().unwrap_or_default();
-    assert!(last.contains(data.to_str().unwrap()), "{stderr}");
-    assert!(last.contains("No space left on device"), "{stderr}");
+    assert_eq!(*code, Some(1), "{stderr}");
+    let reason = refused.reason();
+    assert!(reason.contains(data.to_str().unwrap()), "{stderr}");
+    assert!(reason.contains("No space left on device"), "{stderr}");
 }

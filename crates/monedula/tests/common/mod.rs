@@ -29,6 +29,14 @@ pub struct Refused {
     pub stderr: String,
 }
 
+impl Refused {
+    /// The line that says why. Tasks that end with the process may log after it.
+    pub fn reason(&self) -> &str {
+        let reason = self.stderr.lines().rev().find(|line| line.starts_with("monedula start: "));
+        reason.unwrap_or_default()
+    }
+}
+
 /// A running node; killed with the test.
 pub struct Node {
     process: Child,
