@@ -172,8 +172,8 @@ impl World {
                 Ok(())
             }
             17 => {
-                let no_names = self.next(3) == 0;
-                self.disk.no_names(no_names);
+                let left = [Some(0), Some(1), Some(2), None, None, None][self.next(6) as usize];
+                self.disk.set_names_left(left);
                 Ok(())
             }
             // Others fill the volume to the last block, or leave a little, or much.
@@ -247,7 +247,7 @@ fn a_disk_that_fills_and_empties_loses_nothing_and_heals() {
         world.check_aborted(&format!("seed {seed}"));
         refused += world.disk.refused();
         // Space comes back: it goes on, with everything that there was.
-        world.disk.no_names(false);
+        world.disk.set_names_left(None);
         world.disk.set_capacity(1 << 20);
         world.send_again();
         world.produce().unwrap();
@@ -280,6 +280,41 @@ fn a_write_that_finds_no_space_leaves_no_byte_behind() {
     // A smaller one fits.
     append(world.log(), NOW.0, &[3; 10]);
     assert_eq!(read_all(world.log(), 0).len(), 2);
+}
+
+/// The log goes on in the segment that it has: at a start, files of the one that was not made would be taken for its end.
+#[test]
+fn a_segment_that_finds_no_space_leaves_no_file_behind() {
+    for (names, clean) in [(1, false), (2, false), (1, true), (2, true)] {
+        let mut world = World::new(1);
+        append(world.log(), NOW.0, &[1; 100]);
+        world.disk.set_names_left(Some(names));
+        let refused = world.log().roll(NOW).unwrap_err();
+        assert!(refused.is_full(), "{refused}");
+        append(world.log(), NOW.0, &[2; 100]);
+        world.log().flush(NOW).unwrap();
+        world.disk.set_names_left(None);
+        world.restart(clean);
+        assert_eq!(world.log().end_offset(), Offset(2), "{names} names, clean: {clean}");
+        assert_eq!(read_all(world.log(), 0).len(), 2);
+    }
+}
+
+/// The same where the space of a whole segment is taken at once: there may be enough for a record.
+#[test]
+fn a_segment_whose_space_cannot_be_reserved_leaves_no_file_behind() {
+    for clean in [false, true] {
+        let mut world = World::new(1);
+        let config = LogConfig { preallocate: true, ..LogConfig::clone(world.log().config()) };
+        world.log().set_config(Arc::new(config));
+        append(world.log(), NOW.0, &[1; 100]);
+        world.disk.set_capacity(world.disk.used() + 4);
+        assert!(world.log().roll(NOW).unwrap_err().is_full());
+        append(world.log(), NOW.0, &[2; 100]);
+        world.disk.set_capacity(1 << 20);
+        world.restart(clean);
+        assert_eq!(world.log().end_offset(), Offset(2), "clean: {clean}");
+    }
 }
 
 fn log_with(space: &Arc<DirSpace>, root: &Path, internal: bool) -> Log {

@@ -57,12 +57,34 @@ impl Log {
         self.files.sync_dir()
     }
 
-    /// Creates the files of a segment; what lies there under their names is of no log any more.
+    /// Creates the files of a segment; what lies there under their names is of no log any more. On a full disk none of them stays.
     pub(super) fn add_segment(&mut self, base_offset: i64, now: WallMs) -> Result<()> {
-        let stale = self.path(&names::segment_file(base_offset, FileKind::TxnIndex));
-        self.files.disk().remove_file(&stale).map_err(LogError::io("remove", &stale))?;
-        let segment = Segment::create(&self.files, &self.config, base_offset, now)?;
-        self.segments.push(segment);
+        self.remove_file(base_offset, FileKind::TxnIndex)?;
+        match Segment::create(&self.files, &self.config, base_offset, now) {
+            Ok(segment) => {
+                self.segments.push(segment);
+                Ok(())
+            }
+            Err(error) => {
+                if error.is_full() {
+                    self.take_back(base_offset)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The log may go on in the segment before: at a start, the empty file of a segment at `base_offset` would cut that one there.
+    fn take_back(&self, base_offset: i64) -> Result<()> {
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            self.remove_file(base_offset, kind)?;
+        }
+        self.files.sync_dir()
+    }
+
+    fn remove_file(&self, base_offset: i64, kind: FileKind) -> Result<()> {
+        let path = self.path(&names::segment_file(base_offset, kind));
+        self.files.disk().remove_file(&path).map_err(LogError::io("remove", &path))?;
         Ok(())
     }
 }

@@ -21,8 +21,8 @@ struct State {
     /// Blocks of every file by its name.
     blocks: HashMap<PathBuf, Arc<Mutex<u64>>>,
     used: u64,
-    /// A new or longer name finds no place in its directory either.
-    no_names: bool,
+    /// So many new or longer names find a place in their directory; `None`: all.
+    names_left: Option<u64>,
     refused: u64,
 }
 
@@ -55,8 +55,8 @@ impl SmallDisk {
         self.0.lock().used
     }
 
-    pub fn no_names(&self, none: bool) {
-        self.0.lock().no_names = none;
+    pub fn set_names_left(&self, left: Option<u64>) {
+        self.0.lock().names_left = left;
     }
 
     /// How often something did not fit.
@@ -88,7 +88,9 @@ impl SmallDisk {
 
     fn check_name(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        if state.no_names && !path.exists() {
+        let Some(left) = state.names_left.filter(|_| !path.exists()) else { return Ok(()) };
+        state.names_left = Some(left.saturating_sub(1));
+        if left == 0 {
             state.refused += 1;
             return Err(full());
         }
