@@ -4,6 +4,8 @@
 
 #[path = "common/manager.rs"]
 mod manager;
+#[path = "common/small_disk.rs"]
+mod small_disk;
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use base::{BrokerEpoch, LeaderEpoch, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs};
 use manager::{formatted, started};
 use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
+use small_disk::SmallDisk;
 use storage::dirs::{CleanResult, Grabbed, LogEntry, LogManager, NewLog};
 use storage::{LogConfig, LogError, RealDisk};
 
@@ -266,4 +269,23 @@ fn a_log_waits_until_its_directory_has_room_for_a_copy() {
     assert!(manager.grab_filthiest(NOW).is_none());
     manager.look_at_space(0);
     assert_eq!(topic(&manager.grab_filthiest(NOW)), Some("all"));
+}
+
+/// What the old checkpoint says holds: it is cleaned again at worst.
+#[test]
+fn a_full_disk_keeps_no_directory_from_its_logs_when_the_cleaner_writes_down_its_place() {
+    let world = World::new(compacted());
+    let disk = SmallDisk::new(1 << 20);
+    let manager = started(world.root.path(), &world.config, Arc::new(disk.clone()), NOW);
+    let entry = world.fill(&manager, "topic", 5);
+    let grabbed = manager.grab_filthiest(NOW).unwrap();
+    disk.set_names_left(Some(0));
+    clean(&manager, &grabbed);
+    manager.checkpoint_recovery_points();
+    assert!(disk.refused() > 0);
+    assert!(!manager.has_offline_dirs());
+    assert_eq!((world.checkpoint(), entry.log.read().failure()), (Vec::new(), None));
+    disk.set_names_left(None);
+    manager.checkpoint_recovery_points();
+    assert_eq!(world.checkpoint(), ["topic 0 4"]);
 }

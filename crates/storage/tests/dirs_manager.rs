@@ -451,3 +451,20 @@ fn retention_and_deleted_records() {
     assert_eq!(entry.log.read().end_offset(), Offset(40));
     assert_eq!(manager.take_failures().len(), 0);
 }
+
+/// A log that is made durable at once waits for its own directory only, and that one does not go offline for another's fault.
+#[test]
+fn a_log_that_is_durable_at_once_asks_nothing_of_other_directories() {
+    let world = World::new(2);
+    let (manager, _) = world.start();
+    create_in(&manager, "later", 0, Some(dir_id(0)), true).unwrap();
+    *world.disk.broken_dir.lock() = Some(world.dirs[0].clone());
+    world.disk.breaks.store(true, Ordering::Relaxed);
+    let partition = TopicPartition::new("durable", 0);
+    let config = Arc::new(LogConfig { flush_messages: 1, ..LogConfig::default() });
+    let (topic_id, target) = (topic_id("durable"), Some(dir_id(1)));
+    let new = NewLog { partition: &partition, topic_id, config, target, is_new: true };
+    manager.get_or_create(&new, NOW).unwrap();
+    assert!(world.has_dir(1, "durable-0"));
+    assert_eq!(manager.online_ids(), [dir_id(0), dir_id(1)]);
+}

@@ -197,7 +197,7 @@ impl LogManager {
             Ok(()) => *written = offsets,
             Err(fault) => {
                 drop(written);
-                self.fail_dir(index, fault.to_string());
+                self.not_written(index, dir, &fault);
             }
         }
     }

@@ -283,9 +283,11 @@ impl LogManager {
         let disk = self.pool.disk().as_ref();
         disk.create_dir(path).map_err(DirError::io("create", path))?;
         partition_metadata::write_new(disk, path, new.topic_id)?;
-        self.created.lock().push(path.to_path_buf());
         if new.config.flush_messages < i64::MAX {
-            self.sync_created()?;
+            // Only this one: what other directories have not made durable is theirs, and their disks may fail or stand still.
+            self.sync_new(&[path.to_path_buf()])?;
+        } else {
+            self.created.lock().push(path.to_path_buf());
         }
         let options = OpenOptions {
             config: Arc::clone(&new.config),

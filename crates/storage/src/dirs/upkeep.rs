@@ -8,7 +8,7 @@ use base::{BrokerEpoch, Offset, TopicIdPartition, TopicPartition, WallMs};
 
 use super::checkpoint::{HIGH_WATERMARKS, LOG_STARTS, Offsets, RECOVERY_POINTS, write_offsets};
 use super::clean_shutdown;
-use super::error::Result;
+use super::error::{DirError, Result};
 use super::manager::{Dir, LogEntry, LogManager, SYNCED_ONE_BY_ONE, SharedLog};
 use super::removals::Removal;
 use crate::disk::Disk;
@@ -193,9 +193,8 @@ impl LogManager {
     pub fn checkpoint_log_starts_of(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
         // What was written once stays: a crash may bring back the segments that went since.
-        let written = dir.starts.lock().clone();
         let start = |log: &Log| {
-            let known = written.contains_key(log.name());
+            let known = dir.starts.lock().contains_key(log.name());
             cut_start(log).or_else(|| known.then(|| log.start_offset()))
         };
         self.try_checkpoint(index, dir, LOG_STARTS, &start);
@@ -219,13 +218,16 @@ impl LogManager {
         }
         match self.checkpoint(index, dir, name, offset) {
             Ok(()) => dir.unwritten.store(false, Ordering::Relaxed),
-            // The old one holds: what it says is true, if not the latest.
-            Err(fault) if fault.is_full() => {
-                if !dir.unwritten.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%fault, "checkpoints are not written until there is space");
-                }
-            }
-            Err(fault) => self.fail_dir(index, fault.to_string()),
+            Err(fault) => self.not_written(index, dir, &fault),
+        }
+    }
+
+    /// A checkpoint could not be written. On a full disk the old one holds: what it says is true, if not the latest.
+    pub(super) fn not_written(&self, index: usize, dir: &Dir, fault: &DirError) {
+        if !fault.is_full() {
+            self.fail_dir(index, fault.to_string());
+        } else if !dir.unwritten.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%fault, "checkpoints are not written until there is space");
         }
     }
 
