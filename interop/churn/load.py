@@ -12,7 +12,7 @@ from ask import Connection
 from faults import OBSERVER
 from proxy import now_ms
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 class Topics:

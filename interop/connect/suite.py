@@ -22,15 +22,15 @@ from confluent_kafka import admin as ca
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from harness import server
 from harness.check import Checks, eventually, same
 from harness.jvm import Jvm
 from harness.paths import WORK
+from harness.ports import free_ports
 
 BOOTSTRAP, AGAINST = os.environ["BOOTSTRAP"], os.environ["AGAINST"]
 HOME = WORK / "connect"
 ADMIN = ca.AdminClient({"bootstrap.servers": BOOTSTRAP})
-LIMIT_S = 40
+LIMIT_S = 120
 # Longer than Connect's interval of commits below.
 REST_S = 1.5
 COMMON = {
@@ -54,7 +54,7 @@ class Worker(Jvm):
 
     def __init__(self, name, main, config, *connectors):
         self.name, self.main, self.connectors, self.log = name, main, connectors, f"{AGAINST}-connect-{name}"
-        self.port = server.free_ports()[0]
+        self.port = free_ports(1)[0]
         self.config = write_properties(HOME / f"{name}.properties",
                                        {**COMMON, "listeners": f"http://127.0.0.1:{self.port}", **config})
 

@@ -13,7 +13,7 @@ const (
 	perCodec   = 600
 	partitions = 3
 	largeBytes = 900 * 1024
-	limit      = 20 * time.Second
+	limit      = 60 * time.Second
 
 	specLatest       = int64(-1)
 	specEarliest     = int64(-2)
@@ -164,7 +164,7 @@ func refused(code int16, err error) (string, error) {
 
 // eventually: metadata reaches a client a little after the call that changed it returned.
 func eventually(call func() error) error {
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(limit)
 	for {
 		err := call()
 		if err == nil || time.Now().After(end) || errors.As(err, new(*Missing)) {

@@ -14,7 +14,7 @@ import (
 
 const (
 	groupPartitions = 6
-	groupLimit      = 40 * time.Second
+	groupLimit      = 90 * time.Second
 	groupsAtOnce    = 6
 	groupSession    = 6 * time.Second
 )

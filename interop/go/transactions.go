@@ -13,7 +13,7 @@ import (
 const (
 	txnPartitions = 2
 	txnAtOnce     = 4
-	txnLimit      = 30 * time.Second
+	txnLimit      = 60 * time.Second
 	// How long a reader waits to see that there is nothing.
 	txnQuiet = 700 * time.Millisecond
 )

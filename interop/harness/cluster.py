@@ -16,10 +16,8 @@ import base64
 import concurrent.futures
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -27,40 +25,17 @@ import uuid
 from . import wire
 from .check import eventually
 from .paths import BROKER_JARS, LOGS, TOOLS_JARS
+from .ports import Ports
 from .server import CLUSTER_ID, end_group_now, java
 from .step import Failed, run, tail
 
-READY_LIMIT_S = 90
+READY_LIMIT_S = 180
 STOP_LIMIT_S = 60
 HEAP = "-Xms200M -Xmx400M"
 GC = ["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"]
-# Below the range that systems take for outgoing connections: a port of a node that is down stays free.
-PORTS = range(20000, 30000)
 FIRST_CONTROLLER = 101
 # The tools come with a broker of their own version.
 KAFKA_JARS = {"kafka": BROKER_JARS, "kafka-4.3.1": TOOLS_JARS}
-
-
-class Ports:
-    """Hands out free ports: those of a range in order, or random ones."""
-
-    def __init__(self, chosen=None):
-        if chosen is None and os.environ.get("INTEROP_PORTS"):
-            first, last = os.environ["INTEROP_PORTS"].split("-")
-            chosen = range(int(first), int(last) + 1)
-        self.candidates = list(chosen) if chosen is not None else random.sample(PORTS, len(PORTS))
-
-    def take(self):
-        while self.candidates:
-            port = self.candidates.pop(0)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                    return port
-                except OSError:
-                    continue
-        raise Failed("no free port is left")
 
 
 def directory_id():

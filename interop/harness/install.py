@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 from .paths import BROKER_JARS, HERE, PROJECT, TOOLS_JARS, WORK
 from .step import Failed, run
 
 INSTALL_LIMIT_S = 420
+# Registries are not always there: what comes from them is asked for again after so long.
+PAUSES_S = (5, 30)
 
 
 def need(program, hint):
@@ -36,14 +39,25 @@ def once(name, sources, action):
         mark.touch()
 
 
+def fetch(*words, **more):
+    """A step that asks a registry."""
+    for pause_s in PAUSES_S:
+        try:
+            return run(*words, **more)
+        except Failed as error:
+            print(f"   again in {pause_s} s: {error}", flush=True)
+            time.sleep(pause_s)
+    return run(*words, **more)
+
+
 def jars(pom, target):
     need("java", "a JDK, version 17 or later (Debian: openjdk-17-jdk-headless)")
     mvn = need("mvn", "Apache Maven 3.8 or later (Debian: maven)")
 
     def copy():
         shutil.rmtree(target, ignore_errors=True)
-        run(f"install-{target.name}-jars", [mvn, "-B", "-q", "-f", pom, "dependency:copy-dependencies",
-                                            "-DincludeScope=runtime", f"-DoutputDirectory={target}"], INSTALL_LIMIT_S)
+        fetch(f"install-{target.name}-jars", [mvn, "-B", "-q", "-f", pom, "dependency:copy-dependencies",
+                                              "-DincludeScope=runtime", f"-DoutputDirectory={target}"], INSTALL_LIMIT_S)
     once(f"{target.name}-jars", [pom], copy)
 
 
@@ -69,7 +83,7 @@ def java_classes():
         def compile_(name=name, classpath=classpath, sources=sources, target=target):
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
-            run(f"compile-java-{name}", [javac, "-nowarn", "-d", target, "-cp", f"{classpath}/*", *sources], 120)
+            run(f"compile-java-{name}", [javac, "-nowarn", "-d", target, "-cp", f"{classpath}/*", *sources], 400)
         once(f"java-{name}", sources, compile_)
 
 
@@ -89,9 +103,9 @@ def python_clients():
     lock = HERE / "python" / "requirements.txt"
 
     def build():
-        run("install-python-venv", [sys.executable, "-m", "venv", "--clear", venv], 120)
-        run("install-python", [venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-r", lock],
-            INSTALL_LIMIT_S)
+        run("install-python-venv", [sys.executable, "-m", "venv", "--clear", venv], 400)
+        fetch("install-python", [venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-r", lock],
+              INSTALL_LIMIT_S)
     once("python", [lock], build)
 
 
@@ -101,7 +115,7 @@ def go_clients():
     env = {"GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0"}
 
     def build():
-        run("install-go", [go, "build", "-o", WORK / "go-clients", "."], INSTALL_LIMIT_S, cwd=folder, env=env)
+        fetch("install-go", [go, "build", "-o", WORK / "go-clients", "."], INSTALL_LIMIT_S, cwd=folder, env=env)
     once("go", [folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*.go"))], build)
 
 
@@ -114,7 +128,7 @@ def node_clients():
         target.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(folder / name, target / name)
-        run("install-node", [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], INSTALL_LIMIT_S, cwd=target)
+        fetch("install-node", [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], INSTALL_LIMIT_S, cwd=target)
     once("node", [folder / "package-lock.json"], build)
 
 
@@ -122,8 +136,8 @@ def kcat():
     if shutil.which("kcat"):
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        run("install-kcat-update", ["apt-get", "update", "-q"], 120, allow_failure=True)
-        run("install-kcat", ["apt-get", "install", "-y", "-q", "--no-install-recommends", "kcat"], 180)
+        run("install-kcat-update", ["apt-get", "update", "-q"], 300, allow_failure=True)
+        fetch("install-kcat", ["apt-get", "install", "-y", "-q", "--no-install-recommends", "kcat"], 400)
     need("kcat", "the package kcat (apt-get install kcat, brew install kcat)")
 
 

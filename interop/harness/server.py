@@ -11,23 +11,15 @@ import sys
 import time
 
 from .paths import BROKER_JARS, LOG4J, LOGS
+from .ports import free_ports
 from .step import Failed, end_group, run, tail
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
-READY_LIMIT_S = 60
-STOP_LIMIT_S = 40
+READY_LIMIT_S = 180
+STOP_LIMIT_S = 60
 
 # Whoever ends a run politely ends its servers, too: suites have a `finally` for them.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-
-
-def free_ports():
-    """Two free ports of the loopback interface, for clients and for the controller."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def properties(data_dir, port, controller_port, extra):
@@ -98,7 +90,7 @@ class Server:
         LOGS.mkdir(parents=True, exist_ok=True)
         config = self.directory / "server.properties"
         if self.port is None:
-            self.port, controller_port = free_ports()
+            self.port, controller_port = free_ports(2)
             config.write_text(properties(self.data, self.port, controller_port, self.extra))
         if self.kind == "kafka":
             if not (self.data / "meta.properties").exists():

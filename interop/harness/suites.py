@@ -13,6 +13,7 @@ class Suite:
     name: str
     needs: tuple[Callable[[], None], ...]
     command: list
+    # On a machine that is not busy.
     limit_s: int = 120
     # A suite of its own starts its servers itself: it is not given a BOOTSTRAP but the names of the two servers.
     own_servers: bool = False

@@ -12,7 +12,7 @@ import threading
 import time
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
-LIMIT_S = 40
+LIMIT_S = 90
 PARTITIONS = 6
 failed = 0
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
-LIMIT_S = 30
+LIMIT_S = 90
 failed = 0
 
 

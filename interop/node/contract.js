@@ -67,7 +67,7 @@ class Contract {
 
   /** Metadata reaches a client a little after the call that changed it returned. */
   async eventually(call) {
-    for (const end = Date.now() + 10_000; ; await sleep(50)) {
+    for (const end = Date.now() + 60_000; ; await sleep(50)) {
       try {
         return await call()
       } catch (error) {

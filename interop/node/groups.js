@@ -5,7 +5,7 @@ const net = require('node:net')
 const { Kafka, logLevel } = require('kafkajs')
 const { Missing, Refused } = require('./contract')
 
-const LIMIT_MS = 40_000
+const LIMIT_MS = 90_000
 const AT_ONCE = 6
 const PARTITIONS = 6
 const SESSION_MS = 6000
@@ -348,7 +348,7 @@ class Suite {
 
   async create(topic, numPartitions) {
     await asked(this.admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: false }))
-    for (const end = Date.now() + 10_000; ; await sleep(50)) {
+    for (const end = Date.now() + LIMIT_MS; ; await sleep(50)) {
       try {
         return await asked(this.admin.fetchTopicMetadata({ topics: [topic] }))
       } catch (error) {

@@ -7,7 +7,7 @@ const xxh32 = require('lz4js/xxh32.js')
 const { ZstdCodec } = require('zstd-codec')
 const { Contract, Missing, Refused } = require('./contract')
 
-const LIMIT_MS = 20_000
+const LIMIT_MS = 60_000
 
 /** Turns the client's errors for a code of the protocol into Refused. */
 async function asked(promise) {

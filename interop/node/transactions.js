@@ -4,7 +4,7 @@ const assert = require('node:assert')
 const { Kafka, logLevel } = require('kafkajs')
 const { Refused } = require('./contract')
 
-const LIMIT_MS = 30_000
+const LIMIT_MS = 60_000
 const AT_ONCE = 4
 const PARTITIONS = 2
 // How long a reader waits to see that there is nothing.

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from contract import Contract, Missing, Record, Refused
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 async def asked(awaitable):

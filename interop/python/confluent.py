@@ -9,7 +9,7 @@ from confluent_kafka import admin as ca
 
 from contract import Contract, Record, Refused
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 def refuse(error):

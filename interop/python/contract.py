@@ -79,7 +79,7 @@ class Contract:
             return f"code={code} {error.message}".rstrip()
         raise AssertionError(f"expected code {code}, got success: {got!r}")
 
-    def eventually(self, condition, limit_s=10):
+    def eventually(self, condition, limit_s=60):
         """Metadata reaches a client a little after the call that changed it returned."""
         end = time.monotonic() + limit_s
         while True:

@@ -13,7 +13,7 @@ import traceback
 
 from contract import Missing, Record, Refused
 
-LIMIT_S = 40
+LIMIT_S = 90
 AT_ONCE = 6
 PARTITIONS = 6
 SESSION_MS = 6000

@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from contract import Contract, Record, Refused
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 def asked(call, *args, **kwargs):

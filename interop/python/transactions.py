@@ -7,7 +7,7 @@ import traceback
 
 from contract import Missing, Record, Refused
 
-LIMIT_S = 30
+LIMIT_S = 60
 AT_ONCE = 4
 PARTITIONS = 2
 # How long a reader waits to see that there is nothing.

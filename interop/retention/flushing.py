@@ -26,7 +26,7 @@ WHOLE = {"segment.bytes": str(1 << 20)}
 STILL = {
     "by-default": ({}, [1] * 5, 5),
     "never": ({"flush.ms": NEVER}, [1] * 5, 0),
-    "a-minute": ({"flush.ms": "60000"}, [1] * 5, 0),
+    "an-hour": ({"flush.ms": "3600000"}, [1] * 5, 0),
     "at-each-look": ({"flush.ms": "0"}, [1] * 5, 5),
     "every-record": ({"flush.ms": NEVER, "flush.messages": "1"}, [1] * 5, 5),
     "every-fifth": ({"flush.ms": NEVER, "flush.messages": "5"}, [1] * 12, 10),

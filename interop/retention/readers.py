@@ -54,7 +54,7 @@ def java(log, checks):
 
 def goes_on(consumer):
     """Where: an offset, or the name of the error."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = consumer.poll(0.2)
         if message is None:

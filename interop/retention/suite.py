@@ -22,6 +22,8 @@ from harness.check import Checks, eventually, same
 CONFIG = {"log.retention.check.interval.ms": "400", "log.cleaner.backoff.ms": "300", "log.retention.minutes": "600", "log.retention.hours": "1"}
 # Long enough for several passes of retention and of the cleaner.
 PASSES_S = 2.5
+# Much longer than it takes to look, on a busy machine, too.
+DELAY_S = 8
 OUT_OF_RANGE, UNKNOWN_TOPIC, INVALID_TIMESTAMP, INVALID_CONFIG, POLICY_VIOLATION = 1, 3, 32, 40, 44
 
 
@@ -231,17 +233,15 @@ def changes(log):
 
 def delayed(log):
     """Files go after file.delete.delay.ms, under another name until then."""
-    log.create("delayed", **{"retention.ms": str(DAY), "file.delete.delay.ms": "4000"})
+    log.create("delayed", **{"retention.ms": str(DAY), "file.delete.delay.ms": str(DELAY_S * 1000)})
+    begin = time.monotonic()
     log.append("delayed", OLD, OLD, 0)
     settled(log, "delayed", [2], 2)
-    begin = time.monotonic()
     def gone():
         return not log.files("delayed", ".deleted")
     assert not gone(), "the files are gone at once"
-    time.sleep(2.5)
-    assert not gone(), "the files are gone too early"
-    eventually(10, gone)
-    assert time.monotonic() - begin < 8, "the files are gone too late"
+    eventually(60, gone)
+    assert time.monotonic() - begin >= DELAY_S, "the files are gone too early"
 
 
 def delayed_anew(log):
@@ -277,7 +277,7 @@ def running_fetch(log):
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         slow.connect(("127.0.0.1", log.server.port))
-        slow.settimeout(20)
+        slow.settimeout(60)
         slow.sendall(struct.pack(">i", len(frame)) + frame)
         (length,) = struct.unpack(">i", slow.recv(4, socket.MSG_WAITALL))
         same((0, 20), log.delete_records("fetched", 20))

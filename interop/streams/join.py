@@ -24,7 +24,7 @@ BOOTSTRAP, AGAINST = os.environ["BOOTSTRAP"], os.environ["AGAINST"]
 APPLICATION, LEFT, RIGHT, OUTPUT = "streams-join", "streams-join-left", "streams-join-right", "streams-join-output"
 PARTITIONS = 2
 STATE = WORK / "streams-join"
-LIMIT_S = 60
+LIMIT_S = 120
 ADMIN = ca.AdminClient({"bootstrap.servers": BOOTSTRAP})
 
 

@@ -29,7 +29,7 @@ EXACTLY = GUARANTEE != "at_least_once"
 APPLICATION, INPUT, OUTPUT = "streams-wordcount-exactly" if EXACTLY else "streams-wordcount", "streams-plaintext-input", "streams-wordcount-output"
 PARTITIONS = 2
 STATE = WORK / "streams"
-LIMIT_S = 40
+LIMIT_S = 120
 WORDS = "all streams lead to kafka hello join summit ein kleiner text mit wörtern tick tack".split()
 ADMIN = ca.AdminClient({"bootstrap.servers": BOOTSTRAP})
 

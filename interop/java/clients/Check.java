@@ -62,12 +62,12 @@ final class Check {
     }
 
     static <T> T get(KafkaFuture<T> future) throws Exception {
-        return future.get(20, TimeUnit.SECONDS);
+        return future.get(60, TimeUnit.SECONDS);
     }
 
     /** Metadata reaches a client a little after the call that changed it returned. */
     static Object eventually(Body body) throws Exception {
-        for (long end = System.currentTimeMillis() + 10_000; ; Thread.sleep(50)) {
+        for (long end = System.currentTimeMillis() + 60_000; ; Thread.sleep(50)) {
             try {
                 return body.call();
             } catch (AssertionError | ExecutionException e) {

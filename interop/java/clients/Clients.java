@@ -6,8 +6,8 @@ import org.apache.kafka.clients.admin.Admin;
 public final class Clients {
     public static void main(String[] args) {
         String bootstrap = System.getenv("BOOTSTRAP");
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 20_000,
-            "request.timeout.ms", 15_000))) {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 60_000,
+            "request.timeout.ms", 30_000))) {
             Contract contract = new Contract(bootstrap, admin);
             contract.admin();
             contract.data();

@@ -40,7 +40,7 @@ final class Contract {
     static final int PER_CODEC = 600;
     static final int PARTITIONS = 3;
     static final int LARGE = 900 * 1024;
-    static final Duration LIMIT = Duration.ofSeconds(20);
+    static final Duration LIMIT = Duration.ofSeconds(60);
 
     /** What is written, or was read; comparable as text, except for large values. */
     record Row(int partition, long offset, long timestamp, String key, String value, List<String> headers) {
@@ -94,7 +94,7 @@ final class Contract {
     /** Writes, and returns what the server said of each record. */
     List<RecordMetadata> send(List<ProducerRecord<byte[], byte[]>> records, Map<String, Object> config) throws Exception {
         Map<String, Object> all = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", 20, "max.request.size", 2_000_000,
-            "enable.idempotence", false, "acks", "all", "delivery.timeout.ms", 20_000, "request.timeout.ms", 10_000));
+            "enable.idempotence", false, "acks", "all", "delivery.timeout.ms", 60_000, "request.timeout.ms", 30_000));
         all.putAll(config);
         try (var producer = new KafkaProducer<>(all, new ByteArraySerializer(), new ByteArraySerializer())) {
             List<Future<RecordMetadata>> futures = new ArrayList<>();
@@ -125,7 +125,7 @@ final class Contract {
 
     KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> config) {
         Map<String, Object> all = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "none",
-            "enable.auto.commit", false, "fetch.max.wait.ms", 100, "default.api.timeout.ms", 20_000));
+            "enable.auto.commit", false, "fetch.max.wait.ms", 100, "default.api.timeout.ms", 60_000));
         all.putAll(config);
         return new KafkaConsumer<>(all, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }

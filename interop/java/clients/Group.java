@@ -25,7 +25,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** One group of this process: its live members, who owns what by their callbacks, and every record that one of them read. */
 final class Group implements AutoCloseable {
-    static final long LIMIT_MS = 40_000;
+    static final long LIMIT_MS = 90_000;
 
     /** How a member is told what to read. */
     interface Subscribe {
@@ -58,7 +58,7 @@ final class Group implements AutoCloseable {
     Member join(String name, Map<String, Object> more, Subscribe subscribe) {
         Map<String, Object> all = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "group.id", id, "client.id", id + "-" + name,
             "auto.offset.reset", "earliest", "enable.auto.commit", false, "fetch.max.wait.ms", 100, "metadata.max.age.ms", 500,
-            "default.api.timeout.ms", 20_000, "retry.backoff.ms", 50));
+            "default.api.timeout.ms", 60_000, "retry.backoff.ms", 50));
         all.putAll(config);
         all.putAll(more);
         Member member = new Member(name, all, subscribe);

@@ -49,7 +49,7 @@ public final class Groups {
     private static final List<Kind> WAYS = List.of(KINDS.get(0), KINDS.get(3), KINDS.get(5));
 
     final String bootstrap = System.getenv("BOOTSTRAP");
-    final Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 20_000, "request.timeout.ms", 15_000));
+    final Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 60_000, "request.timeout.ms", 30_000));
     private final KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(Map.of("bootstrap.servers", bootstrap),
         new ByteArraySerializer(), new ByteArraySerializer());
     private final AtomicInteger written = new AtomicInteger();

@@ -12,7 +12,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** Where consumers go on whose position was deleted, or never was: one line for each way to be there and each auto.offset.reset. */
 public final class Resets {
-    static final Duration LIMIT = Duration.ofSeconds(20);
+    static final Duration LIMIT = Duration.ofSeconds(60);
     static final List<String> POLICIES = List.of("none", "earliest", "latest", "by_duration:PT6H", "by_duration:PT100H");
 
     /** Bootstrap, topic, then offsets. */

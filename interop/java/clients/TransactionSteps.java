@@ -24,7 +24,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /** What the checks of transactions are made of: topics, producers, reading with both isolation levels. */
 class TransactionSteps {
     static final int PARTITIONS = 2;
-    static final int LIMIT_MS = 30_000;
+    static final int LIMIT_MS = 60_000;
     /** How long a reader waits to see that there is nothing. */
     private static final int QUIET_MS = 700;
 
@@ -32,7 +32,7 @@ class TransactionSteps {
     record Row(int partition, String value) {}
 
     final String bootstrap = System.getenv("BOOTSTRAP");
-    final Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 20_000, "request.timeout.ms", 15_000));
+    final Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "default.api.timeout.ms", 60_000, "request.timeout.ms", 30_000));
     final KafkaProducer<String, String> plain = new KafkaProducer<>(Map.of("bootstrap.servers", bootstrap), new StringSerializer(),
         new StringSerializer());
 

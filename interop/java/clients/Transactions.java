@@ -301,11 +301,11 @@ public final class Transactions extends TransactionSteps {
             }
             Check.same("waits", said);
             producer.abortTransaction();
-            Check.same(3L, reader.committed(Set.of(partition), Duration.ofSeconds(20)).get(partition).offset());
+            Check.same(3L, reader.committed(Set.of(partition), Duration.ofSeconds(60)).get(partition).offset());
             producer.beginTransaction();
             producer.sendOffsetsToTransaction(Map.of(partition, new OffsetAndMetadata(7)), metadata);
             producer.commitTransaction();
-            Check.same(7L, reader.committed(Set.of(partition), Duration.ofSeconds(20)).get(partition).offset());
+            Check.same(7L, reader.committed(Set.of(partition), Duration.ofSeconds(60)).get(partition).offset());
         }
         return null;
     }

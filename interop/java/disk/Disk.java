@@ -175,7 +175,7 @@ public final class Disk {
         long next = begin;
         consumer.assign(List.of(tp));
         consumer.seek(tp, begin);
-        for (long limit = System.currentTimeMillis() + 20_000; next < end; ) {
+        for (long limit = System.currentTimeMillis() + 60_000; next < end; ) {
             if (System.currentTimeMillis() > limit) {
                 throw new IllegalStateException(tp + ": stuck at " + next + " of " + end);
             }

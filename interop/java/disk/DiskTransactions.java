@@ -59,7 +59,7 @@ public final class DiskTransactions {
     private static final int IDS = 32;
     /** Each of the many writes to so many partitions: markers take a while. */
     private static final int EACH = 16;
-    private static final int LIMIT_MS = 30_000;
+    private static final int LIMIT_MS = 60_000;
     /** How long a consumer asks for an offset that is part of an open transaction. */
     private static final int STABLE_MS = 1_000;
     private static final List<String> GROUPS = List.of("disk-aborted", "disk-done", "disk-open");

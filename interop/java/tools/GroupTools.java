@@ -51,7 +51,7 @@ public final class GroupTools {
         }
 
         void hasRead(int count) throws Exception {
-            for (long end = System.currentTimeMillis() + 30_000; read < count; Thread.sleep(20)) {
+            for (long end = System.currentTimeMillis() + 90_000; read < count; Thread.sleep(20)) {
                 if (System.currentTimeMillis() > end) {
                     throw new AssertionError("read " + read + " of " + count);
                 }
@@ -77,7 +77,7 @@ public final class GroupTools {
 
     /** Calls until the output has the text: what a group is follows its members by some moments. */
     private static Tools.Result until(String text, String... args) throws Exception {
-        for (long end = System.currentTimeMillis() + 15_000; ; Thread.sleep(100)) {
+        for (long end = System.currentTimeMillis() + 60_000; ; Thread.sleep(100)) {
             Tools.Result got = groups(args);
             if (Pattern.compile(text).matcher(got.out()).find()) {
                 return got;

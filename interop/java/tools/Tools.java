@@ -23,7 +23,7 @@ import org.apache.kafka.common.utils.Exit;
 
 /** Apache Kafka's command-line tools, all in one JVM: each is called by its main method, with its exit code and output caught. */
 public final class Tools {
-    private static final int LIMIT_S = 40;
+    private static final int LIMIT_S = 90;
     static final String T = "org.apache.kafka.tools.";
     private static final PrintStream REPORT = System.out;
     static final String BOOTSTRAP = System.getenv("BOOTSTRAP");
@@ -116,7 +116,7 @@ public final class Tools {
                     return 1;
                 }
             }).get(LIMIT_S, TimeUnit.SECONDS);
-            for (long end = System.currentTimeMillis() + 10_000; !complete.getAsBoolean() && System.currentTimeMillis() < end; ) {
+            for (long end = System.currentTimeMillis() + 60_000; !complete.getAsBoolean() && System.currentTimeMillis() < end; ) {
                 Thread.sleep(20);
             }
             return code;
@@ -215,7 +215,7 @@ public final class Tools {
         check("topics-describe-unknown", () -> admin(c, "--describe", "--topic", "tools-unknown").exit(1).lines().get(0));
         check("topics-alter", () -> admin(c, "--alter", "--topic", "tools-assigned", "--partitions", "4").exit(0));
         check("topics-describe-altered", () -> {
-            for (long end = System.currentTimeMillis() + 10_000; ; Thread.sleep(100)) {
+            for (long end = System.currentTimeMillis() + 60_000; ; Thread.sleep(100)) {
                 Result got = admin(c, "--describe", "--topic", "tools-assigned").exit(0);
                 if (got.out.contains("PartitionCount: 4") || System.currentTimeMillis() > end) {
                     return got.has("PartitionCount: 4").lines().size();
@@ -278,7 +278,7 @@ public final class Tools {
 
     /** Metadata reaches a broker a little after the call that changed it returned. */
     static Result until(String text, String main, String... args) throws Exception {
-        for (long end = System.currentTimeMillis() + 10_000; ; Thread.sleep(100)) {
+        for (long end = System.currentTimeMillis() + 60_000; ; Thread.sleep(100)) {
             Result got = admin(main, args).exit(0);
             if (got.out.contains(text) || System.currentTimeMillis() > end) {
                 return got.has(text);
