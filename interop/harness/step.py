@@ -61,6 +61,10 @@ def run(name, command, limit_s, cwd=None, env=None, stdin=None, allow_failure=Fa
         except subprocess.TimeoutExpired:
             end_group(process)
             raise Failed(f"{name}: no end after {limit_s} s\n{tail(out, 10)}\n{tail(err)}") from None
+        except BaseException:
+            # Whoever is ended himself leaves nothing behind.
+            end_group(process)
+            raise
     text = out.read_text(errors="replace")
     if process.returncode != 0 and not allow_failure:
         spent = time.monotonic() - begin

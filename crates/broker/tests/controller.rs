@@ -20,6 +20,9 @@ use protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequ
 use storage::disk::RealDisk;
 
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+/// Longer than any step is waited for.
+const HEARTBEAT_INTERVAL_MS: u64 = 300_000;
+const SOON: Duration = Duration::from_secs(60);
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -33,7 +36,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn start(dir: &Path, directory: Uuid, incarnation: Uuid, is_static: bool) -> ControllerHandle {
     let mut text = String::from(
         "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:19420,CONTROLLER://127.0.0.1:19421\n\
-         controller.listener.names=CONTROLLER\noffsets.topic.replication.factor=1\n",
+         controller.listener.names=CONTROLLER\noffsets.topic.replication.factor=1\n\
+         broker.session.timeout.ms=600000\n",
     );
     text.push_str(if is_static {
         "controller.quorum.voters=1@127.0.0.1:19421\n"
@@ -85,7 +89,7 @@ fn lifecycle(
         rack: None,
         log_dirs: vec![directory],
         previous_epoch: BrokerEpoch::NONE,
-        heartbeat_interval_ms: 2_000,
+        heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
         registration_timeout_ms: 60_000,
     };
     let node = BrokerConfig::default();
@@ -106,7 +110,7 @@ async fn serving(
         lifecycle.ready_to_unfence();
         assert!(lifecycle.unfenced().await);
     };
-    tokio::time::timeout(Duration::from_millis(1_500), steps).await.expect("unfenced soon");
+    tokio::time::timeout(SOON, steps).await.expect("unfenced soon");
     assert_eq!(lifecycle.stage(), Stage::Running);
     lifecycle
 }
@@ -174,9 +178,7 @@ fn a_new_node_from_format_to_a_restart_after_a_crash() {
         assert_eq!(names(&handle), ["a", "b"]);
 
         second.begin_controlled_shutdown();
-        tokio::time::timeout(Duration::from_millis(1_500), second.released())
-            .await
-            .expect("released soon");
+        tokio::time::timeout(SOON, second.released()).await.expect("released soon");
         assert_eq!(second.stage(), Stage::ShuttingDown);
         let broker = handle.image().cluster.broker(NodeId(1)).cloned().expect("registered");
         assert!(broker.fenced || broker.in_controlled_shutdown);

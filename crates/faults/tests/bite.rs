@@ -10,6 +10,8 @@ const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const VOTE: i16 = 52;
 const SOON: Duration = Duration::from_millis(150);
+/// What must come is waited for so long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the server got: API key and correlation id of each request, and the sizes of the pieces that it read.
 #[derive(Default)]
@@ -25,7 +27,7 @@ impl Got {
 
     fn await_requests(&self, count: usize) -> Vec<(i16, i32)> {
         let begin = Instant::now();
-        while self.requests().len() < count && begin.elapsed() < Duration::from_secs(10) {
+        while self.requests().len() < count && begin.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.requests()
@@ -103,11 +105,30 @@ impl World {
         assert_eq!(self.tell(&format!("fault f {text}")), "ok");
     }
 
+    /// How often the fault has bitten.
+    fn hits(&self) -> usize {
+        self.tell("hits f").strip_prefix("ok ").unwrap().parse().unwrap()
+    }
+
+    fn await_hits(&self, count: usize) {
+        let begin = Instant::now();
+        while self.hits() < count && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(self.hits(), count);
+    }
+
     fn client(&self) -> Client {
         let stream = TcpStream::connect(self.link).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream, next: 1 }
     }
+}
+
+/// Without their order: on a busy machine the next request may come after the repeated one.
+fn sorted(mut requests: Vec<(i16, i32)>) -> Vec<(i16, i32)> {
+    requests.sort_unstable();
+    requests
 }
 
 struct Client {
@@ -157,7 +178,7 @@ impl Client {
             matches!(error, std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
             "{error:?}"
         );
-        self.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     fn is_reset(&mut self) {
@@ -187,12 +208,13 @@ fn latency_is_each_frames_own() {
     let mut client = world.client();
     world.fault("a latency ms=100");
     assert!(client.ask(PRODUCE, 10) >= Duration::from_millis(200));
-    world.fault("a latency ms=100 way=request");
+    world.fault("a latency ms=500 way=request");
     let begin = Instant::now();
     (0..20).for_each(|_| _ = client.send(PRODUCE, 10));
     (0..20).for_each(|_| _ = client.answer().unwrap());
     let took = begin.elapsed();
-    assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(1500), "{took:?}");
+    // One behind the other they would take 10 s.
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(9), "{took:?}");
     assert_ne!(world.tell("end f"), "ok 0");
 }
 
@@ -216,9 +238,17 @@ fn slices_arrive_one_by_one() {
     let world = World::new();
     let mut client = world.client();
     world.fault("a slice bytes=3 ms=1 way=request");
-    client.ask(PRODUCE, 50);
-    let pieces = world.got.pieces.lock().unwrap().clone();
-    assert!(pieces.len() > 10, "{pieces:?}");
+    // On a busy machine the server may find several at once.
+    let begin = Instant::now();
+    loop {
+        world.got.pieces.lock().unwrap().clear();
+        client.ask(PRODUCE, 50);
+        let pieces = world.got.pieces.lock().unwrap().clone();
+        if pieces.len() > 10 {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{pieces:?}");
+    }
     world.fault("a slice bytes=1 way=response");
     client.ask(PRODUCE, 50);
 }
@@ -237,7 +267,7 @@ fn dropped_one_way_arrives_when_the_fault_ends() {
     world.fault("a drop way=response");
     let id = client.send(PRODUCE, 10);
     client.hears_nothing();
-    assert_eq!(world.got.requests().len(), 2);
+    assert_eq!(world.got.await_requests(2).len(), 2);
     world.tell("end-all");
     assert_eq!(client.answer().unwrap().0, id);
 }
@@ -268,7 +298,7 @@ fn one_api_is_held_and_all_behind_it() {
     client.hears_nothing();
     world.client().ask(FETCH, 10);
     assert_eq!(world.got.requests(), [(PRODUCE, 1), (FETCH, 1)]);
-    assert_eq!(world.tell("hits f"), "ok 1");
+    world.await_hits(1);
     assert_eq!(world.tell("end f"), "ok 1");
     assert_eq!(client.answer().unwrap().0, vote);
     assert_eq!(client.answer().unwrap().0, fetch);
@@ -282,7 +312,8 @@ fn an_answer_is_held_by_the_api_of_its_request() {
     client.ask(FETCH, 10);
     let vote = client.send(VOTE, 10);
     client.hears_nothing();
-    assert_eq!(world.got.requests(), [(FETCH, 1), (VOTE, 2)]);
+    assert_eq!(world.got.await_requests(2), [(FETCH, 1), (VOTE, 2)]);
+    world.await_hits(1);
     world.tell("end f");
     assert_eq!(client.answer().unwrap().0, vote);
 }
@@ -292,11 +323,15 @@ fn delays_hit_what_they_are_counted_for() {
     let world = World::new();
     let mut client = world.client();
     world.fault("a delay api=Fetch ms=200 skip=1 count=1 client=me");
-    let late = Duration::from_millis(200);
-    let times = [FETCH, PRODUCE, FETCH, FETCH].map(|api| client.ask(api, 10) >= late);
-    assert_eq!(times, [false, false, true, false]);
+    for (api, hits) in [(FETCH, 0), (PRODUCE, 0), (FETCH, 1), (FETCH, 1)] {
+        let hit = world.hits() < hits;
+        let took = client.ask(api, 10);
+        assert!(!hit || took >= Duration::from_millis(200), "{took:?}");
+        assert_eq!(world.hits(), hits);
+    }
     world.fault("a delay api=Fetch ms=200 client=you");
-    assert!(client.ask(FETCH, 10) < late);
+    client.ask(FETCH, 10);
+    assert_eq!(world.hits(), 0);
 }
 
 #[test]
@@ -316,9 +351,11 @@ fn a_request_comes_again_much_later() {
     let world = World::new();
     let mut client = world.client();
     world.fault("a repeat api=Vote ms=100 count=1");
+    let begin = Instant::now();
     client.ask(VOTE, 10);
     client.ask(FETCH, 10);
-    assert_eq!(world.got.await_requests(3), [(VOTE, 1), (FETCH, 2), (VOTE, 1)]);
+    assert_eq!(sorted(world.got.await_requests(3)), [(FETCH, 2), (VOTE, 1), (VOTE, 1)]);
+    assert!(begin.elapsed() >= Duration::from_millis(100));
     client.hears_nothing();
 }
 
@@ -336,10 +373,12 @@ fn requests_of_transactions_are_known_by_name() {
         let world = World::new();
         let mut client = world.client();
         world.fault(&format!("* repeat api={name} ms=100 count=1"));
+        let begin = Instant::now();
         client.ask(key, 10);
         client.ask(key, 10);
-        let want = [(key, 1), (key, 2), (key, 1)];
-        assert_eq!(world.got.await_requests(3), want, "{name}");
+        let want = [(key, 1), (key, 1), (key, 2)];
+        assert_eq!(sorted(world.got.await_requests(3)), want, "{name}");
+        assert!(begin.elapsed() >= Duration::from_millis(100), "{name}");
         client.hears_nothing();
         assert_eq!(world.tell("end f"), "ok 1");
     }

@@ -29,7 +29,7 @@ use storage::disk::RealDisk;
 use crate::toy::{self, Handle, Toy};
 
 const LISTENER: &str = "CONTROLLER";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `is` is true.
 pub async fn eventually(within: Duration, mut is: impl FnMut() -> bool) {
@@ -55,6 +55,19 @@ pub struct Nodes {
     pub damage: Arc<Damage>,
 }
 
+/// A port that nobody listens on, below those that systems give to outgoing connections: it stays free while its node is down.
+fn free_port() -> u16 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        // Processes at the same time begin at different places.
+        let number = std::process::id() as usize * 97 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + number % 22_000).expect("a port");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 fn bind(port: u16) -> Server {
     let listener = ListenerConfig { name: LISTENER.into(), host: "127.0.0.1".into(), port };
     Server::bind(&[listener], ServerLimits::default()).expect("a free port")
@@ -77,8 +90,8 @@ impl Nodes {
     }
 
     fn add(&mut self, id: i32) {
-        let server = bind(0);
-        let port = server.addresses()[0].1.port();
+        let port = free_port();
+        let server = bind(port);
         let dir = tempfile::tempdir().expect("a directory");
         self.nodes.push(Node { id, dir, port, server: Some(server), handle: None });
     }

@@ -107,10 +107,10 @@ fn a_node_that_was_away_for_long_gets_a_snapshot() {
         }
         nodes.start(away);
         let have = count + 1;
-        eventually(Duration::from_secs(20), || nodes.topics(away).len() == have).await;
+        eventually(Duration::from_secs(60), || nodes.topics(away).len() == have).await;
         assert!(nodes.log_start(away) > 0, "the log begins with a snapshot");
         nodes.create("last").await;
-        eventually(Duration::from_secs(20), || nodes.topics(away).contains(&"last".into())).await;
+        eventually(Duration::from_secs(60), || nodes.topics(away).contains(&"last".into())).await;
         nodes.stop_all().await;
     });
 }

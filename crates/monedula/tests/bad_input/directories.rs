@@ -61,7 +61,7 @@ fn a_disk_that_fails_is_not_needed_for_what_is_on_the_others() {
     let node = Node::start_with(&place.data, &settings);
     let kept = if lost == "a" { "b" } else { "a" };
     assert_eq!(node.produce(kept, &batch(&[b"2"])), (0, 1));
-    assert_ne!(node.produce(lost, &batch(&[b"2"])).0, 0);
+    assert_ne!(node.produce_once(lost, &batch(&[b"2"])).0, 0);
     assert_eq!(node.stop(), Some(0));
     std::fs::remove_dir(other.join(".lock")).unwrap();
     let node = Node::start_with(&place.data, &settings);

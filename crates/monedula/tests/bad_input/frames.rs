@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 fn check(address: &str, name: &str, bytes: &[u8], expected: &Reaction) {
     let mut peer = Peer::connect(address);
     peer.send(bytes);
-    let wait = if *expected == Reaction::Silent { 300 } else { 20_000 };
+    let wait = if *expected == Reaction::Silent { 300 } else { 60_000 };
     assert_eq!(peer.reaction_within(Duration::from_millis(wait)), *expected, "{name}");
 }
 

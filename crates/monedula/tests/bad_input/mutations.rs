@@ -3,7 +3,6 @@
 
 use std::io::Read as _;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use protocol::messages::api_versions_request::ApiVersionsRequest;
 use protocol::messages::api_versions_response::ApiVersionsResponse;
@@ -69,7 +68,7 @@ fn answered_or_closed(address: &str, payload: &[u8], case: &str) {
     let mut peer = Peer::connect(address);
     peer.send(&frame(payload));
     peer.finish_sending();
-    let reaction = peer.reaction_within(Duration::from_secs(10));
+    let reaction = peer.reaction();
     assert_ne!(reaction, Reaction::Silent, "{case}");
 }
 

@@ -31,7 +31,8 @@ fn a_broker_ends_that_cannot_tell_of_a_failed_directory() {
     until("the directory is offline", || is_offline(&dirs[1]));
     std::thread::sleep(Duration::from_millis(2 * TIMEOUT_MS));
     assert_eq!(cluster.brokers(), [101]);
-    assert_eq!(cluster.node(101).create_topic("t", 1, &[]), 0, "the controller knows, all is well");
+    // On a busy machine its session may have been over for a moment.
+    until("the controller knows, all is well", || cluster.node(101).create_topic("t", 1, &[]) == 0);
 
     cluster.kill(1);
     lose(&dirs[2]);

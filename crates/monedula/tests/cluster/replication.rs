@@ -22,7 +22,7 @@ use crate::common::cluster::{Cluster, until};
 use crate::common::{batch, decoded, produce_request};
 
 pub const SETTINGS: [(&str, &str); 4] = [
-    ("broker.session.timeout.ms", "2000"),
+    ("broker.session.timeout.ms", "4000"),
     ("broker.heartbeat.interval.ms", "200"),
     ("replica.lag.time.max.ms", "1500"),
     ("replica.fetch.backoff.ms", "100"),
@@ -174,7 +174,8 @@ fn who_waits_at_a_leader_that_leaves_is_told_the_next_one() {
     let answer = std::thread::scope(|scope| {
         let waiting =
             scope.spawn(|| cluster.node(first).ask(&produce_request("t", 0, &records), 12));
-        std::thread::sleep(Duration::from_millis(500));
+        let written = || std::fs::metadata(log(&cluster, first, "t")).is_ok_and(|f| f.len() > 0);
+        until("it is written", written);
         signal(first, rustix::process::Signal::TERM);
         waiting.join().unwrap()
     });

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use protocol::messages::metadata_request::MetadataRequest;
 use protocol::messages::metadata_response::MetadataResponse;
 
-use super::{BINARY, Node, Refused, decoded};
+use super::{BINARY, Node, Refused, WAIT_MAX, decoded};
 
 pub const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
@@ -219,7 +219,7 @@ impl Cluster {
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(began.elapsed() < WAIT_MAX, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -20,7 +20,7 @@ use records::BatchBuilder;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_monedula");
 /// Every wait ends: a node that hangs is a failure, not a test without end.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How a start that was meant to be refused ended.
 #[derive(Debug)]
@@ -208,15 +208,21 @@ impl Node {
     pub fn produce(&self, topic: &str, batch: &[u8]) -> (i16, i64) {
         let began = Instant::now();
         loop {
-            let body = self.connect().call(&produce_request(topic, 0, batch), 12);
-            let response: protocol::messages::produce_response::ProduceResponse<'_> =
-                decode_exact(&body, 12).unwrap();
-            let partition = &response.responses[0].partition_responses[0];
-            if ![3, 6].contains(&partition.error_code) || began.elapsed() > Duration::from_secs(5) {
-                return (partition.error_code, partition.base_offset);
+            let (error, offset) = self.produce_once(topic, batch);
+            if ![3, 6].contains(&error) || began.elapsed() > Duration::from_secs(20) {
+                return (error, offset);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Writes a batch, or is told why not; error code and base offset.
+    pub fn produce_once(&self, topic: &str, batch: &[u8]) -> (i16, i64) {
+        let body = self.connect().call(&produce_request(topic, 0, batch), 12);
+        let response: protocol::messages::produce_response::ProduceResponse<'_> =
+            decode_exact(&body, 12).unwrap();
+        let partition = &response.responses[0].partition_responses[0];
+        (partition.error_code, partition.base_offset)
     }
 }
 
@@ -267,7 +273,7 @@ pub fn produce_request<'a>(
         partition_data: vec![partition],
         ..Default::default()
     };
-    ProduceRequest { acks: -1, timeout_ms: 5000, topic_data: vec![topic], ..Default::default() }
+    ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() }
 }
 
 /// What came back on a connection.
@@ -286,8 +292,8 @@ pub struct Peer {
 impl Peer {
     pub fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        stream.set_write_timeout(Some(WAIT_MAX)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream }
     }
@@ -311,7 +317,7 @@ impl Peer {
     }
 
     pub fn reaction(&mut self) -> Reaction {
-        self.reaction_within(Duration::from_secs(20))
+        self.reaction_within(WAIT_MAX)
     }
 
     /// Sends a request, and waits for nothing.

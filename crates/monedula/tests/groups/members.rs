@@ -7,11 +7,11 @@ use client::group::{Subscription, fenced};
 use super::{Cluster, block_on, topics, until};
 
 /// Each way to be a member.
-const CLASSIC: &str = "session.timeout.ms=3000 heartbeat.interval.ms=200";
-const COOPERATIVE: &str = "session.timeout.ms=3000 heartbeat.interval.ms=200 \
+const CLASSIC: &str = "session.timeout.ms=20000 heartbeat.interval.ms=200";
+const COOPERATIVE: &str = "session.timeout.ms=20000 heartbeat.interval.ms=200 \
                            partition.assignment.strategy=cooperative-sticky";
 const STICKY: &str =
-    "session.timeout.ms=3000 heartbeat.interval.ms=200 partition.assignment.strategy=sticky";
+    "session.timeout.ms=20000 heartbeat.interval.ms=200 partition.assignment.strategy=sticky";
 const CONSUMER: &str = "group.protocol=consumer";
 const ALL: [&str; 4] = [CLASSIC, COOPERATIVE, STICKY, CONSUMER];
 
@@ -74,7 +74,7 @@ fn a_stuck_application_loses_its_partitions_and_its_commits() {
         cluster.produce("t", 2, 3).await;
         for settings in [CLASSIC, CONSUMER] {
             let group = group_of(settings);
-            let stuck = format!("{settings} max.poll.interval.ms=1000 enable.auto.commit=false");
+            let stuck = format!("{settings} max.poll.interval.ms=3000 enable.auto.commit=false");
             let mut a = cluster.member(&group, &stuck, topics(&["t"]));
             until(&mut [&mut a], "all is read", |m| m[0].values.len() == 6).await;
             let mut b = cluster.member(&group, settings, topics(&["t"]));

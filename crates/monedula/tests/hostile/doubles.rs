@@ -9,7 +9,7 @@ use protocol::messages::describe_quorum_request::{
 };
 use protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 
-use crate::common::cluster::{CLUSTER_ID, Cluster, until};
+use crate::common::cluster::{CLUSTER_ID, Cluster, free_port, until};
 use crate::common::{BINARY, Node, Peer, Place, Refused, batch, decoded};
 use crate::controller::METADATA_TOPIC;
 
@@ -99,8 +99,7 @@ struct Voters {
 
 impl Voters {
     fn new() -> Self {
-        let free = [0; 3].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = free.map(|listener| listener.local_addr().unwrap().port());
+        let ports = [0; 3].map(|_| free_port());
         let mut voters =
             Self { place: tempfile::tempdir().unwrap(), ports, running: [None, None, None] };
         let directory = |id: usize| base::Uuid([u8::try_from(id).unwrap() + 100; 16]);

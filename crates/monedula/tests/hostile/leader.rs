@@ -199,7 +199,7 @@ impl World {
     /// With more settings, which win.
     pub fn with(more: &[(&str, &str)]) -> Self {
         let settings = [
-            ("broker.session.timeout.ms", "2000"),
+            ("broker.session.timeout.ms", "6000"),
             ("broker.heartbeat.interval.ms", "200"),
             ("replica.fetch.backoff.ms", "100"),
             ("replica.fetch.wait.max.ms", "20"),

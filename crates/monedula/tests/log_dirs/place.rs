@@ -22,7 +22,7 @@ use protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic
 use protocol::messages::metadata_response::MetadataResponse;
 use records::Batches;
 
-use crate::common::{Node, decoded};
+use crate::common::{Node, WAIT_MAX, decoded};
 
 /// The directories of one node, which vanish with the test.
 pub struct Place {
@@ -115,7 +115,7 @@ impl Place {
                 return;
             }
             let log = node.log();
-            assert!(began.elapsed() < Duration::from_secs(30), "not moved: {found:?}\n{log}");
+            assert!(began.elapsed() < WAIT_MAX, "not moved: {found:?}\n{log}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -124,7 +124,7 @@ impl Place {
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "not so after 30 s: {what}");
+        assert!(began.elapsed() < WAIT_MAX, "never so: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

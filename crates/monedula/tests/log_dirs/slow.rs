@@ -23,7 +23,7 @@ use simdisk::{Gate, StallDisk};
 use storage::RealDisk;
 use tokio::runtime::Runtime;
 
-use crate::common::{Peer, Reaction, batch, decoded, produce_request};
+use crate::common::{Peer, Reaction, WAIT_MAX, batch, decoded, produce_request};
 
 const PARTITIONS: i32 = 12;
 /// Many more than the runtime has threads.
@@ -92,13 +92,13 @@ impl World {
             ..Default::default()
         };
         let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 20_000, ..Default::default() };
+            CreateTopicsRequest { topics: vec![topic], timeout_ms: 60_000, ..Default::default() };
         let body = self.connect().call(&request, 7);
         assert_eq!(decoded::<CreateTopicsResponse<'_>>(&body, 7).topics[0].error_code, 0);
         for partition in 0..PARTITIONS {
             let begin = Instant::now();
             while self.produce(name, partition, &batch(&[b"first"])) != 0 {
-                assert!(begin.elapsed() < Duration::from_secs(20), "partition {partition}");
+                assert!(begin.elapsed() < WAIT_MAX, "partition {partition}");
             }
         }
     }
@@ -248,7 +248,7 @@ fn assert_marks_are_written(world: &World, moving: i32) {
         assert_eq!(world.produce("t", moving, &batch(&[b"x"])), 0);
         let begin = Instant::now();
         while marks() < expected {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{} of {expected}", marks());
+            assert!(begin.elapsed() < WAIT_MAX, "{} of {expected}", marks());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -280,7 +280,7 @@ fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
     world.gate.until_waiting(1);
     let delete = DeleteTopicsRequest {
         topic_names: vec!["gone".into()],
-        timeout_ms: 20_000,
+        timeout_ms: 60_000,
         ..Default::default()
     };
     let mut deleter = world.connect();

@@ -8,7 +8,7 @@ use protocol::messages::describe_producers_response::DescribeProducersResponse;
 use protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
-use crate::common::{Node, Peer, Place, decoded};
+use crate::common::{Node, Peer, Place, WAIT_MAX, decoded};
 use crate::damaged::{self, Known};
 use crate::many::write_many;
 use crate::producer::{Producer, checked, decides, patiently};
@@ -191,7 +191,7 @@ fn many_producers_take_little_memory_and_are_forgotten() {
     assert!(written > 0);
     let began = Instant::now();
     while active(&node) > 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "{} stay", active(&node));
+        assert!(began.elapsed() < WAIT_MAX, "{} stay", active(&node));
         std::thread::sleep(Duration::from_millis(50));
     }
     node.assert_alive("the end of many producers");

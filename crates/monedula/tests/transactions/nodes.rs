@@ -12,7 +12,7 @@ use protocol::messages::create_topics_response::CreateTopicsResponse;
 
 const MINUTE_MS: i32 = 60_000;
 const SETTINGS: [(&str, &str); 6] = [
-    ("broker.session.timeout.ms", "2000"),
+    ("broker.session.timeout.ms", "4000"),
     ("broker.heartbeat.interval.ms", "200"),
     ("replica.lag.time.max.ms", "1500"),
     ("replica.fetch.backoff.ms", "100"),

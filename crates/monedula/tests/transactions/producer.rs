@@ -35,7 +35,7 @@ use records::{BatchBuilder, Batches, Compression, control::EndTxnMarker};
 use crate::common::{Peer, decoded, produce_request};
 
 /// Every wait ends.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 /// The first version whose producers leave it to the broker to add partitions.

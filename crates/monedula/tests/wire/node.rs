@@ -97,7 +97,7 @@ impl Node {
         let connection = self.connection(&place(listener));
         connection.write_all(&framed(request)).unwrap();
         // Until it has surely arrived.
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(1000));
     }
 
     pub fn wait(&mut self, listener: &str) -> Reply {
@@ -110,7 +110,7 @@ impl Node {
         let port = self.ports[usize::from(place.0)];
         self.connections.entry(place.clone()).or_insert_with(|| {
             let connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
             connection.set_nodelay(true).unwrap();
             connection
         })

@@ -56,7 +56,7 @@ impl Gate {
     fn until_waiting(&self) {
         let begin = Instant::now();
         while self.waiting.load(Ordering::SeqCst) == 0 {
-            assert!(begin.elapsed() < Duration::from_secs(20), "no sync");
+            assert!(begin.elapsed() < Duration::from_secs(60), "no sync");
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -81,7 +81,7 @@ impl Place {
 /// What completes without waiting for anybody.
 fn now<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let limit = Duration::from_secs(20);
+    let limit = Duration::from_secs(60);
     runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("it waits") })
 }
 

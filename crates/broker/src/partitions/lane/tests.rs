@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
@@ -66,6 +66,14 @@ impl World {
 }
 
 type Ended = mpsc::Receiver<()>;
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 fn assert_echoes(address: SocketAddr) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -148,12 +156,12 @@ fn who_looks_after_operations_sleeps_without_any_and_ends_with_them() {
     };
     let (go_on, ended) = world.stand_still(|| ());
     let before = pulses(&world);
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(pulses(&world) > before, "nobody looks after the operation");
+    until("somebody looks after the operation", || pulses(&world) > before);
     drop(go_on);
     ended.recv_timeout(PATIENCE).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
-    let before = pulses(&world);
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(pulses(&world), before, "somebody looks after nothing");
+    until("nobody looks after nothing", || {
+        let before = pulses(&world);
+        std::thread::sleep(Duration::from_millis(400));
+        pulses(&world) == before
+    });
 }
