@@ -467,4 +467,11 @@ fn a_log_that_is_durable_at_once_asks_nothing_of_other_directories() {
     manager.get_or_create(&new, NOW).unwrap();
     assert!(world.has_dir(1, "durable-0"));
     assert_eq!(manager.online_ids(), [dir_id(0), dir_id(1)]);
+    // Those whose own it is go offline with it.
+    create_in(&manager, "later", 1, Some(dir_id(1)), true).unwrap();
+    manager.delete([TopicPartition::new("later", 1)], 0, NOW);
+    manager.sync_created_of(1);
+    assert!(!manager.has_offline_dirs());
+    manager.sync_created_of(0);
+    assert_eq!(manager.online_ids(), [dir_id(1)]);
 }

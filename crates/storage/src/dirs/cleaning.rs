@@ -188,7 +188,8 @@ impl LogManager {
     pub(super) fn checkpoint_cleaned(&self, index: usize) {
         let Some(dir) = self.dirs.get(index).filter(|dir| dir.is_online()) else { return };
         let mut written = dir.cleaned.lock();
-        let offsets = self.collect(index, &Log::cleaned_upto);
+        let mut offsets = self.unopened_in(index, CLEANER_OFFSETS);
+        offsets.extend(self.collect(index, &Log::cleaned_upto));
         if *written == offsets {
             return;
         }

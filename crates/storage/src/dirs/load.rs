@@ -15,8 +15,9 @@ use super::manager::{Dir, LogEntry, LogManager};
 use super::names::{DirKind, marked_dir_name, parse_dir_name};
 use super::progress::Progress;
 use super::removals::Removal;
+use super::unopened::Found;
 use super::{clean_shutdown, partition_metadata, small_file};
-use crate::log::{Log, LogConfig, OpenOptions};
+use crate::log::{LogConfig, OpenOptions};
 
 /// Not a partition: Kafka's tiered storage keeps indexes there.
 const REMOTE_INDEX_CACHE: &str = "remote-log-index-cache";
@@ -245,7 +246,7 @@ impl LogManager {
             return Ok(());
         }
         let offset = |of: &Offsets| of.get(partition).copied().unwrap_or(base::Offset::ZERO);
-        let open = OpenOptions {
+        let options = OpenOptions {
             config: (options.config)(&partition.topic),
             producers: *self.producers.lock(),
             start_offset: offset(&job.starts),
@@ -255,12 +256,13 @@ impl LogManager {
             space: Some(Arc::clone(&job.dir.space)),
             cleaned_upto: job.cleaned.get(partition).copied(),
         };
-        let mut log = Log::open(&self.pool, path.to_path_buf(), partition.clone(), open, now)?;
-        if job.recovery_points.is_none() && !job.clean {
-            // From now on something is known of it, and what it lacks was never there.
-            log.flush(now)?;
-        }
-        log.set_high_watermark(offset(&job.high_watermarks));
+        let (path_there, high_watermark) = (path.to_path_buf(), offset(&job.high_watermarks));
+        let found = Found { dir: job.index, path: path_there, topic_id, options, high_watermark };
+        let log = self.open_found(partition, &found, now).inspect_err(|fault| {
+            if fault.is_full() && kind == DirKind::Current {
+                self.unopened.lock().insert(partition.clone(), found);
+            }
+        })?;
         let log = Arc::new(RwLock::new(log));
         let entry = LogEntry { log, topic_id, dir: job.index };
         report.lock().logs += 1;

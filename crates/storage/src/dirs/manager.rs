@@ -20,6 +20,7 @@ use super::names::{DirKind, dir_name, marked_dir_name};
 use super::partition_metadata;
 use super::removals::Removal;
 use super::small_file;
+use super::unopened::Found;
 use crate::disk::{Disk, OpenMode, is_full};
 use crate::log::{Log, LogConfig, OpenOptions, ProducerConfig};
 use crate::pool::FilePool;
@@ -121,6 +122,8 @@ pub struct LogManager {
     /// Where logs are to lie that are not there yet.
     pub(super) preferred: Mutex<HashMap<TopicPartition, usize>>,
     pub(super) removals: Mutex<VecDeque<Removal>>,
+    /// Logs that the start had no space for.
+    pub(super) unopened: Mutex<HashMap<TopicPartition, Found>>,
     /// Directories that were created and are not yet durable.
     pub(super) created: Mutex<Vec<PathBuf>>,
     /// Choosing the next log to clean happens one at a time.
@@ -149,6 +152,7 @@ impl LogManager {
             cordoned: RwLock::default(),
             preferred: Mutex::default(),
             removals: Mutex::default(),
+            unopened: Mutex::default(),
             created: Mutex::default(),
             grabs: Mutex::default(),
             failures: Mutex::default(),
@@ -233,6 +237,9 @@ impl LogManager {
                 None => self.name_topic(new, entry),
             };
         }
+        if let Some(entry) = self.open_at_last(new, now)? {
+            return Ok(entry);
+        }
         if !new.is_new && self.has_offline_dirs() {
             return Err(self.maybe_offline(new.partition));
         }
@@ -257,7 +264,7 @@ impl LogManager {
     }
 
     /// A log that was being made when the power went has no topic id yet.
-    fn name_topic(&self, new: &NewLog<'_>, mut entry: LogEntry) -> Result<LogEntry> {
+    pub(super) fn name_topic(&self, new: &NewLog<'_>, mut entry: LogEntry) -> Result<LogEntry> {
         let path = entry.log.read().dir().to_path_buf();
         partition_metadata::write_topic_id(self.pool.disk().as_ref(), &path, new.topic_id)?;
         entry.topic_id = Some(new.topic_id);
@@ -370,7 +377,10 @@ impl LogManager {
             let current = self.logs.write().remove(&partition);
             let future = self.futures.write().remove(&partition);
             if current.is_none() && future.is_none() {
-                missing.push(partition.clone());
+                match self.mark_unopened(&partition, kind, delay_ms, now) {
+                    Ok(Some(index)) => self.checkpoint_dir(index),
+                    Ok(None) | Err(_) => missing.push(partition.clone()),
+                }
             }
             for entry in [current, future].into_iter().flatten() {
                 match self.rename_away(&partition, &entry, kind) {
@@ -412,20 +422,32 @@ impl LogManager {
         entry: &LogEntry,
         kind: DirKind,
     ) -> Result<PathBuf> {
-        let dir = self.dirs.get(entry.dir).ok_or_else(|| self.none_online())?;
-        let target = dir.path.join(marked_dir_name(partition, kind, (self.unique)()));
-        let disk = self.pool.disk();
         // Under the log's lock: nobody opens a file by a name that is about to change.
         let mut log = entry.log.write();
-        match disk.rename(log.dir(), &target) {
-            // A longer name may need a block more for the directory: what is on its way out goes at once.
-            Err(error) if is_full(&error) && kind == DirKind::Delete => {
-                disk.remove_dir_all(log.dir()).map_err(DirError::io("remove", log.dir()))?;
-            }
-            renamed => renamed.map_err(DirError::io("rename", log.dir()))?,
-        }
+        let target = self.rename_dir(entry.dir, log.dir(), partition, kind)?;
         log.moved_to(target.clone());
         log.fail("it was deleted".into());
+        Ok(target)
+    }
+
+    /// The directory of a log that nobody uses any more.
+    pub(super) fn rename_dir(
+        &self,
+        index: usize,
+        path: &Path,
+        partition: &TopicPartition,
+        kind: DirKind,
+    ) -> Result<PathBuf> {
+        let dir = self.dirs.get(index).ok_or_else(|| self.none_online())?;
+        let target = dir.path.join(marked_dir_name(partition, kind, (self.unique)()));
+        let disk = self.pool.disk();
+        match disk.rename(path, &target) {
+            // A longer name may need a block more for the directory: what is on its way out goes at once.
+            Err(error) if is_full(&error) && kind == DirKind::Delete => {
+                disk.remove_dir_all(path).map_err(DirError::io("remove", path))?;
+            }
+            renamed => renamed.map_err(DirError::io("rename", path))?,
+        }
         tracing::info!(%partition, to = %target.display(), "log renamed");
         Ok(target)
     }
@@ -555,13 +577,13 @@ impl LogManager {
         self.sync_new(&created)
     }
 
-    /// The same in one log directory.
+    /// The same in one log directory, which goes offline when its disk fails.
     pub fn sync_created_of(&self, index: usize) {
         let Some(dir) = self.dirs.get(index) else { return };
         let created: Vec<PathBuf> =
             self.created.lock().extract_if(.., |path| path.starts_with(&dir.path)).collect();
         if let Err(fault) = self.sync_new(&created) {
-            tracing::error!(%fault, "new directories could not be made durable");
+            self.fail_dir(index, fault.to_string());
         }
     }
 
@@ -587,7 +609,10 @@ impl LogManager {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(DirError::io("open", &file)(error)),
             }
-            disk.sync_dir(path).map_err(DirError::io("sync", path))?;
+            match disk.sync_dir(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                synced => synced.map_err(DirError::io("sync", path))?,
+            }
         }
         for parent in parents {
             disk.sync_dir(parent).map_err(DirError::io("sync", parent))?;

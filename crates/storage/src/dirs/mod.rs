@@ -19,6 +19,7 @@ mod properties;
 mod removals;
 mod small_file;
 mod space;
+mod unopened;
 mod upkeep;
 
 pub use checkpoint::{Offsets, read_offsets, write_offsets};

@@ -246,7 +246,8 @@ impl LogManager {
         for (partition, entry) in self.all_futures() {
             let here = self.dirs.get(entry.dir).and_then(|dir| dir.id);
             let wanted = assigned(&partition, entry.topic_id);
-            if self.get(&partition).is_some() || wanted.is_none() || wanted != here {
+            let is_there = self.get(&partition).is_some() || self.is_unopened(&partition);
+            if is_there || wanted.is_none() || wanted != here {
                 continue;
             }
             match self.promote_orphan(&partition, &entry) {

@@ -239,7 +239,8 @@ impl LogManager {
         offset: &dyn Fn(&Log) -> Option<Offset>,
     ) -> Result<()> {
         let _checkpoints = dir.checkpoints.lock();
-        let offsets = self.collect(index, offset);
+        let mut offsets = self.unopened_in(index, name);
+        offsets.extend(self.collect(index, offset));
         write_offsets(self.pool.disk().as_ref(), &dir.path.join(name), &offsets)?;
         if name == LOG_STARTS {
             *dir.starts.lock() = offsets;
@@ -276,8 +277,9 @@ impl LogManager {
             if dir.is_online() && close_all(disk, &dir.path, &logs, threads_per_dir, now) {
                 self.checkpoint_dir(index);
                 self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
-                let known =
-                    dir.was_clean.load(Ordering::Relaxed) || dir.loaded.load(Ordering::Relaxed);
+                let known = !self.has_unrecovered(index)
+                    && (dir.was_clean.load(Ordering::Relaxed)
+                        || dir.loaded.load(Ordering::Relaxed));
                 if dir.is_online() && known {
                     let marked = clean_shutdown::write(disk, &dir.path, epoch);
                     if let Err(fault) = marked {
