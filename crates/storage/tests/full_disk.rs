@@ -317,6 +317,25 @@ fn a_segment_whose_space_cannot_be_reserved_leaves_no_file_behind() {
     }
 }
 
+/// The old segments go even if there is no space for a new one, and make some.
+#[test]
+fn retention_frees_a_full_disk_where_all_has_expired() {
+    let mut world = World::new(1);
+    for _ in 0..3 {
+        append(world.log(), NOW.0, &[1; 100]);
+        world.log().roll(NOW).unwrap();
+    }
+    append(world.log(), NOW.0, &[1; 100]);
+    world.disk.set_names_left(Some(0));
+    let later = base::WallMs(NOW.0 + 30 * 24 * 3_600_000);
+    assert_eq!(world.log().delete_old_segments(later).unwrap(), 3);
+    assert_eq!(read_all(world.log(), 3).len(), 1);
+    assert!(world.log().delete_old_segments(later).unwrap_err().is_full());
+    world.disk.set_names_left(None);
+    assert_eq!(world.log().delete_old_segments(later).unwrap(), 1);
+    assert_eq!(world.log().start_offset(), Offset(4));
+}
+
 fn log_with(space: &Arc<DirSpace>, root: &Path, internal: bool) -> Log {
     let name = if internal { "__consumer_offsets" } else { "topic" };
     let config = LogConfig { internal, ..LogConfig::default() };

@@ -97,14 +97,17 @@ impl Log {
         Ok(count)
     }
 
-    fn delete_first(&mut self, count: usize, now: WallMs) -> Result<usize> {
+    fn delete_first(&mut self, mut count: usize, now: WallMs) -> Result<usize> {
         if count == 0 {
             return Ok(0);
         }
         self.settle_swap()?;
         if count == self.segments.len() {
-            // There is always an active segment.
-            self.roll_to(self.end_offset, now)?;
+            // There is always an active segment. Where it finds no space the others make some.
+            match self.roll_to(self.end_offset, now) {
+                Err(error) if error.is_full() && count > 1 => count -= 1,
+                rolled => rolled?,
+            }
         }
         let rest = self.segments.split_off(count);
         let gone = std::mem::replace(&mut self.segments, rest);

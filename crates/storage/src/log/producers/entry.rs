@@ -22,11 +22,12 @@ pub struct ProducerBatch {
 
 impl ProducerBatch {
     pub fn first_sequence(&self) -> i32 {
-        // Sequences wrap from i32::MAX to 0.
+        // Sequences wrap from i32::MAX to 0. A snapshot may say anything.
         if self.last_sequence < self.offset_delta {
-            i32::MAX - (self.offset_delta - self.last_sequence) + 1
+            let before = self.offset_delta.wrapping_sub(self.last_sequence);
+            i32::MAX.wrapping_sub(before).wrapping_add(1)
         } else {
-            self.last_sequence - self.offset_delta
+            self.last_sequence.wrapping_sub(self.offset_delta)
         }
     }
 
@@ -130,5 +131,22 @@ impl ProducerEntry {
         self.coordinator_epoch = next.coordinator_epoch;
         self.txn_first_offset = next.txn_first_offset;
         self.last_timestamp = next.last_timestamp;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_sequences_wrap_and_never_overflow() {
+        let first = |last_sequence, offset_delta| {
+            ProducerBatch { last_sequence, offset_delta, ..ProducerBatch::default() }
+                .first_sequence()
+        };
+        assert_eq!((first(7, 2), first(1, 3), first(0, 1)), (5, i32::MAX - 1, i32::MAX));
+        for (last, delta) in [(i32::MIN, i32::MAX), (-2, i32::MAX), (i32::MIN, 0)] {
+            let _any = first(last, delta);
+        }
     }
 }
