@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use base::{BrokerEpoch, Offset, TopicId, TopicPartition, Uuid};
 use common::{NOW, append, read_all};
-use manager::{formatted, started};
+use manager::{formatted, started, started_with};
 use small_disk::SmallDisk;
 use storage::dirs::{DirError, LogEntry, LogManager, NewLog, clean_shutdown};
 use storage::{LogConfig, RealDisk};
@@ -128,4 +128,18 @@ fn what_waits_for_space_is_set_aside_for_another_topic_and_removed_with_its_own(
         let strays = world.dirs().iter().filter(|dir| dir.ends_with("-stray")).count();
         assert_eq!(strays, usize::from(!deleted));
     }
+}
+
+/// A topic was deleted and made anew under the same name meanwhile.
+#[test]
+fn what_could_not_be_set_aside_at_the_start_is_no_other_topics_log() {
+    let world = World::new();
+    let disk = Arc::new(world.disk.clone());
+    let manager = started_with(world.root.path(), &world.config, disk, NOW, true);
+    assert_eq!(world.dirs(), ["topic-0"]);
+    assert!(world.get_or_create(&manager, Uuid([8; 16])).is_err_and(|fault| fault.is_full()));
+    world.disk.set_names_left(None);
+    let entry = world.get_or_create(&manager, Uuid([8; 16])).unwrap();
+    assert_eq!(entry.log.read().end_offset(), Offset(0));
+    assert_eq!(world.dirs().iter().filter(|dir| dir.ends_with("-stray")).count(), 1);
 }

@@ -303,7 +303,12 @@ impl LogManager {
     }
 
     /// Under a name that tells that nobody serves it; nothing is removed.
-    fn set_aside(&self, dir: &Dir, path: &Path, partition: &TopicPartition) -> Result<()> {
+    pub(super) fn set_aside(
+        &self,
+        dir: &Dir,
+        path: &Path,
+        partition: &TopicPartition,
+    ) -> Result<()> {
         let disk = self.pool.disk().as_ref();
         let target = marked_dir_name(partition, DirKind::Stray, (self.unique)());
         let target = dir.path.join(target);

@@ -276,7 +276,15 @@ impl LogManager {
         let dir = self.dirs.get(index).ok_or_else(|| self.none_online())?;
         let disk = self.pool.disk().as_ref();
         let path = dir.path.join(dir_name(new.partition));
-        let was_there = disk.stat(&path).map_err(DirError::io("read", &path))?.is_some();
+        let mut was_there = disk.stat(&path).map_err(DirError::io("read", &path))?.is_some();
+        if was_there {
+            let found = partition_metadata::read_topic_id(disk, &path)?;
+            if found.is_some_and(|found| found != new.topic_id) {
+                // Another topic's, which a start had no space to set aside.
+                self.set_aside(dir, &path, new.partition)?;
+                was_there = false;
+            }
+        }
         let made = self.make(dir, &path, new, now);
         if made.is_err() && !was_there {
             // A start would take it for a log, and this one may be made elsewhere next time. A disk that failed may keep it.

@@ -24,13 +24,24 @@ pub fn started(
     disk: Arc<dyn Disk>,
     now: WallMs,
 ) -> LogManager {
+    started_with(root, config, disk, now, false)
+}
+
+/// The same; or no log counts as one of a replica of this node.
+pub fn started_with(
+    root: &Path,
+    config: &Arc<LogConfig>,
+    disk: Arc<dyn Disk>,
+    now: WallMs,
+    stray: bool,
+) -> LogManager {
     let counter = AtomicU64::new(1);
     let unique: Unique = Arc::new(move || counter.fetch_add(1, Ordering::Relaxed).into());
     let (pool, dirs) = (FilePool::new(disk, 64), [root.to_path_buf()]);
     let manager = LogManager::new(pool, &dirs, ProducerConfig::default(), unique).unwrap();
     let options = LoadOptions {
         config: &|_| Arc::clone(config),
-        is_stray: &|_, _| false,
+        is_stray: &|_, _| stray,
         threads_per_dir: 1,
         delete_delay_ms: 0,
     };
