@@ -10,14 +10,22 @@ mod node;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use base::Uuid;
 use node::{Node, Reply};
+use protocol::ErrorCode;
 use tree::Tree;
 
 const TRANSCRIPT: &str = include_str!("fixtures/wire/kafka-4.4.0.txt");
 const GROUPS: &str = include_str!("fixtures/wire/kafka-4.4.0-groups.txt");
 const TRANSACTIONS: &str = include_str!("fixtures/wire/kafka-4.4.0-transactions.txt");
+
+/// What only wants more time: what a question before has begun is not over.
+const PASSING: [ErrorCode; 2] =
+    [ErrorCode::ConcurrentTransactions, ErrorCode::CoordinatorLoadInProgress];
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Fields whose values no two runs share: API ("" for all), field, why.
 const VARY: &[(&str, &str, &str)] = &[
@@ -201,14 +209,34 @@ fn difference(theirs: &[(String, String)], own: &[(String, String)]) -> String {
     if text.is_empty() { "  another order\n".to_owned() } else { text }
 }
 
+/// Whether this answer says that a transaction is still being ended, or a log being read, and the other does not.
+fn wants_time(theirs: &[(String, String)], own: &[(String, String)]) -> bool {
+    let is_passing = |(path, value): &&(String, String)| {
+        path.ends_with("error_code") && PASSING.map(|code| code.code().to_string()).contains(value)
+    };
+    own.iter().filter(is_passing).any(|field| !theirs.contains(field))
+}
+
 struct Run {
     node: Node,
     names: Names,
 }
 
 impl Run {
-    /// Asks one recorded question and says how the answer differs.
+    /// Asks one recorded question and says how the answer differs; again while it is one that only wants more time: what the question
+    /// before has begun is not over yet.
     fn ask(&mut self, words: &[&str], expected: &str) -> String {
+        let began = Instant::now();
+        loop {
+            match self.ask_once(words, expected) {
+                None if began.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                None => return "  no other answer in time\n".to_owned(),
+                Some(difference) => return difference,
+            }
+        }
+    }
+
+    fn ask_once(&mut self, words: &[&str], expected: &str) -> Option<String> {
         let &[api, version, listener, request] = words else { panic!("{words:?}") };
         let version: i16 = version.parse().unwrap();
         let reply = if request == "await" {
@@ -217,24 +245,27 @@ impl Run {
             let request = self.names.request(&tree::from_hex(request));
             if expected == "later" {
                 self.node.send(listener, &request);
-                return String::new();
+                return Some(String::new());
             }
             self.node.ask(listener, &request, expected == "silence")
         };
         let own = match reply {
             // Kafka fails inside and never answers: nothing to compare with, but an answer there must be.
-            Reply::Answer(_) if expected == "hang" => return String::new(),
-            Reply::Closed if expected == "closed" => return String::new(),
-            Reply::Silence if expected == "silence" => return String::new(),
+            Reply::Answer(_) if expected == "hang" => return Some(String::new()),
+            Reply::Closed if expected == "closed" => return Some(String::new()),
+            Reply::Silence if expected == "silence" => return Some(String::new()),
             Reply::Answer(bytes) => bytes,
-            other => return format!("  Kafka {:.20} own {other:?}\n", expected),
+            other => return Some(format!("  Kafka {:.20} own {other:?}\n", expected)),
         };
         if expected == "closed" || expected == "silence" {
-            return format!("  Kafka {expected} own {}\n", answer::render(api, version, &own));
+            return Some(format!(
+                "  Kafka {expected} own {}\n",
+                answer::render(api, version, &own)
+            ));
         }
         let theirs = tree::from_hex(expected);
         if theirs.get(..4) != own.get(..4) {
-            return "  the answer to another request\n".to_owned();
+            return Some("  the answer to another request\n".to_owned());
         }
         let (mut theirs, mut own) =
             (answer::render(api, version, &theirs), answer::render(api, version, &own));
@@ -243,11 +274,14 @@ impl Run {
         }
         own = self.node.rename(&own);
         let theirs = fields(api, &theirs);
+        if wants_time(&theirs, &fields(api, &own)) {
+            return None;
+        }
         let mut renamed = fields(api, &self.names.answer(&own));
         if self.names.learn(api, &theirs, &renamed) {
             renamed = fields(api, &self.names.answer(&own));
         }
-        difference(&theirs, &renamed)
+        Some(difference(&theirs, &renamed))
     }
 }
 

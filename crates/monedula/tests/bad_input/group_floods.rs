@@ -9,7 +9,7 @@ use protocol::messages::heartbeat_request::HeartbeatRequest;
 use protocol::messages::heartbeat_response::HeartbeatResponse;
 use protocol::{ErrorCode, encode_to_vec};
 
-use crate::common::{Node, Place, Reaction, WAIT_MAX, decoded, frame, request_bytes};
+use crate::common::{Node, Place, RaisedAtEnd, Reaction, WAIT_MAX, decoded, frame, request_bytes};
 use crate::groups;
 use crate::members::{
     SUBSCRIPTION, assert_other_goes_on, beat, consumer, described, join, join_request, node, sync,
@@ -59,6 +59,7 @@ fn a_flood_of_heartbeats_is_answered_in_order_and_others_go_on() {
     let mut sender = peer.stream.try_clone().unwrap();
     let over = AtomicBool::new(false);
     let slowest = std::thread::scope(|scope| {
+        let ended = RaisedAtEnd(&over);
         scope.spawn(move || sender.write_all(&flood).unwrap());
         let other = scope.spawn(|| slowest_of_other_group(&node, &over));
         for number in 0..FLOOD {
@@ -72,7 +73,7 @@ fn a_flood_of_heartbeats_is_answered_in_order_and_others_go_on() {
             };
             assert_eq!(ErrorCode::from_code(error), *expected, "{number}");
         }
-        over.store(true, Ordering::Relaxed);
+        drop(ended);
         other.join().unwrap()
     });
     assert!(slowest < Duration::from_secs(20), "another group waited for {slowest:?}");

@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,15 @@ use records::BatchBuilder;
 pub const BINARY: &str = env!("CARGO_BIN_EXE_monedula");
 /// Every wait ends: a node that hangs is a failure, not a test without end.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Tells other threads of a scope to end, also when the test fails: it would wait for them.
+pub struct RaisedAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for RaisedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// How a start that was meant to be refused ended.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! AlterReplicaLogDirs: moves under load, through crashes, cancelled, refused.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::common::{Node, batch};
+use crate::common::{Node, RaisedAtEnd, batch};
 use crate::place::{Place, alter, delete_topic, read, set, until};
 
 const LIMIT: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 /// A batch of this size, a hundred times, takes the limit below for some seconds.
 static VALUE: [u8; 40_000] = [b'v'; 40_000];
+/// During each move.
+const WRITES_MAX: usize = 250;
 
 /// A topic with segments of 1 MiB, and so many large records.
 fn filled(node: &Node, topic: &str, batches: usize) {
@@ -37,11 +39,18 @@ fn a_replica_moves_while_it_is_written_and_read() {
     let mut node = place.start(&[]);
     filled(&node, "t", 40);
     let mut from = place.dir_of(&node, "t");
-    let stop = AtomicBool::new(false);
+    let (stop, moves) = (AtomicBool::new(false), AtomicUsize::new(1));
     let written = std::thread::scope(|scope| {
+        // Also when the test fails.
+        let stopped = RaisedAtEnd(&stop);
         let producer = scope.spawn(|| {
             let mut written = 0_usize;
             while !stop.load(Ordering::Relaxed) {
+                // On a slow disk it would outrun the move for ever.
+                if written >= WRITES_MAX * moves.load(Ordering::Relaxed) {
+                    std::thread::sleep(std::time::Duration::from_millis(4));
+                    continue;
+                }
                 let number = format!("{}", 40 + written);
                 let (error, _) = node.produce("t", &batch(&[number.as_bytes(), &VALUE]));
                 assert_eq!(error, 0, "{}", node.log());
@@ -61,8 +70,9 @@ fn a_replica_moves_while_it_is_written_and_read() {
             assert_eq!(serving, ["t-0"]);
             assert!(place.names(to, "t").contains(&"t-0".to_owned()), "{left:?}");
             from = to;
+            moves.fetch_add(1, Ordering::Relaxed);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped);
         producer.join().unwrap()
     });
     is_whole(&node, "t", 40 + written);

@@ -13,6 +13,7 @@ use protocol::messages::request_header::RequestHeader;
 use protocol::{ApiKey, encode_to_vec};
 use records::{BatchBuilder, Compression};
 
+use crate::common::cluster::until;
 use crate::common::{Node, Peer, Place, Reaction, decoded, frame, produce_request};
 use crate::limits::init;
 use crate::producer::{Producer, checked, decides, leader, patiently, state};
@@ -176,7 +177,7 @@ fn a_log_that_cannot_be_read_is_not_served_and_said_once() {
     let mut node = started(&place);
     assert_eq!(state(&node.address, &names[&2]), "Ongoing");
     for at in [0, 1] {
-        let refused = init(&node.address, &names[&at], (-1, -1));
+        let refused = init_once_loaded(&node, &names[&at]);
         assert_eq!(refused, Err(ErrorCode::NotCoordinator));
     }
     let log = node.log();
@@ -231,6 +232,17 @@ fn damage(place: &Place, partition: i32, damage: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// What InitProducerId is answered when the log was read, or could not be.
+fn init_once_loaded(node: &Node, name: &str) -> Result<(i64, i16), ErrorCode> {
+    let mut answer = Err(ErrorCode::CoordinatorLoadInProgress);
+    until("the log is read", || {
+        answer = init(&node.address, name, (-1, -1));
+        let loads = [ErrorCode::CoordinatorLoadInProgress, ErrorCode::CoordinatorNotAvailable];
+        !answer.is_err_and(|error| loads.contains(&error))
+    });
+    answer
+}
+
 /// The node serves what was not damaged, and has an answer for the rest: the ids that have no coordinator.
 fn serves_the_rest(node: &mut Node, producers: BTreeMap<i32, Producer>) -> Vec<i32> {
     let mut without = Vec::new();
@@ -239,7 +251,7 @@ fn serves_the_rest(node: &mut Node, producers: BTreeMap<i32, Producer>) -> Vec<i
         if INTACT.contains(&at) {
             assert_eq!(state(&node.address, &producer.name), "Ongoing", "partition {at}");
             producer.end(true).unwrap();
-        } else if init(&node.address, &producer.name, (-1, -1)) == Err(ErrorCode::NotCoordinator) {
+        } else if init_once_loaded(node, &producer.name) == Err(ErrorCode::NotCoordinator) {
             without.push(at);
         }
     }
