@@ -9,7 +9,7 @@ const LIMIT: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 /// A batch of this size, a hundred times, takes the limit below for some seconds.
 static VALUE: [u8; 40_000] = [b'v'; 40_000];
 /// During each move.
-const WRITES_MAX: usize = 250;
+const WRITES_MAX: usize = 100;
 
 /// A topic with segments of 1 MiB, and so many large records.
 fn filled(node: &Node, topic: &str, batches: usize) {

@@ -32,8 +32,7 @@ impl Node {
     pub fn start(recorded: &str, more: &[&str]) -> Self {
         let (recorded_port, recorded_directory) = recorded.split_once(' ').unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let free = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = free.map(|listener| listener.local_addr().unwrap().port());
+        let ports = free_ports();
         let [clients, controller] = ports;
         let data = directory.path().join("data");
         let settings = [
@@ -78,12 +77,10 @@ impl Node {
     /// Our ports and paths as the recorded ones.
     pub fn rename(&self, text: &str) -> String {
         let [clients, controller] = self.ports;
-        text.replace(&clients.to_string(), &self.recorded_port.to_string())
-            .replace(&controller.to_string(), &(self.recorded_port + 1).to_string())
-            .replace(
-                &self.directory.path().join("data").display().to_string(),
-                &self.recorded_directory,
-            )
+        let directory = self.directory.path().join("data").display().to_string();
+        let text = text.replace(&directory, &self.recorded_directory);
+        let text = with_number(&text, clients, self.recorded_port);
+        with_number(&text, controller, self.recorded_port + 1)
     }
 
     pub fn ask(&mut self, listener: &str, request: &[u8], silent: bool) -> Reply {
@@ -133,6 +130,31 @@ impl Node {
             }
         }
     }
+}
+
+/// Two ports that no setting or size has as its value.
+fn free_ports() -> [u16; 2] {
+    loop {
+        let free = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = free.map(|listener| listener.local_addr().unwrap().port());
+        if ports.iter().all(|port| port % 10 != 0 && !port.is_power_of_two()) {
+            return ports;
+        }
+    }
+}
+
+/// The text with another number, where it is a whole one: 34217 is in 134217728, too.
+fn with_number(text: &str, number: u16, other: u16) -> String {
+    let number = number.to_string();
+    let mut parts = text.split(&number);
+    let mut changed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_part = changed.ends_with(|c: char| c.is_ascii_digit())
+            || part.starts_with(|c: char| c.is_ascii_digit());
+        changed += &if is_part { number.clone() } else { other.to_string() };
+        changed += part;
+    }
+    changed
 }
 
 /// `broker`, `controller`, or one of them with the number of a connection behind `#`.
