@@ -48,6 +48,6 @@ pub trait Hosted:
     /// Begins work outside of the log, for the shard of this partition that leads in `epoch`.
     fn carry_out(node: &Arc<Node>, at: PartitionIndex, epoch: LeaderEpoch, duty: Self::Duty);
 
-    /// Forgets what was begun: the shard starts anew, or leads no more.
-    fn forget_duties(node: &Arc<Node>, at: PartitionIndex);
+    /// Forgets what was begun by a shard that led in `epoch`: it starts anew, or leads no more.
+    fn forget_duties(node: &Arc<Node>, at: PartitionIndex, epoch: LeaderEpoch);
 }

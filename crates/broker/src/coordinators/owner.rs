@@ -204,7 +204,7 @@ impl<S: Hosted> Owner<S> {
                 S::carry_out(node, self.partition.id().partition, self.status.epoch(), duty);
             }
             Effect::FailAll { error } => {
-                S::forget_duties(node, self.partition.id().partition);
+                S::forget_duties(node, self.partition.id().partition, self.status.epoch());
                 (self.guards, self.markers) = (HashMap::new(), HashMap::new());
                 for (_, answer) in self.owed.drain() {
                     // Who asked may have gone.

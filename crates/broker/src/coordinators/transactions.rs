@@ -70,7 +70,7 @@ impl Hosted for TransactionShard {
         }
     }
 
-    fn forget_duties(node: &Arc<Node>, at: PartitionIndex) {
-        node.markers.forget(node, at);
+    fn forget_duties(node: &Arc<Node>, at: PartitionIndex, epoch: LeaderEpoch) {
+        node.markers.forget(node, at, epoch);
     }
 }

@@ -56,9 +56,9 @@ impl MarkerSender {
         self.sending(node).step(node, Event::Decided { at, epoch, markers });
     }
 
-    /// What a shard had to send is of no concern any more.
-    pub fn forget(&self, node: &Arc<Node>, at: PartitionIndex) {
-        self.sending(node).step(node, Event::Forget(at));
+    /// What a shard that led in `epoch` had to send is of no concern any more.
+    pub fn forget(&self, node: &Arc<Node>, at: PartitionIndex, epoch: LeaderEpoch) {
+        self.sending(node).step(node, Event::Forget { at, epoch });
     }
 
     fn sending(&self, node: &Arc<Node>) -> Sending {

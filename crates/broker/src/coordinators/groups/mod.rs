@@ -57,7 +57,7 @@ impl Hosted for GroupShard {
         match none {}
     }
 
-    fn forget_duties(_: &Arc<Node>, _: PartitionIndex) {}
+    fn forget_duties(_: &Arc<Node>, _: PartitionIndex, _: LeaderEpoch) {}
 }
 
 impl GroupCoordinators {

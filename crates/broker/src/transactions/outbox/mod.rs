@@ -107,8 +107,11 @@ pub(super) enum Event {
     },
     /// What a shard says to outcomes that it was handed.
     Judged(Vec<(Job, Verdict)>),
-    /// What a shard had to send is of no concern any more.
-    Forget(PartitionIndex),
+    /// What a shard that led in `epoch` had to send is of no concern any more.
+    Forget {
+        at: PartitionIndex,
+        epoch: LeaderEpoch,
+    },
     /// The time of [`Effect::Wake`] has come.
     Tick,
 }
@@ -148,6 +151,8 @@ pub(super) struct Outbox {
     late: HashSet<TopicPartition>,
     /// How often the duties of each shard were forgotten.
     rounds: HashMap<PartitionIndex, u64>,
+    /// In which each shard has decided last. One that was replaced may still be at work when its successor is.
+    epochs: HashMap<PartitionIndex, LeaderEpoch>,
     last_request: u64,
     rerouted_at: MonoMs,
     /// The next tick that was asked for.
@@ -158,6 +163,11 @@ impl Outbox {
     /// Whether a job's shard still wants it.
     pub fn is_wanted(&self, job: &Job) -> bool {
         self.round(job.at) == job.round
+    }
+
+    /// The shard has decided in a newer epoch.
+    fn is_replaced(&self, at: PartitionIndex, epoch: LeaderEpoch) -> bool {
+        self.epochs.get(&at).is_some_and(|newest| epoch < *newest)
     }
 
     fn round(&self, at: PartitionIndex) -> u64 {
@@ -172,7 +182,9 @@ impl Outbox {
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
+            Event::Decided { at, epoch, .. } if self.is_replaced(at, epoch) => {}
             Event::Decided { at, epoch, markers } => {
+                self.epochs.insert(at, epoch);
                 let (round, partitions) = (self.round(at), markers.partitions.clone());
                 let job = Job { markers: Arc::new(markers), at, epoch, round, partitions };
                 self.dispatch(now, job, &leader_of, &mut effects);
@@ -190,7 +202,8 @@ impl Outbox {
                 });
                 self.again(now, again);
             }
-            Event::Forget(at) => self.forget(at),
+            Event::Forget { at, epoch } if self.is_replaced(at, epoch) => {}
+            Event::Forget { at, .. } => self.forget(at),
             Event::Tick => self.tick(now, &leader_of, &mut effects),
         }
         self.depart(now, &mut effects);
@@ -279,6 +292,7 @@ impl Outbox {
     }
 
     fn forget(&mut self, at: PartitionIndex) {
+        self.epochs.remove(&at);
         *self.rounds.entry(at).or_default() += 1;
         for road in self.roads.values_mut() {
             road.forget(at);

@@ -11,6 +11,8 @@ const SHARD: PartitionIndex = PartitionIndex(3);
 /// An outbox with its clock, the leaders of partitions, and what is under way.
 struct Test {
     outbox: Outbox,
+    /// In which shards lead.
+    epoch: LeaderEpoch,
     now: MonoMs,
     /// By partition; of those that are not here, broker 1 leads.
     leaders: BTreeMap<i32, Leader>,
@@ -38,6 +40,7 @@ impl Test {
     fn new() -> Self {
         Self {
             outbox: Outbox::default(),
+            epoch: LeaderEpoch(1),
             now: MonoMs(1_000_000),
             leaders: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -91,7 +94,11 @@ impl Test {
             transaction_version: 2,
             partitions: partitions.into_iter().map(partition).collect(),
         };
-        self.event(Event::Decided { at, epoch: LeaderEpoch(1), markers })
+        self.event(Event::Decided { at, epoch: self.epoch, markers })
+    }
+
+    fn forget(&mut self) {
+        self.event(Event::Forget { at: SHARD, epoch: self.epoch });
     }
 
     fn pass(&mut self, ms: u64) -> Vec<RequestNo> {
@@ -228,7 +235,7 @@ fn what_a_shard_forgot_is_neither_sent_nor_handed_in() {
     let first = test.decide(10, &[0]);
     test.decide(11, &[0]);
     test.decide_at(PartitionIndex(4), 12, [0]);
-    test.event(Event::Forget(SHARD));
+    test.forget();
     let next = test.answer(first[0], &[]);
     assert_eq!(test.told(), []);
     assert_eq!(test.jobs(&next), [(1, vec![(12, vec![0])])]);
@@ -238,6 +245,27 @@ fn what_a_shard_forgot_is_neither_sent_nor_handed_in() {
     assert_eq!(test.jobs(&last), [(1, vec![(10, vec![0])])]);
     test.answer(last[0], &[]);
     assert_eq!(test.told().len(), 2);
+}
+
+/// A shard that is still being loaded when it is replaced ends after its successor has begun.
+#[test]
+fn a_shard_that_was_replaced_takes_nothing_from_its_successor() {
+    let (mut test, old) = (Test::new(), LeaderEpoch(1));
+    test.epoch = LeaderEpoch(3);
+    test.forget();
+    let sent = test.decide(11, &[1]);
+    test.epoch = old;
+    test.decide(12, &[2]);
+    test.forget();
+    let late = test.answer(sent[0], &[]);
+    assert_eq!(test.jobs(&late), [], "nobody asks the old one");
+    assert_eq!(test.told(), [(11, vec![outcome(1, ErrorCode::None)])]);
+    // In a new topic epochs begin anew.
+    test.epoch = LeaderEpoch(3);
+    test.forget();
+    test.epoch = LeaderEpoch(0);
+    let sent = test.decide(13, &[1]);
+    assert_eq!(test.jobs(&sent), [(1, vec![(13, vec![1])])]);
 }
 
 #[test]
