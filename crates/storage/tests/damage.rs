@@ -178,6 +178,20 @@ fn bad_epoch_checkpoints_are_refused_by_name() {
     assert_eq!(place.open().latest_epoch(), Some(EPOCH));
 }
 
+/// Written down for records that never reached the disk; what they had replaced is there again.
+#[test]
+fn an_epoch_that_begins_within_a_batch_of_an_older_one_is_none() {
+    let (mut place, _) = written();
+    let first = {
+        let mut log = place.open();
+        append_batch(&mut log, &[(NOW.0, b"a"), (NOW.0, b"b")], None).unwrap().first_offset
+    };
+    place.options.clean = false;
+    let text = format!("0\n1\n{} {}\n", EPOCH.0 + 1, first.0 + 1);
+    std::fs::write(place.file("leader-epoch-checkpoint"), text).unwrap();
+    assert_eq!(place.open().latest_epoch(), Some(EPOCH));
+}
+
 #[test]
 fn a_log_that_ends_before_its_start_begins_anew() {
     let (mut place, _) = written();

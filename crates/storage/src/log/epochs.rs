@@ -203,11 +203,11 @@ impl EpochCache {
         changed
     }
 
-    /// A batch of `epoch` lies at `offset`: later epochs that are said to begin before it do not. They were written down
-    /// before their records reached the disk, and what they had replaced is there again.
-    pub(crate) fn drop_contradicting(&mut self, epoch: LeaderEpoch, offset: Offset) {
+    /// A batch of `epoch` ends with the offset `last`: later epochs that are said to begin before it or within it do not. They
+    /// were written down before their records reached the disk, and what they had replaced is there again.
+    pub(crate) fn drop_contradicting(&mut self, epoch: LeaderEpoch, last: Offset) {
         let later = self.entries.partition_point(|entry| entry.epoch <= epoch);
-        if self.entries.get(later).is_some_and(|entry| entry.start_offset <= offset) {
+        if self.entries.get(later).is_some_and(|entry| entry.start_offset <= last) {
             self.truncate(later);
         }
     }

@@ -122,7 +122,7 @@ impl Recovery<'_> {
         let Some(header) = batch.v2() else { return Ok(()) };
         let epoch = header.partition_leader_epoch;
         if epoch.is_some() {
-            self.epochs.drop_contradicting(epoch, header.base_offset);
+            self.epochs.drop_contradicting(epoch, header.last_offset());
             if self.epochs.latest().is_none_or(|latest| epoch > latest.epoch) {
                 self.epochs.assign(epoch, header.base_offset)?;
             }
