@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use base::{Offset, TopicPartition, WallMs};
 
@@ -12,6 +13,9 @@ use super::checkpoint::{CLEANER_OFFSETS, write_offsets};
 use super::manager::{LogEntry, LogManager};
 use super::upkeep::Deleted;
 use crate::log::{Dirt, Log, LogError, Reset};
+
+/// So long a log is waited for that somebody is at work with.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// A log that is to be cleaned; nobody else cleans it or deletes from it until [`LogManager::cleaned`].
 pub struct Grabbed {
@@ -75,10 +79,13 @@ impl LogManager {
         self.may_compact(entry, bytes)
     }
 
-    /// The current logs that are compacted; replicas on their way to another directory wait until they are there.
+    /// The current logs that are compacted; replicas on their way to another directory wait until they are there. Who holds a log
+    /// for long may stand still, and all others with it: then it is its turn another time.
     fn compacted(&self) -> Vec<(TopicPartition, LogEntry)> {
         let mut logs = self.all();
-        logs.retain(|(_, entry)| may_clean(&entry.log.read()));
+        logs.retain(|(_, entry)| {
+            entry.log.try_read_for(PATIENCE).is_some_and(|log| may_clean(&log))
+        });
         logs
     }
 

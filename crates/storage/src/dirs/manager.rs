@@ -1,7 +1,7 @@
 //! All logs of a broker by partition, and the directories they lie in.
 //!
 //! Every method takes `&self` and may block on the disk; none starts a thread except for loading and closing many logs
-//! at once. The broker decides when. A directory whose disk fails goes offline with all its logs and stays so; what
+//! at once, and for logs of a failed disk that stand still. The broker decides when. A directory whose disk fails goes offline with all its logs and stays so; what
 //! failed is told by [`LogManager::take_failures`].
 
 use std::collections::{HashMap, VecDeque};
@@ -128,7 +128,7 @@ pub struct LogManager {
     pub(super) created: Mutex<Vec<PathBuf>>,
     /// Choosing the next log to clean happens one at a time.
     pub(super) grabs: Mutex<()>,
-    failures: Mutex<Vec<DirFailure>>,
+    pub(super) failures: Mutex<Vec<DirFailure>>,
 }
 
 impl LogManager {
@@ -458,42 +458,6 @@ impl LogManager {
         }
         tracing::info!(%partition, to = %target.display(), "log renamed");
         Ok(target)
-    }
-
-    /// Takes the directory of a log offline, after an operation on the log said that the disk failed.
-    pub fn fail_log(&self, entry: &LogEntry, cause: &dyn std::fmt::Display) {
-        self.fail_dir(entry.dir, cause.to_string());
-    }
-
-    /// Takes a directory offline with all its logs. Later calls for it change nothing.
-    pub(super) fn fail_dir(&self, index: usize, cause: String) {
-        let Some(dir) = self.dirs.get(index) else { return };
-        {
-            let mut failure = dir.failure.lock();
-            if failure.is_some() {
-                return;
-            }
-            *failure = Some(cause.clone());
-        }
-        tracing::error!(dir = %dir.path.display(), cause, "log directory is offline");
-        let take = |logs: &RwLock<HashMap<TopicPartition, LogEntry>>| {
-            let mut gone = Vec::new();
-            logs.write().retain(|partition, entry| {
-                if entry.dir == index {
-                    gone.push((partition.clone(), Arc::clone(&entry.log)));
-                }
-                entry.dir != index
-            });
-            let fail = |(partition, log): (TopicPartition, SharedLog)| {
-                log.write().fail(cause.clone());
-                partition
-            };
-            gone.into_iter().map(fail).collect()
-        };
-        let (partitions, futures) = (take(&self.logs), take(&self.futures));
-        dir.lock.lock().take();
-        let failure = DirFailure { dir: dir.path.clone(), id: dir.id, cause, partitions, futures };
-        self.failures.lock().push(failure);
     }
 
     /// Fails when no directory is online any more: the broker cannot go on.

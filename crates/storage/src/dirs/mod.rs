@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod clean_shutdown;
 mod cleaning;
 pub mod error;
+mod failing;
 mod load;
 pub mod lock;
 pub mod manager;

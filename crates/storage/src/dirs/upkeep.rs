@@ -268,26 +268,33 @@ impl LogManager {
     }
 
     /// The clean stop: closes all logs, many at a time, writes the checkpoints and, where all went well, the marker that
-    /// spares the next start the recovery. Lets go of the directories.
+    /// spares the next start the recovery. Lets go of the directories. None of them waits for another's disk.
     pub fn shut_down(&self, epoch: BrokerEpoch, threads_per_dir: usize, now: WallMs) {
         let entries = self.entries();
-        for (index, dir) in self.dirs.iter().enumerate() {
-            let logs: Vec<&LogEntry> = entries.iter().filter(|entry| entry.dir == index).collect();
-            let disk = self.pool.disk().as_ref();
-            if dir.is_online() && close_all(disk, &dir.path, &logs, threads_per_dir, now) {
-                self.checkpoint_dir(index);
-                self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
-                let known = !self.has_unrecovered(index)
-                    && (dir.was_clean.load(Ordering::Relaxed)
-                        || dir.loaded.load(Ordering::Relaxed));
-                if dir.is_online() && known {
-                    let marked = clean_shutdown::write(disk, &dir.path, epoch);
-                    if let Err(fault) = marked {
-                        tracing::error!(%fault, "the clean shutdown marker could not be written");
+        std::thread::scope(|scope| {
+            for (index, dir) in self.dirs.iter().enumerate() {
+                let logs = entries.iter().filter(|entry| entry.dir == index).collect::<Vec<_>>();
+                scope.spawn(move || {
+                    let disk = self.pool.disk().as_ref();
+                    if dir.is_online() && close_all(disk, &dir.path, &logs, threads_per_dir, now) {
+                        self.mark_clean(index, dir, epoch);
                     }
-                }
+                    dir.lock.lock().take();
+                });
             }
-            dir.lock.lock().take();
+        });
+    }
+
+    fn mark_clean(&self, index: usize, dir: &Dir, epoch: BrokerEpoch) {
+        self.checkpoint_dir(index);
+        self.try_checkpoint(index, dir, HIGH_WATERMARKS, &|log| Some(log.high_watermark()));
+        let known = !self.has_unrecovered(index)
+            && (dir.was_clean.load(Ordering::Relaxed) || dir.loaded.load(Ordering::Relaxed));
+        if dir.is_online() && known {
+            let marked = clean_shutdown::write(self.pool.disk().as_ref(), &dir.path, epoch);
+            if let Err(fault) = marked {
+                tracing::error!(%fault, "the clean shutdown marker could not be written");
+            }
         }
     }
 }
