@@ -256,7 +256,9 @@ impl Pass<'_> {
             Err(error) => {
                 self.urgent = true;
                 let code = error.code();
-                if code == ErrorCode::KafkaStorageError || code == ErrorCode::CorruptMessage {
+                let is_fault =
+                    matches!(code, ErrorCode::KafkaStorageError | ErrorCode::CorruptMessage);
+                if is_fault && !matches!(error, PartitionFailure::StandsStill) {
                     let (topic, index) = (partition.topic(), partition.id().partition);
                     warn!(partition = %format_args!("{topic}-{index}"), "read failed: {error}");
                 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::authorizer::{Operation, Resource};
+use crate::partitions::Use;
 use crate::request::RequestContext;
 
 crate::handler!(DeleteRecords, DeleteRecordsRequest<'_>, handle);
@@ -41,15 +42,16 @@ async fn handle(
         // Of a partition that is named twice the last offset counts.
         let offsets = topic.partitions.iter().map(|p| (p.partition_index, p.offset));
         let offsets: BTreeMap<i32, i64> = offsets.collect();
-        let partitions = offsets.into_iter().map(|(index, offset)| {
+        let mut partitions = Vec::with_capacity(offsets.len());
+        for (index, offset) in offsets {
             let allowed = context.allows(Operation::Delete, Resource::Topic(&topic.name));
             let deleted = match allowed {
-                true => delete(context, &topic.name, index, offset, parked_until),
+                true => delete(context, &topic.name, index, offset, parked_until).await,
                 false => Err(ErrorCode::TopicAuthorizationFailed),
             };
-            (index, deleted)
-        });
-        begun.push((topic.name.to_string(), partitions.collect::<Vec<_>>()));
+            partitions.push((index, deleted));
+        }
+        begun.push((topic.name.to_string(), partitions));
     }
     let mut topics = Vec::with_capacity(begun.len());
     for (name, begun) in begun {
@@ -88,7 +90,7 @@ async fn awaited(
 }
 
 /// Moves the start of this node's log.
-fn delete(
+async fn delete(
     context: &RequestContext,
     topic: &str,
     index: i32,
@@ -96,11 +98,13 @@ fn delete(
     deadline: MonoMs,
 ) -> Result<Deleted, ErrorCode> {
     let node = &context.node;
-    let image = node.image();
     let index = PartitionIndex(index);
-    let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let id = {
+        let image = node.image();
+        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     if crate::topics::is_internal(partition.topic()) {
         return Err(ErrorCode::InvalidTopicException);
     }
@@ -123,13 +127,13 @@ fn delete(
         log.delete_records(new_start)?;
         Ok(new_start)
     };
-    let removed = partition.enter_now(|| {
+    let remove = || {
         let asked = partition.as_leader(LeaderEpoch::NONE, delete)?;
         node.note_appended();
         partition.with_consumers_told();
         partition.removed_everywhere(asked, deadline)
-    });
-    match removed {
+    };
+    match partition.enter(Use::Write, remove).await {
         Ok(Ok(low)) => Ok(Deleted::Everywhere(low)),
         Ok(Err(waiting)) => Ok(Deleted::Awaited(waiting)),
         Err(error) => Err(error.code()),

@@ -9,6 +9,7 @@ use protocol::messages::offset_for_leader_epoch_response::{
 };
 
 use crate::authorizer::{Operation, Resource};
+use crate::partitions::Use;
 use crate::request::RequestContext;
 
 crate::handler!(OffsetForLeaderEpoch, OffsetForLeaderEpochRequest<'_>, handle);
@@ -17,37 +18,39 @@ async fn handle(
     context: &RequestContext,
     request: OffsetForLeaderEpochRequest<'_>,
 ) -> OffsetForLeaderEpochResponse<'static> {
-    let topics = request.topics.iter().map(|topic| {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
         let allowed = context.allows(Operation::Describe, Resource::Topic(&topic.topic));
-        let partitions = topic.partitions.iter().map(|asked| {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
             let index = PartitionIndex(asked.partition);
             let current = LeaderEpoch(asked.current_leader_epoch);
             let wanted = LeaderEpoch(asked.leader_epoch);
             let found = if allowed {
-                end_offset(context, &topic.topic, index, current, wanted)
+                end_offset(context, &topic.topic, index, current, wanted).await
             } else {
                 Err(ErrorCode::TopicAuthorizationFailed)
             };
             let (epoch, end) = found.ok().flatten().unwrap_or((-1, -1));
-            EpochEndOffset {
+            partitions.push(EpochEndOffset {
                 error_code: found.err().map_or(0, ErrorCode::code),
                 partition: asked.partition,
                 leader_epoch: epoch,
                 end_offset: end,
                 ..Default::default()
-            }
-        });
-        OffsetForLeaderTopicResult {
-            topic: topic.topic.to_string().into(),
-            partitions: partitions.collect(),
-            ..Default::default()
+            });
         }
-    });
-    OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
+        topics.push(OffsetForLeaderTopicResult {
+            topic: topic.topic.to_string().into(),
+            partitions,
+            ..Default::default()
+        });
+    }
+    OffsetForLeaderEpochResponse { topics, ..Default::default() }
 }
 
 /// The largest epoch of our log up to `wanted` and where it ends; `None` when all of ours are newer.
-fn end_offset(
+async fn end_offset(
     context: &RequestContext,
     topic: &str,
     index: PartitionIndex,
@@ -55,11 +58,13 @@ fn end_offset(
     wanted: LeaderEpoch,
 ) -> Result<Option<(i32, i64)>, ErrorCode> {
     let node = &context.node;
-    let image = node.image();
-    let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let id = {
+        let image = node.image();
+        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     let look = || partition.as_leader(current, |log| Ok(log.end_offset_for_epoch(wanted)));
-    let found = partition.enter_now(look).map_err(|error| error.code())?;
+    let found = partition.enter(Use::Read, look).await.map_err(|error| error.code())?;
     Ok(found.map(|(epoch, end)| (epoch.get(), end.get())))
 }

@@ -37,7 +37,8 @@ async fn handle(
         None => true,
         Some(topics) => topics.iter().any(|t| t.topic == topic && t.partitions.contains(&index)),
     };
-    // Every log is looked at, and any of them may be waiting for its disk.
+    // Every log is looked at, and any of them may be waiting for its disk: one thread does.
+    let _one = context.node.describing_dirs.acquire().await;
     beside(|| describe(context, &asked))
 }
 

@@ -9,6 +9,7 @@ use protocol::messages::describe_producers_response::{
 };
 
 use crate::authorizer::{Operation, Resource};
+use crate::partitions::Use;
 use crate::request::RequestContext;
 
 crate::handler!(DescribeProducers, DescribeProducersRequest<'_>, handle);
@@ -17,8 +18,10 @@ async fn handle(
     context: &RequestContext,
     request: DescribeProducersRequest<'_>,
 ) -> DescribeProducersResponse<'static> {
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partition_indexes.iter().map(|index| {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
+        for index in &topic.partition_indexes {
             let invalid = why_topic_name_invalid(&topic.name);
             // Kafka words these two, and says nothing more than the code for a partition that a known topic lacks.
             let message = invalid.clone().or_else(|| {
@@ -30,9 +33,9 @@ async fn handle(
             } else if !context.allows(Operation::Read, Resource::Topic(&topic.name)) {
                 Err(ErrorCode::TopicAuthorizationFailed)
             } else {
-                describe(context, &topic.name, PartitionIndex(*index))
+                describe(context, &topic.name, PartitionIndex(*index)).await
             };
-            match described {
+            partitions.push(match described {
                 Ok(active_producers) => PartitionResponse {
                     partition_index: *index,
                     active_producers,
@@ -46,30 +49,32 @@ async fn handle(
                         .map(Into::into),
                     ..Default::default()
                 },
-            }
-        });
-        TopicResponse {
-            name: topic.name.to_string().into(),
-            partitions: partitions.collect(),
-            ..Default::default()
+            });
         }
-    });
-    DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
+        topics.push(TopicResponse {
+            name: topic.name.to_string().into(),
+            partitions,
+            ..Default::default()
+        });
+    }
+    DescribeProducersResponse { topics, ..Default::default() }
 }
 
-fn describe(
+async fn describe(
     context: &RequestContext,
     topic: &str,
     index: PartitionIndex,
 ) -> Result<Vec<ProducerState>, ErrorCode> {
     let node = &context.node;
-    let image = node.image();
-    let topic = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let partition = node.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let id = {
+        let image = node.image();
+        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     // Any replica tells what its own log knows.
     let look = || partition.as_replica(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
-    let active = partition.enter_now(look);
+    let active = partition.enter(Use::Read, look).await;
     let active = active.map_err(|error| error.code())?;
     let row = |producer: storage::log::ActiveProducer| ProducerState {
         producer_id: producer.producer_id.get(),

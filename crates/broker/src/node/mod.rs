@@ -27,7 +27,7 @@ use metadata::{Image, VersionRange};
 use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
 use storage::dirs::{DirLock, LogEntry, LogManager};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::apply::BrokerPublisher;
@@ -84,6 +84,8 @@ pub struct Node {
     pub(crate) markers: MarkerSender,
     pub(crate) assignments: assign::Assignments,
     pub(crate) moves: Moves,
+    /// Whoever looks at all logs.
+    pub(crate) describing_dirs: Semaphore,
     /// The broker's, once it has loaded its logs.
     lifecycle: OnceLock<Lifecycle>,
     /// As given at the start.

@@ -191,6 +191,7 @@ fn make_node(
         markers: MarkerSender::new(),
         assignments: Assignments::default(),
         moves: Moves::new(),
+        describing_dirs: tokio::sync::Semaphore::new(1),
         lifecycle: OnceLock::new(),
         config: ArcSwap::from_pointee(config.clone()),
         static_config: config,

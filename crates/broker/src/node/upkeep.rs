@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{MonoMs, TopicIdPartition, TopicPartition};
+use base::{DirectoryId, MonoMs, TopicIdPartition, TopicPartition};
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -14,6 +14,7 @@ use super::Node;
 use super::dir_upkeep::{DirUpkeep, Duties};
 use crate::apply;
 use crate::lifecycle::Lifecycle;
+use crate::partitions::Partition;
 
 /// An idle node wakes up once a second, unless retention is to be looked at more often.
 const TICK_MS: u64 = 1000;
@@ -205,37 +206,46 @@ fn take_offline(node: &Node, failed: &[(TopicIdPartition, String)]) {
     }
 }
 
-/// Directories that failed: their partitions are served no longer, the controller is told; without any directory left the node
+/// Directories that failed: the controller is told, their partitions are served no longer; without any directory left the node
 /// ends.
-fn failures(node: &Node, lifecycle: &Lifecycle) {
+fn failures(node: &Arc<Node>, lifecycle: &Lifecycle) {
     let failed = node.logs.take_failures();
     if failed.is_empty() {
         return;
     }
-    for failure in &failed {
-        for name in &failure.partitions {
-            let image = node.image();
-            let Some(topic) = image.topics.by_name(&name.topic) else { continue };
-            if let Some(partition) = node.partitions.get(topic.id, name.partition) {
-                node.replicas.forget(partition.id());
-                partition.resign(false);
-                // The controller knows of the move, but the log never got there.
-                node.moves.abort(node, &partition, failure.id);
-            }
-        }
-        for name in &failure.futures {
-            let image = node.image();
-            let topic = image.topics.by_name(&name.topic);
-            let partition = topic.and_then(|t| node.partitions.get(t.id, name.partition));
-            if let Some(partition) = partition {
-                let log = node.logs.get(name);
-                let stays = log.and_then(|log| node.logs.dir_of(&log).and_then(|(_, id)| id));
-                node.moves.abort(node, &partition, stays);
-            }
-        }
-    }
     let offline = node.logs.dirs().into_iter().filter(|dir| dir.failure.is_some());
     lifecycle.set_offline_dirs(offline.filter_map(|dir| dir.id).collect());
+    let mut held = Vec::new();
+    for failure in &failed {
+        for name in &failure.partitions {
+            let Some(partition) = hosted(node, name) else { continue };
+            node.replicas.forget(partition.id());
+            // The controller knows of the move, but the log never got there.
+            held.push((partition, true, failure.id));
+        }
+        for name in &failure.futures {
+            let Some(partition) = hosted(node, name) else { continue };
+            let log = node.logs.get(name);
+            let stays = log.and_then(|log| node.logs.dir_of(&log).and_then(|(_, id)| id));
+            held.push((partition, false, stays));
+        }
+    }
+    held.retain(|(partition, is_gone, dir)| {
+        let is_free = partition.is_free();
+        if is_free {
+            leave(node, partition, *is_gone, *dir);
+        }
+        !is_free
+    });
+    if !held.is_empty() {
+        // Somebody stands still there, and nobody else for him.
+        let node = Arc::clone(node);
+        tokio::task::spawn_blocking(move || {
+            for (partition, is_gone, dir) in held {
+                leave(&node, &partition, is_gone, dir);
+            }
+        });
+    }
     let metadata = Path::new(&node.static_config.metadata_log_dir);
     let metadata = std::path::absolute(metadata).unwrap_or_else(|_| metadata.to_path_buf());
     if let Some(failure) = failed.iter().find(|failure| failure.dir == metadata) {
@@ -244,4 +254,17 @@ fn failures(node: &Node, lifecycle: &Lifecycle) {
     } else if let Err(fault) = node.logs.check_any_online() {
         node.fail(fault.to_string());
     }
+}
+
+fn hosted(node: &Node, name: &TopicPartition) -> Option<Arc<Partition>> {
+    let topic = node.image().topics.by_name(&name.topic)?.id;
+    node.partitions.get(topic, name.partition)
+}
+
+/// The directory of the partition's log (`is_gone`), or of its copy, has failed; where the log is, or was.
+fn leave(node: &Node, partition: &Partition, is_gone: bool, dir: Option<DirectoryId>) {
+    if is_gone {
+        partition.resign(false);
+    }
+    node.moves.abort(node, partition, dir);
 }

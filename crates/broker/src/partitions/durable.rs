@@ -51,9 +51,8 @@ impl Partition {
     }
 
     /// Completes when everything that is here now is as durable as it has to be, or nobody waits for that any more; `None` if it is.
-    pub fn until_durable(self: &Arc<Self>) -> Option<oneshot::Receiver<Written>> {
-        let mut state = self.lock();
-        self.until_durable_locked(&mut state)
+    pub async fn until_durable(self: &Arc<Self>) -> Option<oneshot::Receiver<Written>> {
+        self.briefly(|state| self.until_durable_locked(state)).await
     }
 
     pub(super) fn until_durable_locked(

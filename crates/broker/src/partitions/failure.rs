@@ -13,6 +13,9 @@ pub enum PartitionFailure {
     Deleted,
     #[error("the log is offline: {0}")]
     Offline(String),
+    /// Clients and followers try again.
+    #[error("an operation on the log stands still at its disk")]
+    StandsStill,
     #[error("the request's leader epoch is older than ours, {ours}")]
     FencedLeaderEpoch { ours: LeaderEpoch },
     #[error("the request's leader epoch is newer than ours, {ours}")]
@@ -26,7 +29,7 @@ impl PartitionFailure {
         match self {
             Self::NotLeader => ErrorCode::NotLeaderOrFollower,
             Self::Deleted => ErrorCode::UnknownTopicOrPartition,
-            Self::Offline(_) => ErrorCode::KafkaStorageError,
+            Self::Offline(_) | Self::StandsStill => ErrorCode::KafkaStorageError,
             Self::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
             Self::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
             Self::Log(error) => log_error_code(error),

@@ -93,12 +93,20 @@ impl Partition {
     }
 
     /// What to ask `leader` next; `None` when this replica does not follow it.
-    pub fn ask(self: &Arc<Self>, leader: NodeId, now: MonoMs) -> Option<Turn> {
-        let mut state = self.lock();
+    pub async fn ask(self: &Arc<Self>, leader: NodeId, now: MonoMs) -> Option<Turn> {
+        self.briefly(|state| self.ask_locked(state, leader, now)).await
+    }
+
+    pub(super) fn ask_locked(
+        self: &Arc<Self>,
+        state: &mut Locked<'_>,
+        leader: NodeId,
+        now: MonoMs,
+    ) -> Option<Turn> {
         let follower = state.follower.as_ref().filter(|f| f.leader() == leader)?;
         let (epoch, ask) = (follower.leader_epoch(), follower.ask(now, &View(&state.log)));
         if let Ask::Fetch(_) = ask
-            && let Some(flush) = self.until_durable_locked(&mut state)
+            && let Some(flush) = self.until_durable_locked(state)
         {
             return Some(Turn::Flush(flush));
         }

@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// Who holds a partition's locks for so long stands still: a follower that waits longer for one partition would fall behind in others.
+const STANDS_STILL: Duration = Duration::from_secs(5);
+
 /// Nobody has to wait for his turn here: whoever comes tries once.
 static NO_TURN: Semaphore = Semaphore::const_new(Semaphore::MAX_PERMITS);
 
@@ -172,7 +175,8 @@ impl Partition {
         done
     }
 
-    /// As [`Partition::read`]. It does not wait for long while somebody writes, but may know less than he does.
+    /// What a reader may see. It does not wait for long while somebody writes, but may know less than he does; nor for ever while
+    /// somebody stands still.
     pub async fn read_beside(
         &self,
         request: &ReadRequest<'_>,
@@ -192,7 +196,12 @@ impl Partition {
                 None => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
-        self.enter(Use::Read, || self.read(request)).await
+        // It is one of many that are asked for together: they do not wait for ever.
+        let read = || Some(self.read_locked(&mut self.lock_within(STANDS_STILL)?, request));
+        match tokio::time::timeout(STANDS_STILL, self.enter(Use::Read, read)).await {
+            Ok(Some(read)) => read,
+            Ok(None) | Err(_) => Err(PartitionFailure::StandsStill),
+        }
     }
 
     /// As [`Partition::add_reader`], in the same way.
@@ -240,4 +249,4 @@ impl Partition {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

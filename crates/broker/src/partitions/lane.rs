@@ -56,7 +56,7 @@ pub struct Lane {
     said: AtomicU64,
     reads: Semaphore,
     writes: Semaphore,
-    loads: Semaphore,
+    loads: Arc<Semaphore>,
 }
 
 impl Lanes {
@@ -81,7 +81,7 @@ impl Lanes {
             said: AtomicU64::new(0),
             reads: Semaphore::new(THREADS_MAX),
             writes: Semaphore::new(THREADS_MAX),
-            loads: Semaphore::new(THREADS_MAX),
+            loads: Arc::new(Semaphore::new(THREADS_MAX)),
         });
         by_dir.insert(dir.to_path_buf(), Arc::clone(&lane));
         lane
@@ -128,8 +128,17 @@ impl Lane {
 
     /// Brings a range into memory, on a thread of its own.
     pub async fn load(&self, slice: FileSlice, ahead: u64) {
-        let _place = self.loads.acquire().await;
-        if let Err(panic) = tokio::task::spawn_blocking(move || slice.load(ahead)).await {
+        self.apart(move || slice.load(ahead)).await;
+    }
+
+    /// The place belongs to the thread: who waits for it may go away before it has come back.
+    async fn apart(&self, operation: impl FnOnce() + Send + 'static) {
+        let place = Arc::clone(&self.loads).acquire_owned().await;
+        let operation = move || {
+            operation();
+            drop(place);
+        };
+        if let Err(panic) = tokio::task::spawn_blocking(operation).await {
             warn!(dir = %self.dir.display(), "a read ended: {panic}");
         }
     }

@@ -1,6 +1,7 @@
 //! The partitions that this node hosts.
 
 mod append;
+mod briefly;
 mod durable;
 mod failure;
 mod flusher;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base::{LeaderEpoch, MonoMs, NodeId, Offset, TopicIdPartition};
+use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
 use protocol::ErrorCode;
-use replication::{Event, Follower, IsrAnswer, Leader, LeaderConfig, Waiting};
+use replication::{Event, Follower, Leader, LeaderConfig, Waiting};
 use storage::dirs::SharedLog;
 use storage::log::{Log, LogError};
 use tokio::sync::{Semaphore, oneshot};
@@ -29,7 +29,7 @@ pub struct Partition {
     id: TopicIdPartition,
     topic: Arc<str>,
     settings: ArcSwap<PartitionSettings>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     pub(super) readers: Arc<Readers>,
     log: ArcSwap<RwLock<Log>>,
     /// To the log's disk.
@@ -140,7 +140,7 @@ impl Partition {
         Locked { id: self.id, neighbours: &self.neighbours, state, log }
     }
 
-    fn try_lock(&self) -> Option<Locked<'_>> {
+    pub(super) fn try_lock(&self) -> Option<Locked<'_>> {
         self.lock_within(Duration::ZERO)
     }
 
@@ -265,14 +265,6 @@ impl Partition {
         self.state.lock().leader_epoch = epoch;
     }
 
-    /// What the controller said to a proposal of the leader in `epoch`.
-    pub fn isr_answered(&self, epoch: LeaderEpoch, id: u64, answer: IsrAnswer, now: MonoMs) {
-        let mut state = self.lock();
-        if state.leader.as_ref().map(Leader::epoch) == Some(epoch) {
-            state.step(now, Event::IsrAnswered { id, answer });
-        }
-    }
-
     /// Looks for replicas that lag and for producers whose time is over, unless somebody is at work here: then it is to be tried again.
     pub fn try_tick(&self, now: MonoMs, lag_time_max_ms: u64) -> bool {
         {
@@ -327,18 +319,8 @@ impl Partition {
         self.log.load().read().failure().is_some()
     }
 
-    pub fn is_leader(&self) -> bool {
-        self.state.lock().leader.is_some()
-    }
-
     pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
         self.state.lock().leader.as_ref().map(Leader::epoch)
-    }
-
-    /// The leader that this replica follows, and its epoch.
-    pub fn followed(&self) -> Option<(NodeId, LeaderEpoch)> {
-        let state = self.state.lock();
-        state.follower.as_ref().map(|follower| (follower.leader(), follower.leader_epoch()))
     }
 
     pub fn high_watermark(&self) -> Offset {

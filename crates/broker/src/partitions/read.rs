@@ -63,10 +63,6 @@ pub struct ReadResult {
 }
 
 impl Partition {
-    pub fn read(&self, request: &ReadRequest<'_>) -> Result<ReadResult, PartitionFailure> {
-        self.read_locked(&mut self.lock(), request)
-    }
-
     pub(super) fn read_locked(
         &self,
         state: &mut Locked<'_>,

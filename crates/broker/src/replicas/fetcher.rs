@@ -87,7 +87,7 @@ impl Fetcher {
     /// Asks once for everything that is to be asked.
     async fn round(&mut self, node: Arc<Node>) {
         self.take_changes();
-        let questions = self.look(&node.neighbours.follower_throttle, node.clock.mono());
+        let questions = self.look(&node.neighbours.follower_throttle, node.clock.mono()).await;
         if self.wanted.is_empty() && questions.is_empty() {
             let until = self.delayed.first().map(|(until, _)| until.since(node.clock.mono()));
             drop(node);
@@ -157,7 +157,7 @@ impl Fetcher {
     }
 
     /// Looks at the partitions that may want something else than before; gives what must be asked before they can fetch.
-    fn look(&mut self, throttle: &Throttle, now: MonoMs) -> Vec<Question> {
+    async fn look(&mut self, throttle: &Throttle, now: MonoMs) -> Vec<Question> {
         let exceeded = throttle.is_exceeded(now);
         while let Some(due) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
             self.delayed.remove(&due);
@@ -170,10 +170,12 @@ impl Fetcher {
         let mut questions = Vec::new();
         for id in std::mem::take(&mut self.touched) {
             self.untold.insert(id);
-            let asked = self.partitions.get(&id).and_then(|partition| {
-                Some((Arc::clone(partition), partition.ask(self.leader, now)?))
-            });
-            let Some((partition, turn)) = asked else {
+            let partition = self.partitions.get(&id).cloned();
+            let turn = match &partition {
+                Some(partition) => partition.ask(self.leader, now).await,
+                None => None,
+            };
+            let Some((partition, turn)) = partition.zip(turn) else {
                 // It follows another leader by now, or nobody.
                 self.partitions.remove(&id);
                 self.caught_up.remove(&id);
@@ -301,7 +303,7 @@ impl Fetcher {
                 self.touched.insert(id);
                 if let Followed::Appended { bytes, behind, flush } = followed {
                     if flush {
-                        flushes.extend(partition.until_durable());
+                        flushes.extend(partition.until_durable().await);
                     }
                     appended |= bytes > 0;
                     since_yield += bytes;

@@ -14,7 +14,6 @@ use tracing::{debug, info, warn};
 
 use super::WeakNode;
 use crate::node::Node;
-use crate::partitions::Use;
 
 /// How often partitions are looked at, unless `replica.lag.time.max.ms` is shorter than twice this.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -72,18 +71,7 @@ pub async fn ask(node: WeakNode) {
                 };
                 info!(partition = %name, isr = shown(isr), %partition_epoch, "in-sync replicas changed");
             }
-            let (epoch, number, clock) = (proposal.leader_epoch, proposal.id, node.clock);
-            let slow = partition.lane().is_slow();
-            let take = async move {
-                let take = || partition.isr_answered(epoch, number, answer, clock.mono());
-                partition.enter(Use::Write, take).await;
-            };
-            if slow {
-                // The others' answers do not wait for this disk.
-                tokio::spawn(take);
-            } else {
-                take.await;
-            }
+            partition.isr_answered(proposal.leader_epoch, proposal.id, answer, node.clock);
         }
     }
 }

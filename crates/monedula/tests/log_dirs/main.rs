@@ -12,4 +12,5 @@ mod place;
 #[path = "../transactions/producer.rs"]
 mod producer;
 mod slow;
+mod standing;
 mod transactions;

@@ -27,23 +27,28 @@ use crate::common::{Peer, Reaction, WAIT_MAX, batch, decoded, produce_request};
 
 const PARTITIONS: i32 = 12;
 /// Many more than the runtime has threads.
-const CLIENTS: usize = 60;
+pub const CLIENTS: usize = 60;
 /// The runtime's threads that may be in a disk operation, those that a directory gets for its reads, writes and loads, and its upkeep.
-const THREADS_MAX: usize = 2 + 3 * 8 + 1;
-const LARGE: usize = 30_000;
+pub const THREADS_MAX: usize = 2 + 3 * 8 + 1;
+pub const LARGE: usize = 30_000;
 
 /// A node within the test, whose second directory stands still when its gate is shut.
-struct World {
-    runtime: Runtime,
+pub struct World {
+    pub runtime: Runtime,
     node: Option<RunningNode>,
     address: String,
-    gate: Arc<Gate>,
-    dirs: Vec<PathBuf>,
+    pub gate: Arc<Gate>,
+    pub dirs: Vec<PathBuf>,
     _root: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with(&[], 512)
+    }
+
+    /// With more settings, and so many threads for what blocks.
+    pub fn with(more: &[(&str, &str)], blocking_threads_max: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dirs: Vec<PathBuf> = (0..2).map(|n| root.path().join(format!("d{n}"))).collect();
         let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
@@ -53,30 +58,33 @@ impl World {
             ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".into()),
             ("replica.high.watermark.checkpoint.interval.ms", "100".into()),
         ];
-        let set: Vec<(String, String)> = set.into_iter().map(|(k, v)| (k.into(), v)).collect();
+        let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let set = set.into_iter().chain(more);
+        let set: Vec<(String, String)> = set.map(|(k, v)| (k.into(), v)).collect();
         let config = BrokerConfig::load(None, &set).unwrap();
         let (disk, gate) = StallDisk::new(Arc::new(RealDisk), dirs[1].clone());
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(3).enable_all().build().unwrap();
+        builder.worker_threads(3).max_blocking_threads(blocking_threads_max);
+        let runtime = builder.enable_all().build().unwrap();
         let node = runtime.block_on(broker::start_on(config, Arc::new(disk))).unwrap();
         let address = node.listeners().iter().find(|(name, _)| &**name == "PLAINTEXT");
         let address = address.unwrap().1.to_string();
         Self { runtime, node: Some(node), address, gate, dirs, _root: root }
     }
 
-    fn connect(&self) -> Peer {
+    pub fn connect(&self) -> Peer {
         Peer::connect(&self.address)
     }
 
     /// A client that waits for its answer, in version 12.
-    fn asked<Q: Message + Encode>(&self, request: &Q) -> Peer {
+    pub fn asked<Q: Message + Encode>(&self, request: &Q) -> Peer {
         let mut peer = self.connect();
         peer.ask(request, 12);
         peer
     }
 
     /// Many of them, each at one of these partitions.
-    fn asked_of_each<Q: Message + Encode>(
+    pub fn asked_of_each<Q: Message + Encode>(
         &self,
         partitions: &[i32],
         request: impl Fn(i32) -> Q,
@@ -84,7 +92,7 @@ impl World {
         (0..CLIENTS).map(|n| self.asked(&request(partitions[n % partitions.len()]))).collect()
     }
 
-    fn create(&self, name: &str) {
+    pub fn create(&self, name: &str) {
         let topic = CreatableTopic {
             name: name.into(),
             num_partitions: PARTITIONS,
@@ -104,25 +112,25 @@ impl World {
     }
 
     /// The topic's partitions in a directory.
-    fn partitions(&self, dir: usize, name: &str) -> Vec<i32> {
+    pub fn partitions(&self, dir: usize, name: &str) -> Vec<i32> {
         let is_here = |n: &i32| self.dirs[dir].join(format!("{name}-{n}")).exists();
         let here: Vec<i32> = (0..PARTITIONS).filter(is_here).collect();
         assert!(here.len() > 2, "{here:?}");
         here
     }
 
-    fn produce(&self, topic: &str, partition: i32, batch: &[u8]) -> i16 {
+    pub fn produce(&self, topic: &str, partition: i32, batch: &[u8]) -> i16 {
         let body = self.connect().call(&produce_request(topic, partition, batch), 12);
         error(&decoded::<ProduceResponse<'_>>(&body, 12))
     }
 
-    fn fetch(&self, topic: &str, partition: i32) -> usize {
+    pub fn fetch(&self, topic: &str, partition: i32) -> usize {
         let body = self.connect().call(&fetch(topic, partition), 12);
         records_len(&body)
     }
 
     /// Everything that needs nothing of the directory that stands still.
-    fn assert_serves(&self, topic: &str) {
+    pub fn assert_serves(&self, topic: &str) {
         for round in 0..3 {
             for &partition in &self.partitions(0, topic) {
                 assert_eq!(self.produce(topic, partition, &batch(&[b"more"])), 0, "round {round}");
@@ -147,7 +155,7 @@ impl World {
         }
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         if let Some(node) = self.node.take() {
             self.runtime.block_on(node.stop());
         }
@@ -161,25 +169,25 @@ impl Drop for World {
     }
 }
 
-fn error(answer: &ProduceResponse<'_>) -> i16 {
+pub fn error(answer: &ProduceResponse<'_>) -> i16 {
     answer.responses[0].partition_responses[0].error_code
 }
 
-fn records_len(body: &[u8]) -> usize {
+pub fn records_len(body: &[u8]) -> usize {
     let answer: FetchResponse<'_> = decoded(body, 12);
     let partition = &answer.responses[0].partitions[0];
     assert_eq!(partition.error_code, 0);
     partition.records.as_ref().map_or(0, |records| records.len())
 }
 
-fn fetch(topic: &str, partition: i32) -> FetchRequest<'_> {
+pub fn fetch(topic: &str, partition: i32) -> FetchRequest<'_> {
     let asked = FetchPartition { partition, partition_max_bytes: 1 << 20, ..Default::default() };
     let topic = FetchTopic { topic: topic.into(), partitions: vec![asked], ..Default::default() };
     FetchRequest { max_wait_ms: 0, max_bytes: 1 << 20, topics: vec![topic], ..Default::default() }
 }
 
 /// The answer's body to a request that was sent before.
-fn answer(mut peer: Peer, header: usize) -> Vec<u8> {
+pub fn answer(mut peer: Peer, header: usize) -> Vec<u8> {
     match peer.reaction() {
         Reaction::Answer(bytes) => bytes[header..].to_vec(),
         other => panic!("{other:?}"),
@@ -237,7 +245,7 @@ fn reads_that_stand_still_hold_nobody_else() {
 }
 
 /// The high watermarks of the first directory are written down while the other stands still.
-fn assert_marks_are_written(world: &World, moving: i32) {
+pub fn assert_marks_are_written(world: &World, moving: i32) {
     let marks = || {
         let path = world.dirs[0].join("replication-offset-checkpoint");
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -297,7 +305,7 @@ fn upkeep_does_not_wait_for_metadata_that_is_being_applied() {
 }
 
 /// A fetch of these partitions in this order, each from an offset on, that waits for more than there is.
-fn fetch_all(places: &[(i32, i64)], max_wait_ms: i32) -> FetchRequest<'static> {
+pub fn fetch_all(places: &[(i32, i64)], max_wait_ms: i32) -> FetchRequest<'static> {
     let partition = |&(partition, fetch_offset)| FetchPartition {
         partition,
         fetch_offset,

@@ -213,7 +213,12 @@ impl World {
             return;
         }
         let (own, leader) = (&self.replicas[follower], &self.replicas[self.leader].partition);
-        let at = match own.partition.ask(node_id(self.leader), self.now.mono) {
+        let turn = own.partition.ask_locked(
+            &mut own.partition.lock(),
+            node_id(self.leader),
+            self.now.mono,
+        );
+        let at = match turn {
             Some(Turn::Ask(_, Ask::Fetch(at))) => at,
             Some(Turn::Flush(done)) => {
                 if self.rng.one_in(2) {
@@ -236,7 +241,7 @@ impl World {
             client: None,
             now: self.now.mono,
         };
-        let Ok(found) = leader.read(&request) else {
+        let Ok(found) = leader.read_locked(&mut leader.lock(), &request) else {
             let refused = FetchedPart::Refused(Refusal::Retry);
             own.partition.fetched(at, refused, self.now);
             return;

@@ -70,6 +70,14 @@ struct Place {
 }
 
 impl Place {
+    fn ask(&self) -> Option<Turn> {
+        self.partition.ask_locked(&mut self.partition.lock(), NodeId(2), NOW.mono)
+    }
+
+    fn until_durable(&self) -> Option<oneshot::Receiver<Written>> {
+        self.partition.until_durable_locked(&mut self.partition.lock())
+    }
+
     fn new(flush_messages: i64) -> Self {
         Self::with_slow(".log", flush_messages)
     }
@@ -113,7 +121,7 @@ impl Place {
 
     /// Takes these from the leader that it follows.
     fn fetch(&self, bytes: &[u8]) {
-        let Some(Turn::Ask(_, Ask::Fetch(at))) = self.partition.ask(NodeId(2), NOW.mono) else {
+        let Some(Turn::Ask(_, Ask::Fetch(at))) = self.ask() else {
             panic!("it does not fetch");
         };
         let (high_watermark, log_start) = (Offset(0), Offset(0));
@@ -238,13 +246,13 @@ fn a_follower_tells_nothing_before_the_sync() {
     place.gate.set(false);
     place.fetch(&bytes);
     for _ in 0..2 {
-        assert!(matches!(place.partition.ask(NodeId(2), NOW.mono), Some(Turn::Flush(_))));
+        assert!(matches!(place.ask(), Some(Turn::Flush(_))));
     }
-    let done = place.partition.until_durable().unwrap();
+    let done = place.until_durable().unwrap();
     place.gate.set(true);
     assert_eq!(done.blocking_recv(), Ok(Written::Committed));
-    assert!(place.partition.until_durable().is_none());
-    let next = place.partition.ask(NodeId(2), NOW.mono);
+    assert!(place.until_durable().is_none());
+    let next = place.ask();
     assert!(matches!(next, Some(Turn::Ask(_, Ask::Fetch(at))) if at.offset == Offset(1)));
 }
 

@@ -27,13 +27,13 @@ const CONSUMER: Reader = Reader::Consumer { read_committed: false, leader_only: 
 const REPLICA: Reader = Reader::Replica { id: FOLLOWER, broker_epoch: base::BrokerEpoch(-1) };
 
 /// A partition with a follower.
-struct Place {
+pub struct Place {
     _root: tempfile::TempDir,
-    partition: Arc<Partition>,
+    pub partition: Arc<Partition>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let settings =
             Arc::new(PartitionSettings::new(&BrokerConfig::default().topic_defaults, false));
@@ -60,7 +60,7 @@ impl Place {
         Self { _root: root, partition }
     }
 
-    fn append(&self, value: &[u8]) {
+    pub fn append(&self, value: &[u8]) {
         let mut batch = BatchBuilder::new(Compression::None);
         batch.append(NOW.wall.0, Some(b"key"), Some(value), &[]).unwrap();
         let bytes = BytesMut::from(&batch.build().unwrap()[..]);
@@ -179,4 +179,14 @@ fn a_write_that_panics_leaves_nothing_to_be_seen() {
     let write = std::panic::AssertUnwindSafe(|| place.while_writing(|| panic!("a bug")));
     std::panic::catch_unwind(write).unwrap_err();
     assert!(place.partition.glimpses.get().is_none());
+}
+
+/// Retention and the cleaner hold the log alone, and nothing can be seen meanwhile.
+#[test]
+fn readers_do_not_wait_for_ever_for_who_holds_the_log() {
+    let place = Place::new();
+    place.append(b"first");
+    let read = place.partition.with_log(|_| place.read(REPLICA, 0));
+    assert!(matches!(read, Err(PartitionFailure::StandsStill)), "{read:?}");
+    assert!(place.read(REPLICA, 0).unwrap().data.unwrap().records.is_some());
 }

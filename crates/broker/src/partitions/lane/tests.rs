@@ -165,3 +165,35 @@ fn who_looks_after_operations_sleeps_without_any_and_ends_with_them() {
         pulses(&world) == before
     });
 }
+
+#[test]
+fn a_read_that_nobody_waits_for_any_more_keeps_its_place() {
+    let world = World::new(2);
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let readers: Vec<_> = (0..THREADS_MAX)
+        .map(|_| {
+            let (lane, begun, wait) = (Arc::clone(&world.lane), begun.clone(), Arc::clone(&wait));
+            world.runtime.spawn(async move {
+                let read = move || {
+                    begun.send(()).unwrap();
+                    let _ = wait.lock().recv();
+                };
+                lane.apart(read).await;
+            })
+        })
+        .collect();
+    for reader in readers {
+        has_begun.recv_timeout(PATIENCE).expect("the read begins");
+        reader.abort();
+        assert!(world.runtime.block_on(reader).is_err());
+    }
+    assert_eq!(world.lane.loads.available_permits(), 0);
+    drop(go_on);
+    let begin = std::time::Instant::now();
+    while world.lane.loads.available_permits() < THREADS_MAX {
+        assert!(begin.elapsed() < PATIENCE, "the places are free again");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
