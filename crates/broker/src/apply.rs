@@ -1,24 +1,32 @@
 //! Makes the node what committed metadata says: partitions on disk and led, settings in force.
 //!
-//! Runs on the publishers' thread, in the order of the log, before handlers see the new image.
+//! Runs on the publishers' thread, in the order of the log, before handlers see the new image. What would have to wait for a write that
+//! stands still is left to [`catch_up`].
+
+mod catch_up;
+mod late;
+mod pass;
+mod role;
+mod unhosted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use base::{DirectoryId, Offset, TopicIdPartition, TopicPartition, Uuid};
+use base::{DirectoryId, TopicIdPartition, TopicPartition, Uuid};
 use group::DeletedTopic;
 use metadata::{ConfigResourceType, Image, LocalPartition, LocalReplicaChanges, Publisher, Update};
-use replication::LeaderConfig;
 use storage::dirs::NewLog;
 use tracing::{error, info, warn};
 
+use self::catch_up::Going;
+use self::pass::Pass;
+use self::role::take_part;
+pub use self::unhosted::Unhosted;
 use crate::configs;
 use crate::coordinators;
 use crate::node::{Node, listeners, logs};
-use crate::partitions::Partition;
-use crate::topics::is_internal;
-use crate::unhosted::{self, Unhosted};
+use crate::partitions::{Locked, Partition};
 
 /// `file.delete.delay.ms` of a partition that was never served.
 const DELETE_DELAY_MS: u64 = 60_000;
@@ -44,16 +52,19 @@ impl Publisher for BrokerPublisher {
         if !update.delta.features.is_empty() {
             node.features_since.store(update.after.provenance.offset.get(), Ordering::Relaxed);
         }
+        let mut pass = Pass::new(&node);
         if !node.static_config.roles.broker {
-            return apply_broker_configs(&node, update);
+            return apply_broker_configs(&mut pass, update);
         }
         if update.metadata_version_change().is_some() && !update.before.is_empty() {
             // What this broker supports is told in records of the new version.
             node.note_metadata_version_changed();
         }
-        apply_broker_configs(&node, update);
-        apply_partitions(&node, update);
-        apply_topic_configs(&node, update);
+        apply_broker_configs(&mut pass, update);
+        apply_partitions(&mut pass, update);
+        apply_topic_configs(&mut pass, update);
+        pass.unhosted.applied(&update.after);
+        pass.end();
         let gone = update.deleted_topics();
         let gone = gone.map(|topic| DeletedTopic { name: Arc::clone(&topic.name), id: topic.id });
         node.coordinators.topics_deleted(gone.collect());
@@ -74,7 +85,8 @@ fn tell_of_topics(node: &Node, update: &Update) {
 }
 
 /// Dynamic settings of this broker, or of all.
-fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
+fn apply_broker_configs(pass: &mut Pass<'_>, update: &Update) {
+    let node = pass.node;
     let own = node.config().node_id.to_string();
     let concerns = |kind, name: &str| {
         kind == ConfigResourceType::Broker && (name == configs::CLUSTER_DEFAULT || name == own)
@@ -96,8 +108,7 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
             node.replicas.resize(node);
             node.cordon();
             for partition in node.partitions.all() {
-                refresh(node, &update.after, &partition);
-                partition.with_log(|log| log.set_producer_config(producers));
+                refresh(pass, &update.after, &partition);
             }
             node.note_settings_changed();
         }
@@ -107,7 +118,8 @@ fn apply_broker_configs(node: &Arc<Node>, update: &Update) {
     }
 }
 
-fn apply_topic_configs(node: &Arc<Node>, update: &Update) {
+fn apply_topic_configs(pass: &mut Pass<'_>, update: &Update) {
+    let node = pass.node;
     let topics: BTreeSet<&str> = update
         .delta
         .configs
@@ -123,46 +135,48 @@ fn apply_topic_configs(node: &Arc<Node>, update: &Update) {
         let Some(topic) = update.after.topics.by_name(name) else { continue };
         for (index, _) in topic.partitions() {
             if let Some(partition) = node.partitions.get(topic.id, index) {
-                refresh(node, &update.after, &partition);
+                refresh(pass, &update.after, &partition);
             }
         }
     }
 }
 
-fn refresh(node: &Node, image: &Image, partition: &Partition) {
-    let settings = configs::partition_settings(&node.config(), image, partition.topic());
-    partition.set_settings(settings, node.clock.mono());
+fn refresh(pass: &mut Pass<'_>, image: &Image, partition: &Partition) {
+    if let Some(mut locked) = pass.lock(partition) {
+        set(pass.node, image, partition, &mut locked);
+    }
 }
 
-fn apply_partitions(node: &Arc<Node>, update: &Update) {
-    let id = node.config().node_id;
+fn set(node: &Node, image: &Image, partition: &Partition, locked: &mut Locked<'_>) {
+    let config = node.config();
+    let settings = configs::partition_settings(&config, image, partition.topic());
+    partition.set_settings(locked, settings, node.clock.mono());
+    locked.set_producer_config(logs::producers(&config));
+}
+
+fn apply_partitions(pass: &mut Pass<'_>, update: &Update) {
+    let id = pass.node.config().node_id;
     let LocalReplicaChanges { deletes, leaders, followers, .. } = update.local_changes(id);
-    let mut unhosted = node.unhosted.lock();
     for gone in &deletes {
-        unhosted.settle(TopicIdPartition { topic_id: gone.topic.id, partition: gone.index });
+        pass.unhosted.settle(TopicIdPartition { topic_id: gone.topic.id, partition: gone.index });
     }
-    delete(node, &deletes);
+    delete(pass, &deletes);
     for local in leaders.iter().chain(&followers) {
         let before = update.before.topics.partition(local.topic.id, local.index);
         let is_new = before.is_none() && !update.before.is_empty();
-        take_up(node, &mut unhosted, &update.after, local, is_new);
+        take_up(pass, &update.after, local, is_new);
     }
-    unhosted.applied(&update.after);
 }
 
 /// Leads or follows as the metadata says.
-fn take_up(
-    node: &Arc<Node>,
-    unhosted: &mut Unhosted,
-    image: &Image,
-    local: &LocalPartition<'_>,
-    is_new: bool,
-) {
-    let Some(partition) = host(node, unhosted, image, local, is_new) else { return };
-    if local.partition.leader == node.static_config.node_id {
-        lead(node, &partition, local);
-    } else {
-        follow(node, &partition, local);
+fn take_up(pass: &mut Pass<'_>, image: &Image, local: &LocalPartition<'_>, is_new: bool) {
+    let Some(partition) = host(pass, image, local, is_new) else { return };
+    let node = pass.node;
+    match pass.lock(&partition) {
+        Some(locked) => take_part(node, &partition, locked, local),
+        // Nobody has to wait for its locks to coordinate no more.
+        None if !role::is_led_here(node, local) => coordinators::resign(node, &partition),
+        None => {}
     }
 }
 
@@ -179,12 +193,13 @@ pub fn host_again(node: &Arc<Node>) {
     let due = node.unhosted.lock().due(node.clock.mono());
     for id in &due {
         // Each for itself: metadata that comes meanwhile does not wait for all of them.
-        let mut unhosted = node.unhosted.lock();
-        let Some(image) = unhosted.image() else { return };
+        let mut pass = Pass::new(node);
+        let Some(image) = pass.unhosted.image() else { return };
         match unhosted::local(&image, node.static_config.node_id, *id) {
-            Some(local) => take_up(node, &mut unhosted, &image, &local, false),
-            None => drop(unhosted.settle(*id)),
+            Some(local) => take_up(&mut pass, &image, &local, false),
+            None => drop(pass.unhosted.settle(*id)),
         }
+        pass.end();
     }
     let left = node.unhosted.lock().len();
     if left > 0 && !due.is_empty() {
@@ -192,43 +207,44 @@ pub fn host_again(node: &Arc<Node>) {
     }
 }
 
-/// This node holds a replica that it does not lead. Where nobody leads the log is kept as it is.
-fn follow(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
-    let LocalPartition { partition: registered, index, .. } = *local;
-    coordinators::resign(node, partition);
-    if !registered.has_leader() {
-        node.replicas.forget(partition.id());
-        return partition.rest(registered.leader_epoch);
-    }
-    let backoff_ms = u64::try_from(node.config().replication.fetch_backoff_ms).unwrap_or(0);
-    let (leader, epoch) = (registered.leader, registered.leader_epoch);
-    match partition.follow(leader, epoch, backoff_ms, node.clock.now()) {
-        Ok(true) => node.replicas.follow(node, partition, leader),
-        Ok(false) => {}
-        Err(error) => {
-            let name = format_args!("{}-{index}", partition.topic());
-            error!(partition = %name, "cannot follow: {error}");
-            partition.resign(false);
-        }
-    }
-}
-
-/// Takes partitions away, all at once: what is written to a log directory for it is written once.
-fn delete(node: &Node, gone: &[LocalPartition<'_>]) {
+/// Takes partitions away, all at once: what is written to a log directory for it is written once. Clients do not find them from here on; the
+/// logs in a directory in which one is late, or moving, are another's to delete.
+fn delete(pass: &mut Pass<'_>, gone: &[LocalPartition<'_>]) {
+    let node = pass.node;
     let mut by_delay: BTreeMap<u64, Vec<TopicPartition>> = BTreeMap::new();
+    let mut told = Vec::new();
     for gone in gone {
         let id = TopicIdPartition { topic_id: gone.topic.id, partition: gone.index };
         let name = TopicPartition { topic: Arc::clone(&gone.topic.name), partition: gone.index };
-        let mut settings = None;
-        if let Some(partition) = node.partitions.remove(id) {
-            node.replicas.forget(id);
-            partition.resign(true);
-            coordinators::resign(node, &partition);
-            settings = Some(partition.settings());
+        let Some(partition) = node.partitions.remove(id) else {
+            if !pass.unhosted.late.is_going(&name) {
+                by_delay.entry(DELETE_DELAY_MS).or_default().push(name);
+            }
+            continue;
+        };
+        node.replicas.forget(id);
+        let may_wait = match pass.try_lock(&partition) {
+            Some(mut locked) => {
+                locked.delete();
+                locked.is_moving()
+            }
+            None => true,
+        };
+        pass.unhosted.late.settle(id);
+        coordinators::resign(node, &partition);
+        let (dir, going) = (partition.lane().index(), Going::new(partition));
+        if may_wait {
+            pass.unhosted.late.add_going(dir, name, going);
+        } else {
+            told.push((dir, name, going));
         }
-        let delay_ms =
-            settings.map_or(DELETE_DELAY_MS, |settings| settings.log.file_delete_delay_ms);
-        by_delay.entry(delay_ms).or_default().push(name);
+    }
+    for (dir, name, going) in told {
+        if pass.unhosted.late.is_any_in(dir) {
+            pass.unhosted.late.add_going(dir, name, going);
+        } else {
+            by_delay.entry(going.delay_ms()).or_default().push(name);
+        }
     }
     for (delay_ms, names) in by_delay {
         node.logs.delete(names, delay_ms, node.clock.wall());
@@ -238,12 +254,12 @@ fn delete(node: &Node, gone: &[LocalPartition<'_>]) {
 
 /// The hosted partition; its log is made where there is none yet. Where that fails it is tried again later.
 fn host(
-    node: &Arc<Node>,
-    unhosted: &mut Unhosted,
+    pass: &mut Pass<'_>,
     image: &Image,
     local: &LocalPartition<'_>,
     is_new: bool,
 ) -> Option<Arc<Partition>> {
+    let (node, unhosted) = (pass.node, &mut *pass.unhosted);
     if let Some(partition) = node.partitions.get(local.topic.id, local.index) {
         return Some(partition);
     }
@@ -253,6 +269,13 @@ fn host(
     let directory = local.partition.directory(node.config().node_id);
     let wanted = directory.filter(|id| is_real(*id));
     let is_new = is_new || unhosted.is_new(id);
+    if unhosted.late.is_going(&name) {
+        // That log is another topic's, or what this one had before it was taken away.
+        if unhosted.failed(id, is_new, node.clock.mono()) {
+            info!(partition = %name, "the log is made when the one of this name before it is gone");
+        }
+        return None;
+    }
     let new = NewLog {
         partition: &name,
         topic_id: local.topic.id,
@@ -290,32 +313,4 @@ fn host(
 /// A directory, not one of the reserved ids for "not chosen yet", "lost" and "before directories had ids".
 pub fn is_real(id: DirectoryId) -> bool {
     ![Uuid::DIR_UNASSIGNED, Uuid::DIR_LOST, Uuid::DIR_MIGRATING].contains(&id)
-}
-
-fn lead(node: &Arc<Node>, partition: &Arc<Partition>, local: &LocalPartition<'_>) {
-    let registered = local.partition;
-    let lag_ms = node.config().replication.lag_time_max_ms;
-    let config = LeaderConfig {
-        node_id: node.config().node_id,
-        leader_epoch: registered.leader_epoch,
-        partition_epoch: registered.partition_epoch,
-        epoch_start: Offset::NONE,
-        replicas: registered.replicas.to_vec(),
-        isr: registered.isr.to_vec(),
-        min_insync_replicas: partition.settings().min_insync_replicas,
-        lag_time_max_ms: u64::try_from(lag_ms).unwrap_or(0),
-    };
-    node.replicas.forget(partition.id());
-    let (topic, index) = (partition.topic(), local.index);
-    let is_new = match partition.lead(config, node.clock.mono()) {
-        Ok(is_new) => is_new,
-        Err(error) => {
-            error!(partition = %format_args!("{topic}-{index}"), "cannot lead: {error}");
-            return;
-        }
-    };
-    coordinators::lead(node, partition, local.partition.leader_epoch);
-    if is_new && is_internal(topic) {
-        info!(partition = %format_args!("{topic}-{index}"), "leading");
-    }
 }

@@ -26,7 +26,6 @@ mod request;
 pub mod road;
 mod topics;
 mod transactions;
-mod unhosted;
 
 pub use handlers::served_apis;
 pub use node::{RunningNode, StartError, start, start_on};

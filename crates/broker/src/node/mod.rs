@@ -30,7 +30,7 @@ use storage::dirs::{DirLock, LogEntry, LogManager};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
 
-use crate::apply::BrokerPublisher;
+use crate::apply::{BrokerPublisher, Unhosted};
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, random_bytes};
 use crate::configs;
@@ -45,7 +45,6 @@ use crate::quorum::{ControllerHandle, Patience};
 use crate::replicas::Replicas;
 use crate::road::ControllerRoad;
 use crate::transactions::{MarkerSender, Verifier};
-use crate::unhosted::Unhosted;
 
 use broker::Broker;
 pub use error::StartError;
@@ -302,7 +301,10 @@ impl RunningNode {
 async fn close_logs(node: Arc<Node>, epoch: BrokerEpoch) {
     let threads = node.config().log.num_recovery_threads_per_data_dir;
     let threads = usize::try_from(threads).unwrap_or(1);
-    let close = move || node.logs.shut_down(epoch, threads, node.clock.wall());
+    let close = move || {
+        node.unhosted.lock().late.close();
+        node.logs.shut_down(epoch, threads, node.clock.wall())
+    };
     if let Err(error) = tokio::task::spawn_blocking(close).await {
         warn!("the logs were not closed: {error}");
     }

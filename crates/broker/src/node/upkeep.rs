@@ -264,7 +264,7 @@ fn hosted(node: &Node, name: &TopicPartition) -> Option<Arc<Partition>> {
 /// The directory of the partition's log (`is_gone`), or of its copy, has failed; where the log is, or was.
 fn leave(node: &Node, partition: &Partition, is_gone: bool, dir: Option<DirectoryId>) {
     if is_gone {
-        partition.resign(false);
+        partition.resign();
     }
     node.moves.abort(node, partition, dir);
 }

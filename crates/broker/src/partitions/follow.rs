@@ -9,7 +9,6 @@ use storage::log::{Log, LogError};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::failure::PartitionFailure;
 use super::locked::Locked;
 use super::partition::{Partition, Written};
 
@@ -65,33 +64,6 @@ impl FollowerLog for View<'_> {
 }
 
 impl Partition {
-    /// Follows another node in the epoch that the metadata says. Tells whether that is new.
-    ///
-    /// # Errors
-    /// When the log cannot be cut to what may be kept.
-    pub fn follow(
-        &self,
-        leader: NodeId,
-        epoch: LeaderEpoch,
-        backoff_ms: u64,
-        now: Now,
-    ) -> Result<bool, PartitionFailure> {
-        let mut state = self.lock();
-        let known = state.follower.as_ref().map(|f| (f.leader(), f.leader_epoch()));
-        if known == Some((leader, epoch)) {
-            return Ok(false);
-        }
-        state.check_replica(LeaderEpoch::NONE)?;
-        state.leader = None;
-        state.leader_epoch = epoch;
-        state.turn_all_away();
-        let mut effects = Vec::new();
-        let view = View(&state.log);
-        state.follower = Some(Follower::new(leader, epoch, backoff_ms, &view, &mut effects));
-        state.execute(effects, now.wall)?;
-        Ok(true)
-    }
-
     /// What to ask `leader` next; `None` when this replica does not follow it.
     pub async fn ask(self: &Arc<Self>, leader: NodeId, now: MonoMs) -> Option<Turn> {
         self.briefly(|state| self.ask_locked(state, leader, now)).await
@@ -234,7 +206,11 @@ impl Locked<'_> {
         }
     }
 
-    fn execute(&mut self, effects: Vec<FollowerEffect>, now: WallMs) -> Result<(), LogError> {
+    pub(super) fn execute(
+        &mut self,
+        effects: Vec<FollowerEffect>,
+        now: WallMs,
+    ) -> Result<(), LogError> {
         for effect in effects {
             match effect {
                 FollowerEffect::Truncate { end } => {

@@ -13,11 +13,11 @@ use super::partition::{State, Written};
 use crate::fetch::waiter::Waiters;
 
 /// Both locks of a partition.
-pub(super) struct Locked<'a> {
-    pub id: TopicIdPartition,
-    pub neighbours: &'a Neighbours,
-    pub state: MutexGuard<'a, State>,
-    pub log: ArcRwLockWriteGuard<RawRwLock, Log>,
+pub struct Locked<'a> {
+    pub(super) id: TopicIdPartition,
+    pub(super) neighbours: &'a Neighbours,
+    pub(super) state: MutexGuard<'a, State>,
+    pub(super) log: ArcRwLockWriteGuard<RawRwLock, Log>,
 }
 
 impl Deref for Locked<'_> {
@@ -162,9 +162,7 @@ impl Locked<'_> {
 
     /// The disk failed: whoever waits learns it by asking again, and the directory goes offline.
     pub fn stop_serving(&mut self, error: &LogError) {
-        self.leader = None;
-        self.follower = None;
-        self.turn_all_away();
+        self.resign();
         self.neighbours.failed.add(self.id, error);
     }
 }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use base::{LeaderEpoch, MonoMs, Offset, TopicIdPartition};
 use parking_lot::{Mutex, RwLock};
 use protocol::ErrorCode;
-use replication::{Event, Follower, Leader, LeaderConfig, Waiting};
+use replication::{Event, Follower, Leader, Waiting};
 use storage::dirs::SharedLog;
 use storage::log::{Log, LogError};
 use tokio::sync::{Semaphore, oneshot};
@@ -28,7 +28,7 @@ use crate::fetch::waiter::{FetchWaiter, Readers};
 pub struct Partition {
     id: TopicIdPartition,
     topic: Arc<str>,
-    settings: ArcSwap<PartitionSettings>,
+    pub(super) settings: ArcSwap<PartitionSettings>,
     pub(super) state: Mutex<State>,
     pub(super) readers: Arc<Readers>,
     log: ArcSwap<RwLock<Log>>,
@@ -62,7 +62,7 @@ impl Written {
     }
 }
 
-pub(super) struct State {
+pub struct State {
     /// `None` while this node does not lead the partition, or its log failed.
     pub leader: Option<Leader>,
     /// While another node leads.
@@ -97,6 +97,13 @@ impl State {
             copy_start: None,
             deleted: false,
         }
+    }
+
+    /// Serves no longer. Whoever waits is told.
+    pub fn resign(&mut self) {
+        self.leader = None;
+        self.follower = None;
+        self.turn_all_away();
     }
 
     /// Whoever waits is to look again, or elsewhere.
@@ -145,7 +152,7 @@ impl Partition {
     }
 
     /// The same for one who waits a little.
-    pub(super) fn lock_within(&self, limit: Duration) -> Option<Locked<'_>> {
+    pub fn lock_within(&self, limit: Duration) -> Option<Locked<'_>> {
         let state = self.state.try_lock_for(limit)?;
         let log = self.log.load_full().try_write_arc_for(limit)?;
         Some(Locked { id: self.id, neighbours: &self.neighbours, state, log })
@@ -198,71 +205,6 @@ impl Partition {
 
     pub fn settings(&self) -> Arc<PartitionSettings> {
         self.settings.load_full()
-    }
-
-    /// Takes over changed settings of the topic, without a restart.
-    pub fn set_settings(&self, settings: Arc<PartitionSettings>, now: MonoMs) {
-        let mut state = self.lock();
-        state.log.set_config(Arc::clone(&settings.log));
-        let min = settings.min_insync_replicas;
-        self.settings.store(settings);
-        state.step(now, Event::MinInsyncReplicas { min });
-    }
-
-    /// Leads as the metadata says; a new epoch begins at the log's end. Tells whether the epoch is new.
-    pub fn lead(
-        self: &Arc<Self>,
-        mut config: LeaderConfig,
-        now: MonoMs,
-    ) -> Result<bool, PartitionFailure> {
-        let mut state = self.lock();
-        let known = state.leader.as_ref().map(Leader::epoch);
-        let is_new = known.is_none_or(|known| known < config.leader_epoch);
-        if is_new {
-            state.log.assign_leader_epoch(config.leader_epoch)?;
-        }
-        state.leader_epoch = config.leader_epoch;
-        state.follower = None;
-        if known.is_some() {
-            state.step(
-                now,
-                Event::Metadata {
-                    leader_epoch: config.leader_epoch,
-                    partition_epoch: config.partition_epoch,
-                    replicas: config.replicas,
-                    isr: config.isr,
-                },
-            );
-        } else {
-            config.epoch_start = state.log.end_offset();
-            config.min_insync_replicas = self.settings.load().min_insync_replicas;
-            let (end, known) = (state.counted_end(), state.log.high_watermark());
-            state.leader = Some(Leader::new(config, end, known, now));
-            state.step(now, Event::Appended { log_end: end });
-            if state.log.owes_flush() {
-                // It was a follower until now, and not done with what came last.
-                self.flush_soon(&mut state);
-            }
-        }
-        if is_new {
-            state.readers.wake();
-        }
-        Ok(is_new)
-    }
-
-    /// Serves no longer: the replica moved, the log failed, or (`deleted`) the topic is gone. Whoever waits is told.
-    pub fn resign(&self, deleted: bool) {
-        let mut state = self.state.lock();
-        state.leader = None;
-        state.follower = None;
-        state.deleted |= deleted;
-        state.turn_all_away();
-    }
-
-    /// Holds a replica in this epoch which nobody leads: it can be read, as far as it is known to be committed.
-    pub fn rest(&self, epoch: LeaderEpoch) {
-        self.resign(false);
-        self.state.lock().leader_epoch = epoch;
     }
 
     /// Looks for replicas that lag and for producers whose time is over, unless somebody is at work here: then it is to be tried again.

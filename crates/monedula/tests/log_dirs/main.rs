@@ -6,6 +6,7 @@ mod cleaner;
 mod common;
 mod faulty;
 mod heals;
+mod late;
 mod moves;
 mod place;
 #[allow(dead_code, reason = "each test binary uses a part")]

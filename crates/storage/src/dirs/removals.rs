@@ -1,8 +1,9 @@
 //! Files and directories that are to go, when their time has come.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use base::WallMs;
+use base::{TopicPartition, WallMs};
 
 use super::error::{DirError, Result};
 use super::manager::LogManager;
@@ -67,6 +68,21 @@ fn after(now: WallMs, delay_ms: u64) -> WallMs {
 }
 
 impl LogManager {
+    /// Waits until the directories of these logs, and of their copies, take what is asked of them. What follows may change names there: it
+    /// keeps nobody from making or deleting logs elsewhere for longer than that takes.
+    pub fn reach(&self, partitions: &[TopicPartition]) {
+        let entries = partitions.iter().flat_map(|name| [self.get(name), self.future(name)]);
+        let mut dirs = BTreeSet::new();
+        for entry in entries.flatten() {
+            // Nobody is at work in it.
+            drop(entry.log.write());
+            dirs.insert(entry.dir);
+        }
+        for dir in dirs {
+            self.sync_names(dir);
+        }
+    }
+
     pub(super) fn remove_later(&self, removal: Removal) {
         self.removals.lock().push_back(removal);
     }

@@ -1,5 +1,6 @@
 //! Replicas that the metadata wants here and whose log could not be opened: there was no space, or its directory had just failed. They
-//! are tried again until the log is there, or until the metadata wants it here no more.
+//! are tried again until the log is there, or until the metadata wants it here no more. And those that could not be told yet what the
+//! metadata wants of them ([`Late`]).
 //!
 //! Whoever applies metadata and whoever tries again hold this, one at a time: nobody acts on what the other has overtaken.
 
@@ -7,6 +8,9 @@ use std::collections::BTreeMap;
 
 use base::{MonoMs, NodeId, TopicIdPartition};
 use metadata::{Image, LocalPartition};
+
+use super::catch_up::Going;
+use super::late::Late;
 
 /// The pause before the next try doubles between these.
 const PAUSE_MS_MIN: u64 = 1_000;
@@ -22,11 +26,12 @@ struct Missing {
 }
 
 /// Never more than the node has replicas.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Unhosted {
-    /// What was applied last; kept only while something is missing.
+    /// What was applied last; kept only while something is missing or late.
     image: Option<Image>,
     missing: BTreeMap<TopicIdPartition, Missing>,
+    pub late: Late<Going>,
 }
 
 impl Unhosted {
@@ -51,12 +56,20 @@ impl Unhosted {
 
     /// This was applied.
     pub fn applied(&mut self, image: &Image) {
-        self.image = (!self.missing.is_empty()).then(|| image.clone());
+        let is_wanted = !self.missing.is_empty() || self.late.is_any_behind();
+        self.image = is_wanted.then(|| image.clone());
     }
 
-    /// What was applied last, if anything is missing.
+    /// What was applied last, if anything is missing or late.
     pub fn image(&self) -> Option<Image> {
         self.image.clone()
+    }
+
+    /// What stood in the way of some is gone: all may be tried now.
+    pub fn hurry(&mut self, now: MonoMs) {
+        for missing in self.missing.values_mut() {
+            missing.not_before = now;
+        }
     }
 
     /// Those to be tried now.
@@ -101,10 +114,25 @@ mod tests {
             pauses.push(now.since(began));
         }
         assert_eq!(pauses, [1000, 2000, 4000, 8000, 8000, 8000]);
+        unhosted.failed(ID, false, now);
+        assert!(unhosted.due(now).is_empty());
+        unhosted.hurry(now);
+        assert_eq!(unhosted.due(now), [ID]);
         unhosted.applied(&Image::default());
         assert!(unhosted.image().is_some());
         assert!(unhosted.settle(ID) && !unhosted.settle(ID));
         unhosted.applied(&Image::default());
         assert!(unhosted.image().is_none() && unhosted.due(now.plus_ms(60_000)).is_empty());
+    }
+
+    #[test]
+    fn the_image_is_kept_while_a_replica_is_late() {
+        let mut unhosted = Unhosted::default();
+        unhosted.late.add(0, ID);
+        unhosted.applied(&Image::default());
+        assert!(unhosted.image().is_some());
+        unhosted.late.settle(ID);
+        unhosted.applied(&Image::default());
+        assert!(unhosted.image().is_none());
     }
 }
