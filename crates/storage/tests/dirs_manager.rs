@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use base::{
     BrokerEpoch, DirectoryId, LeaderEpoch, NodeId, Offset, TopicId, TopicIdPartition,
@@ -412,6 +413,26 @@ fn a_failing_disk_takes_its_directory_offline() {
     // No clean marker where the disk failed.
     assert!(!clean_shutdown::exists(&RealDisk, &world.dirs[0]).unwrap());
     assert!(clean_shutdown::exists(&RealDisk, &world.dirs[1]).unwrap());
+}
+
+/// A log that is being written to, on a disk that stands still, is told later.
+#[test]
+fn a_directory_fails_without_waiting_for_those_who_write() {
+    let world = World::new(2);
+    let (manager, _) = world.start();
+    let busy = create_in(&manager, "busy", 0, Some(dir_id(0)), true).unwrap();
+    let idle = create_in(&manager, "idle", 0, Some(dir_id(0)), true).unwrap();
+    let writes = busy.log.write();
+    manager.fail_log(&idle, &"its disk failed");
+    assert_eq!(manager.online_ids(), [dir_id(1)]);
+    assert_eq!(manager.take_failures()[0].partitions.len(), 2);
+    assert!(idle.log.read().failure().is_some() && writes.failure().is_none());
+    drop(writes);
+    let begin = Instant::now();
+    while busy.log.read().failure().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

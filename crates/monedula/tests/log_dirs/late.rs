@@ -140,6 +140,36 @@ fn leaders(world: &World, topic: &str) -> Vec<(i32, Vec<i32>)> {
     partitions.into_iter().map(|(_, leader, isr)| (leader, isr)).collect()
 }
 
+#[test]
+fn a_directory_fails_while_a_write_stands_still_in_it() {
+    let world = World::new();
+    world.create("t");
+    let (moving, still) = (world.partitions(0, "t"), world.partitions(1, "t"));
+    let small = batch(&[b"x"]);
+    world.gate.shut();
+    let writer = world.asked(&produce_request("t", still[0], &small));
+    world.gate.until_waiting(1);
+    // As when its disk is unmounted.
+    std::fs::rename(&world.dirs[1], world.dirs[1].with_extension("lost")).unwrap();
+    until("the controller knows", || {
+        let known = leaders(&world, "t");
+        let leader = |index: &i32| usize::try_from(*index).map(|at| known[at].0);
+        still.iter().all(|index| leader(index) == Ok(-1))
+            && moving.iter().all(|index| leader(index) == Ok(1))
+    });
+    for &partition in &moving {
+        assert_eq!(world.produce("t", partition, &small), 0);
+    }
+    assert_ne!(world.produce("t", still[1], &small), 0);
+    assert!(world.gate.waiting() > 0);
+    world.gate.open();
+    // What was written before is there, or not: but nothing after it.
+    drop(answer(writer, 5));
+    until("nothing more is taken", || world.produce("t", still[0], &small) != 0);
+    assert_eq!(world.produce("t", moving[0], &small), 0);
+    world.stop();
+}
+
 /// Replicas 1 and 2; each leads every other partition.
 fn create_on_both(world: &World, name: &str) {
     let assignments = (0..PARTITIONS).map(|index| CreatableReplicaAssignment {
