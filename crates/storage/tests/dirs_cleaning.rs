@@ -2,6 +2,8 @@
 //! here: the tests say how it went.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "common/commit.rs"]
+mod commit;
 #[path = "common/manager.rs"]
 mod manager;
 #[path = "common/small_disk.rs"]
@@ -11,9 +13,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use base::{BrokerEpoch, LeaderEpoch, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs};
+use base::{BrokerEpoch, Offset, TopicIdPartition, TopicPartition, Uuid, WallMs};
+use commit::commit;
 use manager::{formatted, started};
-use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
+use records::{BatchBuilder, Compression};
 use small_disk::SmallDisk;
 use storage::dirs::{CleanResult, Grabbed, LogEntry, LogManager, NewLog};
 use storage::{LogConfig, LogError, RealDisk};
@@ -77,12 +80,7 @@ fn compacted() -> LogConfig {
 fn append(entry: &LogEntry, timestamp: i64) {
     let mut builder = BatchBuilder::new(Compression::None);
     builder.append(timestamp, Some(b"key"), Some(b"a value"), &[]).unwrap();
-    let config = ValidationConfig::new(AppendOrigin::Client);
-    let mut batch = validate::prepare(&builder.build().unwrap()[..], &config, NOW).unwrap();
-    let mut log = entry.log.write();
-    log.append_as_leader(&mut batch, LeaderEpoch(0), AppendOrigin::Client, NOW).unwrap();
-    let end = log.end_offset();
-    log.set_high_watermark(end);
+    commit(entry, builder, NOW);
 }
 
 fn topic(grabbed: &Option<Grabbed>) -> Option<&str> {

@@ -1,6 +1,9 @@
 //! The manager of all logs: loading, creating, deleting, checkpoints, directories that fail, clean and unclean stops.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "common/commit.rs"]
+mod commit;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base::{
-    BrokerEpoch, DirectoryId, LeaderEpoch, NodeId, Offset, TopicId, TopicIdPartition,
-    TopicPartition, Uuid, WallMs,
+    BrokerEpoch, DirectoryId, NodeId, Offset, TopicId, TopicIdPartition, TopicPartition, Uuid,
+    WallMs,
 };
-use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
+use commit::commit;
+use records::{BatchBuilder, Compression};
 use storage::dirs::{
     DirError, LoadOptions, LoadReport, LogEntry, LogManager, MetaProperties, NewLog, Unique,
     clean_shutdown,
@@ -168,12 +172,7 @@ fn append(entry: &LogEntry, records: usize) {
     for n in 0..records {
         builder.append(NOW.0, None, Some(format!("value {n}").as_bytes()), &[]).unwrap();
     }
-    let config = ValidationConfig::new(AppendOrigin::Client);
-    let mut batch = validate::prepare(&builder.build().unwrap()[..], &config, NOW).unwrap();
-    let mut log = entry.log.write();
-    log.append_as_leader(&mut batch, LeaderEpoch(0), AppendOrigin::Client, NOW).unwrap();
-    let end = log.end_offset();
-    log.set_high_watermark(end);
+    commit(entry, builder, NOW);
 }
 
 fn get(manager: &LogManager, topic: &str, partition: i32) -> Option<LogEntry> {

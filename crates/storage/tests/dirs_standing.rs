@@ -1,12 +1,16 @@
 //! Of two log directories the first stands still, because somebody holds one of its logs: what deals with both of them goes on.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "common/commit.rs"]
+mod commit;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use base::{BrokerEpoch, LeaderEpoch, NodeId, TopicPartition, Uuid, WallMs};
-use records::{AppendOrigin, BatchBuilder, Compression, ValidationConfig, validate};
+use base::{BrokerEpoch, NodeId, TopicPartition, Uuid, WallMs};
+use commit::commit;
+use records::{BatchBuilder, Compression};
 use storage::dirs::{
     LoadOptions, LogEntry, LogManager, MetaProperties, NewLog, Unique, clean_shutdown,
 };
@@ -84,12 +88,7 @@ impl World {
 fn append(entry: &LogEntry, timestamp: i64) {
     let mut builder = BatchBuilder::new(Compression::None);
     builder.append(timestamp, Some(b"key"), Some(b"a value"), &[]).unwrap();
-    let config = ValidationConfig::new(AppendOrigin::Client);
-    let mut batch = validate::prepare(&builder.build().unwrap()[..], &config, NOW).unwrap();
-    let mut log = entry.log.write();
-    log.append_as_leader(&mut batch, LeaderEpoch(0), AppendOrigin::Client, NOW).unwrap();
-    let end = log.end_offset();
-    log.set_high_watermark(end);
+    commit(entry, builder, NOW);
 }
 
 #[test]
