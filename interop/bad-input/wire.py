@@ -1,8 +1,13 @@
 """Just enough of the Kafka protocol to say wrong things in it: frames, older non-flexible requests, record batches."""
 
+import pathlib
 import socket
 import struct
+import sys
 import zlib
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+from harness.batches import crc32c
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS, DELETE_RECORDS = 0, 1, 2, 3, 18, 19, 21
 
@@ -50,25 +55,6 @@ def frame(payload):
 
 
 # ---- record batches -----------------------------------------------------------------------------------------------------
-
-def _table():
-    out = []
-    for n in range(256):
-        for _ in range(8):
-            n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
-        out.append(n)
-    return out
-
-
-CRC_TABLE = _table()
-
-
-def crc32c(data):
-    crc, table = 0xFFFFFFFF, CRC_TABLE
-    for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
-
 
 def record(delta=0, value=b"v", key=None, ts_delta=0, headers=0, body=None, length=None):
     inner = body if body is not None else (

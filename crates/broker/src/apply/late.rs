@@ -84,7 +84,9 @@ impl<G: Clone> Late<G> {
 
     pub fn gone(&mut self, dir: u16, names: &[TopicPartition]) {
         if let Some(dir) = self.dirs.get_mut(&dir) {
-            dir.going.retain(|name, _| !names.contains(name));
+            for name in names {
+                dir.going.remove(name);
+            }
         }
     }
 

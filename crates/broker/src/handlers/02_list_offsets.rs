@@ -108,12 +108,7 @@ async fn look_up(
     }
     let node = &context.node;
     let index = PartitionIndex(partition.partition_index);
-    let id = {
-        let image = node.image();
-        let known = image.topics.by_name(&topic.name).filter(|t| t.partition(index).is_some());
-        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
-    };
-    let hosted = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let hosted = node.replica(&topic.name, index)?;
     let epoch = LeaderEpoch(partition.current_leader_epoch);
     let upper = |log: &Log| match request.replica_id {
         CONSUMER if request.isolation_level == 1 => log.last_stable_offset(),

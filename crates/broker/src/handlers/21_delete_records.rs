@@ -99,12 +99,7 @@ async fn delete(
 ) -> Result<Deleted, ErrorCode> {
     let node = &context.node;
     let index = PartitionIndex(index);
-    let id = {
-        let image = node.image();
-        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
-    };
-    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = node.replica(topic, index)?;
     if crate::topics::is_internal(partition.topic()) {
         return Err(ErrorCode::InvalidTopicException);
     }

@@ -58,12 +58,7 @@ async fn end_offset(
     wanted: LeaderEpoch,
 ) -> Result<Option<(i32, i64)>, ErrorCode> {
     let node = &context.node;
-    let id = {
-        let image = node.image();
-        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
-    };
-    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = node.replica(topic, index)?;
     let look = || partition.as_leader(current, |log| Ok(log.end_offset_for_epoch(wanted)));
     let found = partition.enter(Use::Read, look).await.map_err(|error| error.code())?;
     Ok(found.map(|(epoch, end)| (epoch.get(), end.get())))

@@ -66,12 +66,7 @@ async fn describe(
     index: PartitionIndex,
 ) -> Result<Vec<ProducerState>, ErrorCode> {
     let node = &context.node;
-    let id = {
-        let image = node.image();
-        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
-        known.map(|known| known.id).ok_or(ErrorCode::UnknownTopicOrPartition)?
-    };
-    let partition = node.partitions.get(id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = node.replica(topic, index)?;
     // Any replica tells what its own log knows.
     let look = || partition.as_replica(LeaderEpoch::NONE, |log| Ok(log.active_producers()));
     let active = partition.enter(Use::Read, look).await;

@@ -21,11 +21,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base::{BrokerEpoch, NodeId};
+use base::{BrokerEpoch, NodeId, PartitionIndex};
 use config::BrokerConfig;
 use metadata::{Image, VersionRange};
 use net::{ConnectionQuota, Server};
 use parking_lot::Mutex;
+use protocol::ErrorCode;
 use storage::dirs::{DirLock, LogEntry, LogManager};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{info, warn};
@@ -38,7 +39,7 @@ use crate::coordinators::{GroupCoordinators, TransactionCoordinators};
 use crate::fetch::session::Sessions;
 use crate::lifecycle::Lifecycle;
 use crate::moves::Moves;
-use crate::partitions::{Neighbours, Partitions};
+use crate::partitions::{Neighbours, Partition, Partitions};
 use crate::peers::Peers;
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, Patience};
@@ -115,6 +116,21 @@ impl Node {
     /// The cluster's metadata as this node has taken it over.
     pub fn image(&self) -> arc_swap::Guard<Arc<Image>> {
         self.image.load()
+    }
+
+    /// The replica here of a partition that clients name.
+    ///
+    /// # Errors
+    /// Kafka's code, when there is no such partition or it is not here.
+    pub(crate) fn replica(
+        &self,
+        topic: &str,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        let image = self.image();
+        let known = image.topics.by_name(topic).filter(|topic| topic.partition(index).is_some());
+        let topic = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        self.partitions.get(topic.id, index).ok_or(ErrorCode::NotLeaderOrFollower)
     }
 
     /// Any live broker, for the fields of old responses that once named the controller: clients send what the controller has to

@@ -102,11 +102,6 @@ impl Partition {
     pub fn resign(&self) {
         self.state.lock().resign();
     }
-
-    /// The same, unless somebody is at work here.
-    pub fn try_resign(&self) -> bool {
-        self.state.try_lock().map(|mut state| state.resign()).is_some()
-    }
 }
 
 impl Locked<'_> {

@@ -1,8 +1,8 @@
 //! All logs of a broker by partition, and the directories they lie in.
 //!
 //! Every method takes `&self` and may block on the disk; none starts a thread except for loading and closing many logs
-//! at once, and for logs of a failed disk that stand still. The broker decides when. A directory whose disk fails goes offline with all its logs and stays so; what
-//! failed is told by [`LogManager::take_failures`].
+//! at once, and for logs of a failed disk that stand still. The broker decides when. A directory whose disk fails goes
+//! offline with all its logs and stays so; what failed is told by [`LogManager::take_failures`].
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};

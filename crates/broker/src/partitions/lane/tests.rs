@@ -191,9 +191,5 @@ fn a_read_that_nobody_waits_for_any_more_keeps_its_place() {
     }
     assert_eq!(world.lane.loads.available_permits(), 0);
     drop(go_on);
-    let begin = std::time::Instant::now();
-    while world.lane.loads.available_permits() < THREADS_MAX {
-        assert!(begin.elapsed() < PATIENCE, "the places are free again");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("the places are free again", || world.lane.loads.available_permits() == THREADS_MAX);
 }
